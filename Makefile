@@ -1,0 +1,44 @@
+# Everything is installed into .venv; only Python 3.11 or newer and make are needed beforehand.
+PYTHON ?= $(shell command -v python3.13 python3.12 python3.11 python3 2>/dev/null | while read p; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+AIRFLOW ?=
+
+.PHONY: help demo ui test lint format clean
+
+help:
+	@echo "make demo    dump and refresh a small shop database in a real Airflow"
+	@echo "make ui      the same in Airflow's web interface"
+	@echo "make test    all checks and tests"
+	@echo "make lint    ruff and mypy only"
+	@echo "make clean   remove what these commands have made"
+
+$(INSTALLED): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer on PATH: set PYTHON=..."; exit 1; }
+	@echo "Installing into .venv with $(PYTHON) (about a minute) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev --editable . $(AIRFLOW)
+	@touch $@
+
+demo: $(INSTALLED)
+	@$(BIN)/python -m example_dags.demo run
+
+ui: $(INSTALLED)
+	@$(BIN)/python -m example_dags.demo ui
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

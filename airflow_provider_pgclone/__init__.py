@@ -1,0 +1,3 @@
+"""Dump, list, restore, swap and copy PostgreSQL databases from Apache Airflow."""
+
+__version__ = "0.1.0"

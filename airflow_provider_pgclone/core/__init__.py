@@ -1,0 +1,1 @@
+"""The streaming core: it knows PostgreSQL and object storage, and nothing of Airflow."""

@@ -1,0 +1,83 @@
+"""Copy a database on its own server."""
+
+import logging
+import secrets
+
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.database import (
+    Database,
+    connect,
+    database_exists,
+    drop_database,
+)
+from airflow_provider_pgclone.core.dump_key import LocalKey, attempt_database_name
+from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
+from airflow_provider_pgclone.core.leftovers import drop_old, remove_leftovers
+from airflow_provider_pgclone.core.marker import Marker, set_comment
+from airflow_provider_pgclone.core.properties import read_properties
+from airflow_provider_pgclone.core.sessions import target_lock
+from airflow_provider_pgclone.core.swap import Swap, exchange
+from airflow_provider_pgclone.core.target import check_strategy, check_target, clone_database
+
+log = logging.getLogger(__name__)
+
+
+def copy(
+    source: Database,
+    maintenance: Database,
+    key: LocalKey,
+    *,
+    strategy: str | None,
+    replace: bool,
+    wait_seconds: float,
+    cancellation: Cancellation,
+) -> None:
+    """Copy a database to another name, with its owner, rights, settings, limit and comment.
+
+    Sessions on the source are ended, and new ones wait until the copy is made.
+
+    :param key: the name of the copy; not ``:pre`` or ``:post``.
+    :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
+    :param replace: whether a database of that name is replaced, once the copy is whole.
+    :param wait_seconds: how long to wait for another copy to the same name.
+    :raises InvalidInputError: for a name that cannot be, or one that is taken.
+    :raises NotFoundError: when the source does not exist.
+    """
+    if key.is_reserved:
+        raise InvalidInputError(f"{key} is a reserved name", hint="Give the copy another name.")
+    if key.name == source.name:
+        raise InvalidInputError(f"database {source.name!r} cannot be copied to itself")
+    attempt = secrets.token_hex(4)
+    temp_name = attempt_database_name(key.name, "temp", attempt)
+    old_name = attempt_database_name(key.name, "old", attempt)
+    with connect(maintenance, cancellation) as connection:
+        check_target(connection, maintenance, key.name)
+        check_strategy(connection, strategy)
+        if not database_exists(connection, source.name):
+            raise NotFoundError(f"database {source.name!r} does not exist")
+        if not replace and database_exists(connection, key.name):
+            raise InvalidInputError(
+                f"database {key.name!r} exists", hint="Drop it first, or set replace."
+            )
+        with target_lock(
+            connection, key.name, wait_seconds=wait_seconds, cancellation=cancellation
+        ):
+            remove_leftovers(connection, key.name, run="")
+            try:
+                clone_database(
+                    connection,
+                    maintenance,
+                    source.name,
+                    temp_name,
+                    strategy=strategy,
+                    cancellation=cancellation,
+                )
+                set_comment(connection, temp_name, Marker("temp", key.name, attempt).text())
+                plan = Swap(temp_name, key.name, old_name, Marker("old", key.name, attempt))
+                properties = read_properties(connection, source.name)
+                exchange(connection, maintenance, plan, properties, cancellation)
+            except BaseException:
+                drop_database(connection, temp_name)
+                raise
+            drop_old(connection, key.name)
+    log.info("copied %r to %s", source.name, key)

@@ -1,0 +1,66 @@
+"""The comment by which this package knows the databases that it made."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+import psycopg
+from psycopg import sql
+
+_HEAD = "airflow-provider-pgclone "
+
+Role = Literal["temp", "post_temp", "pre", "post", "old"]
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What a database of ours is for.
+
+    :param role: *temp* is being restored or copied, or waits for its swap, and *post_temp* with it;
+        *old* was swapped out and is to be dropped; *pre* and *post* are kept by a reversible
+        restore.
+    :param target: the database that it was made for.
+    :param attempt: which attempt made it.
+    :param run: who made it; an attempt of the same run replaces what an earlier one left.
+    :param ready: whether it is whole, so that a swap may take it.
+    :param key: what was restored into it.
+    :param reversible: whether its swap keeps *pre* and *post*.
+    """
+
+    role: Role
+    target: str
+    attempt: str
+    run: str = ""
+    ready: bool = False
+    key: str = ""
+    reversible: bool = False
+
+    def text(self) -> str:
+        return _HEAD + json.dumps(asdict(self), sort_keys=True)
+
+    def made_ready(self) -> "Marker":
+        return replace(self, ready=True)
+
+    @classmethod
+    def parse(cls, comment: str | None) -> "Marker | None":
+        """Read a database comment; ``None`` where it is not ours."""
+        if comment is None or not comment.startswith(_HEAD):
+            return None
+        try:
+            return cls(**json.loads(comment.removeprefix(_HEAD)))
+        except (ValueError, TypeError):
+            return None
+
+
+def set_comment(connection: psycopg.Connection, name: str, comment: str | None) -> None:
+    statement = sql.SQL("COMMENT ON DATABASE {} IS {}")
+    connection.execute(statement.format(sql.Identifier(name), sql.Literal(comment)))
+
+
+def read_markers(connection: psycopg.Connection) -> dict[str, Marker]:
+    """Return our databases of a server by name."""
+    rows = connection.execute(
+        "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
+    )
+    markers = {name: Marker.parse(comment) for name, comment in rows}
+    return {name: marker for name, marker in markers.items() if marker is not None}

@@ -1,0 +1,79 @@
+"""Name patterns as psql and pg_dump take them.
+
+https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-PATTERNS
+"""
+
+import re
+from dataclasses import dataclass
+
+from airflow_provider_pgclone.core.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class NamePattern:
+    """Regular expressions of a pattern; they match whole names.
+
+    :param schema: ``None`` where the pattern has none: then it means tables on the search path.
+    """
+
+    schema: re.Pattern[str] | None
+    name: re.Pattern[str]
+
+
+def parse_table_pattern(text: str) -> NamePattern:
+    """Read a pattern such as ``public.user*`` or ``"Odd Name"``.
+
+    :raises InvalidInputError: for more than one dot, an empty part or an open quote.
+    """
+    parts = _split(text)
+    if len(parts) > 2:
+        raise InvalidInputError(
+            f"the table pattern {text!r} has too many dots",
+            hint="Write schema.table, each in double quotes where it has a dot.",
+        )
+    schema, name = (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
+    return NamePattern(schema, name)
+
+
+def parse_schema_pattern(text: str) -> re.Pattern[str]:
+    """Read a pattern of schema names.
+
+    :raises InvalidInputError: for a dot outside of quotes, an empty pattern or an open quote.
+    """
+    parts = _split(text)
+    if len(parts) != 1:
+        raise InvalidInputError(f"the schema pattern {text!r} has a dot")
+    return parts[0]
+
+
+def _split(text: str) -> list[re.Pattern[str]]:
+    parts: list[str] = []
+    part, quoted = "", False
+    position = 0
+    while position < len(text):
+        character = text[position]
+        if character == '"':
+            if quoted and text[position + 1 : position + 2] == '"':
+                part, position = part + '"', position + 1
+            else:
+                quoted = not quoted
+        elif quoted:
+            part += re.escape(character)
+        elif character == ".":
+            parts, part = [*parts, part], ""
+        else:
+            part += {"*": ".*", "?": "."}.get(character) or _unquoted(character)
+        position += 1
+    if quoted or not all([*parts, part]):
+        raise InvalidInputError(f"{text!r} is no name pattern")
+    try:
+        return [re.compile(expression, re.DOTALL) for expression in [*parts, part]]
+    except re.error as error:
+        raise InvalidInputError(f"{text!r} is no name pattern: {error}") from error
+
+
+def _unquoted(character: str) -> str:
+    """Fold case as PostgreSQL does; ``$`` is a plain character, the rest means what it means."""
+    if character == "$":
+        return r"\$"
+    return character.lower()

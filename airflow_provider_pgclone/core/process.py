@@ -1,0 +1,149 @@
+"""Child processes that cannot outlive their block, and whose failure cannot be missed."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, cast
+
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.errors import ToolError
+
+# Large enough that a 100 MB/s stream costs a hundred turns of the interpreter a second.
+CHUNK_BYTES = 1024 * 1024
+STDERR_TAIL_LINES = 40
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+class Child:
+    """A running program, as :func:`run_child` yields it."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        cancellation: Cancellation,
+        on_stderr: Callable[[str], None] | None,
+    ) -> None:
+        self.program = Path(cast("list[str]", process.args)[0]).name
+        self._process = process
+        self._cancellation = cancellation
+        self._stderr_tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
+        self._on_stderr = on_stderr or self._stderr_tail.append
+        self._stderr_thread = threading.Thread(
+            target=self._drain_stderr, name=f"{self.program}-stderr", daemon=True
+        )
+        self._stderr_thread.start()
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        return cast("IO[bytes]", self._process.stdin)
+
+    def output(self) -> Iterator[bytes]:
+        """Yield stdout in chunks; it ends alike on success and failure, so wait for success."""
+        descriptor = cast("IO[bytes]", self._process.stdout).fileno()
+        while chunk := os.read(descriptor, CHUNK_BYTES):
+            yield chunk
+
+    def wait(self) -> int:
+        """Return the exit code once the program has ended and all its stderr was read.
+
+        :raises CancelledError: when it ended because of a cancel.
+        """
+        code = self._process.wait()
+        self._stderr_thread.join()
+        self._cancellation.check()
+        return code
+
+    def wait_for_success(self) -> None:
+        """Wait for the end of the program.
+
+        :raises ToolError: on any exit code but 0, with the last lines of stderr.
+        """
+        code = self.wait()
+        if code != 0:
+            raise ToolError(self.failure(code))
+
+    def failure(self, code: int) -> str:
+        """Say how the program ended, with the last lines that it wrote to stderr."""
+        ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        said = "\n".join(self._stderr_tail)
+        return f"{self.program} {ended}: {said}" if said else f"{self.program} {ended}"
+
+    def kill(self) -> None:
+        """End the program at once; harmless when it has ended."""
+        self._process.kill()
+
+    def reap(self) -> None:
+        """Close our ends of its pipes, kill it where it still runs, and wait for its end."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                _close(pipe)
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._stderr_thread.join()
+
+    def _drain_stderr(self) -> None:
+        with cast("IO[bytes]", self._process.stderr) as stream:
+            for line in stream:
+                self._on_stderr(line.decode(errors="replace").rstrip("\n"))
+
+
+@contextmanager
+def run_child(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    cancellation: Cancellation,
+    on_stderr: Callable[[str], None] | None = None,
+    stdin: bool = False,
+    stdout: bool = False,
+) -> Iterator[Child]:
+    """Run a program while the block runs: killed when the block ends early, reaped in any case.
+
+    :param argv: program and arguments; nothing secret, since every user sees them in ``ps``.
+    :param environment: variables beside those of this process; secrets go here.
+    :param on_stderr: called in a thread with each line of stderr; without it the last lines are
+        kept for the error.
+    :param stdin: whether the block writes to the program; otherwise it reads nothing.
+    :param stdout: whether the block reads from the program; otherwise its output is dropped.
+    """
+    cancellation.check()
+    parent = os.getpid()
+    process = subprocess.Popen(
+        list(argv),
+        env={**os.environ, **environment},
+        stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+        stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        # The kernel kills the child with us, also after kill -9. It is told in the child because
+        # the setting does not survive fork; and it belongs to the thread that forked, which must
+        # therefore live as long as the child: prctl(2), PR_SET_PDEATHSIG.
+        preexec_fn=lambda: _die_with(parent),
+    )
+    child = Child(process, cancellation, on_stderr)
+    try:
+        with cancellation.ending(child.kill):
+            yield child
+    finally:
+        child.reap()
+
+
+def _die_with(parent: int) -> None:
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def _close(pipe: IO[bytes]) -> None:
+    """Close our end of a pipe whose reader may be gone, together with what it did not read."""
+    with suppress(BrokenPipeError):
+        pipe.close()

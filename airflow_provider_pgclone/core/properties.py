@@ -1,0 +1,145 @@
+"""What belongs to a database beside its contents: owner, rights, settings, limit, comment."""
+
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from airflow_provider_pgclone.core.database import fetch_row
+
+# Settings whose stored value is a list of quoted names, not one string; pg_dump's
+# variable_is_guc_list_quote() knows the same ones.
+_LIST_SETTINGS = frozenset(
+    {
+        "local_preload_libraries",
+        "search_path",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "temp_tablespaces",
+        "unix_socket_directories",
+    }
+)
+_PRIVILEGES = {
+    "CREATE": sql.SQL("CREATE"),
+    "TEMPORARY": sql.SQL("TEMPORARY"),
+    "CONNECT": sql.SQL("CONNECT"),
+}
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A right on a database; no grantee means everybody."""
+
+    grantee: str | None
+    privilege: str
+    grantable: bool
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value of ``ALTER DATABASE … SET``, or of ``ALTER ROLE … IN DATABASE … SET``."""
+
+    role: str | None
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Properties:
+    """The properties of a database that a restore and a copy keep.
+
+    :param grants: ``None`` where no right was ever granted or revoked.
+    """
+
+    owner: str
+    grants: tuple[Grant, ...] | None
+    settings: tuple[Setting, ...]
+    connection_limit: int
+    comment: str | None
+
+
+def read_properties(connection: psycopg.Connection, name: str) -> Properties:
+    """Read the properties of a database that exists."""
+    oid, owner, default_acl, connection_limit, comment = fetch_row(
+        connection,
+        "SELECT oid, pg_get_userbyid(datdba), datacl IS NULL, datconnlimit, "
+        "shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s",
+        [name],
+    )
+    grants = connection.execute(
+        "SELECT CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, privilege_type, "
+        "is_grantable FROM pg_database, aclexplode(datacl) WHERE oid = %s ORDER BY 1, 2",
+        [oid],
+    )
+    settings = connection.execute(
+        "SELECT CASE setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(setrole) END, entry "
+        "FROM pg_db_role_setting, unnest(setconfig) AS entry WHERE setdatabase = %s ORDER BY 1, 2",
+        [oid],
+    )
+    return Properties(
+        owner=owner,
+        grants=None if default_acl else tuple(Grant(*grant) for grant in grants),
+        settings=tuple(Setting(role, *entry.split("=", maxsplit=1)) for role, entry in settings),
+        connection_limit=connection_limit,
+        comment=comment,
+    )
+
+
+def apply_properties(connection: psycopg.Connection, name: str, properties: Properties) -> None:
+    """Give a new database, which has none of its own yet, all properties but the comment."""
+    database = sql.Identifier(name)
+    connection.execute(
+        sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(properties.owner))
+    )
+    connection.execute(
+        sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(
+            database, sql.Literal(properties.connection_limit)
+        )
+    )
+    for setting in properties.settings:
+        connection.execute(_set_statement(database, setting))
+    if properties.grants is not None:
+        for role in (sql.SQL("PUBLIC"), sql.Identifier(properties.owner)):
+            connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(database, role))
+        for grant in properties.grants:
+            connection.execute(_grant_statement(database, grant))
+
+
+def _set_statement(database: sql.Identifier, setting: Setting) -> sql.Composed:
+    holder = (
+        sql.SQL("DATABASE {}").format(database)
+        if setting.role is None
+        else sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(setting.role), database)
+    )
+    values = split_names(setting.value) if setting.name in _LIST_SETTINGS else [setting.value]
+    return sql.SQL("ALTER {} SET {} TO {}").format(
+        holder,
+        sql.Identifier(*setting.name.split(".")),
+        sql.SQL(", ").join(map(sql.Literal, values)),
+    )
+
+
+def _grant_statement(database: sql.Identifier, grant: Grant) -> sql.Composed:
+    grantee = sql.SQL("PUBLIC") if grant.grantee is None else sql.Identifier(grant.grantee)
+    option = sql.SQL(" WITH GRANT OPTION") if grant.grantable else sql.SQL("")
+    return sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
+        _PRIVILEGES[grant.privilege], database, grantee, option
+    )
+
+
+def split_names(value: str) -> list[str]:
+    """Split a stored list such as ``"$user", public`` into its names; an empty one has ``""``."""
+    names: list[str] = []
+    name, quoted, position = "", False, 0
+    while position < len(value):
+        character = value[position]
+        if character == '"' and quoted and value[position + 1 : position + 2] == '"':
+            name, position = name + '"', position + 1
+        elif character == '"':
+            quoted = not quoted
+        elif character == "," and not quoted:
+            names, name = [*names, name], ""
+        elif quoted or not character.isspace():
+            name += character
+        position += 1
+    return [*names, name]

@@ -1,0 +1,310 @@
+"""Restore a dump or a local database: into a temporary database first, then swapped in."""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from airflow_provider_pgclone.core.archive import Toc, read_toc
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.database import (
+    Database,
+    connect,
+    database_exists,
+    drop_database,
+    server_major,
+)
+from airflow_provider_pgclone.core.dump_key import (
+    LOCAL_MARK,
+    POST,
+    PRE,
+    LocalKey,
+    attempt_database_name,
+    check_database_name,
+    kept_database_name,
+)
+from airflow_provider_pgclone.core.errors import (
+    InvalidInputError,
+    NotFoundError,
+)
+from airflow_provider_pgclone.core.leftovers import drop_attempt, remove_leftovers
+from airflow_provider_pgclone.core.listing import Dump, find_dump
+from airflow_provider_pgclone.core.load import Loading, analyze, load_archive
+from airflow_provider_pgclone.core.marker import Marker, read_markers, set_comment
+from airflow_provider_pgclone.core.pg_tools import tools_for_restore
+from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
+from airflow_provider_pgclone.core.sessions import target_lock
+from airflow_provider_pgclone.core.storage import Storage
+from airflow_provider_pgclone.core.swap import check_kept_names_are_ours, swap_in
+from airflow_provider_pgclone.core.target import (
+    check_target,
+    clone_database,
+    create_database,
+    creation_options,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """How to restore.
+
+    :param key: a dump key, a prefix (its newest dump), or a local key.
+    :param reversible: whether to keep the databases before and after as ``:pre`` and ``:post``;
+        without a meaning for a local key.
+    :param swap: whether to swap the restored database in; otherwise it is left ready for a swap.
+    :param no_owner: ``None`` keeps the owners where the server has them and the user may act for
+        them.
+    :param no_acl: ``None`` does as ``no_owner``.
+    :param jobs: how many sessions analyze at once.
+    :param wait_seconds: how long to wait for another restore of the target.
+    :param run: who restores; what an earlier attempt of the same run left ready is dropped.
+    """
+
+    key: str
+    reversible: bool = False
+    swap: bool = True
+    no_owner: bool | None = None
+    no_acl: bool | None = None
+    jobs: int = 2
+    wait_seconds: float = 0.0
+    pg_bin_dir: str | None = None
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored.
+
+    :param key: the key, also where a prefix was given.
+    :param temp_database: the database that waits for its swap; ``None`` once it is swapped in.
+    """
+
+    key: str
+    temp_database: str | None
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One try to restore a target: its temporary database and all that its steps share."""
+
+    connection: psycopg.Connection
+    maintenance: Database
+    marker: Marker
+    cancellation: Cancellation
+
+    @property
+    def temp(self) -> Database:
+        name = attempt_database_name(self.marker.target, "temp", self.marker.attempt)
+        return self.maintenance.named(name)
+
+    @property
+    def post_temp_name(self) -> str:
+        return attempt_database_name(self.marker.target, "post", self.marker.attempt)
+
+    def clone(self, source: str, name: str) -> None:
+        clone_database(
+            self.connection,
+            self.maintenance,
+            source,
+            name,
+            strategy=None,
+            cancellation=self.cancellation,
+        )
+
+
+_Fill = Callable[[_Attempt], None]
+
+
+def restore(
+    target: Database,
+    maintenance: Database,
+    open_storage: Callable[[], Storage],
+    options: RestoreOptions,
+    *,
+    on_progress: ProgressCallback,
+    cancellation: Cancellation,
+) -> Restored:
+    """Restore into a temporary database and swap it in, or leave the target untouched.
+
+    :param target: the database that the application uses; it need not exist.
+    :param maintenance: another database of its server.
+    :param open_storage: called unless the key is a local one.
+    :raises NotFoundError: when there is no such dump or local database.
+    :raises RestoreError: when pg_restore reported an error that is not harmless.
+    """
+    check_database_name(target.name)
+    is_local = options.key.startswith(LOCAL_MARK)
+    storage = None if is_local else open_storage()
+    dump = None if storage is None else find_dump(storage, options.key)
+    with connect(maintenance, cancellation) as connection:
+        check_target(connection, maintenance, target.name)
+        if storage is None or dump is None:
+            key = options.key
+            fill = _local_source(connection, target.name, LocalKey.parse(key))
+        else:
+            key = dump.key
+            fill = _dump_source(connection, target.name, storage, dump, options, on_progress)
+        marker = Marker(
+            role="temp",
+            target=target.name,
+            attempt=secrets.token_hex(4),
+            run=options.run,
+            key=key,
+            reversible=options.reversible and not is_local,
+        )
+        if marker.reversible:
+            _check_kept_names(connection, target.name)
+        attempt = _Attempt(connection, maintenance, marker, cancellation)
+        with target_lock(
+            connection,
+            target.name,
+            wait_seconds=options.wait_seconds,
+            cancellation=cancellation,
+        ):
+            remove_leftovers(connection, target.name, run=options.run)
+            with _dropped_on_error(attempt):
+                fill(attempt)
+                _keep_post(attempt)
+                set_comment(connection, attempt.temp.name, marker.made_ready().text())
+                if options.swap:
+                    swap_in(connection, maintenance, attempt.temp.name, marker, cancellation)
+    log.info("restored %s to %r", key, target.name if options.swap else attempt.temp.name)
+    return Restored(key, None if options.swap else attempt.temp.name)
+
+
+def drop_temp(maintenance: Database, temp_name: str, *, cancellation: Cancellation) -> None:
+    """Drop a temporary database that is not to be swapped in; no error where it does not exist.
+
+    :raises InvalidInputError: when it is not one of ours.
+    """
+    with connect(maintenance, cancellation) as connection:
+        marker = read_markers(connection).get(temp_name)
+        if marker is None and not database_exists(connection, temp_name):
+            log.info("database %r does not exist", temp_name)
+            return
+        if marker is None or marker.role != "temp":
+            raise InvalidInputError(f"database {temp_name!r} is not a temporary one of a restore")
+        with target_lock(connection, marker.target, wait_seconds=0, cancellation=cancellation):
+            drop_attempt(connection, marker)
+
+
+def _local_source(connection: psycopg.Connection, target: str, key: LocalKey) -> _Fill:
+    """Return the step that copies a local database, once it is known to be there."""
+    source = key.database_name(target)
+    if source == target:
+        raise InvalidInputError(f"database {target!r} cannot be restored from itself")
+    if not database_exists(connection, source):
+        raise NotFoundError(
+            f"the local database {source!r} of {key} does not exist",
+            hint="List the local databases to see which there are.",
+        )
+
+    def fill(attempt: _Attempt) -> None:
+        attempt.clone(source, attempt.temp.name)
+        set_comment(attempt.connection, attempt.temp.name, attempt.marker.text())
+
+    return fill
+
+
+def _dump_source(
+    connection: psycopg.Connection,
+    target: str,
+    storage: Storage,
+    dump: Dump,
+    options: RestoreOptions,
+    on_progress: ProgressCallback,
+) -> _Fill:
+    """Return the step that loads a dump, once its archive is known to be readable."""
+    toc = read_toc(storage.read(dump.key))
+    major = server_major(connection)
+    tools = tools_for_restore(major, toc.first_reader, options.pg_bin_dir)
+    no_owner = options.no_owner
+    if no_owner is None:
+        no_owner = not _may_act_for(connection, toc.owners)
+    loading = Loading(
+        tools=tools,
+        server_major=major,
+        no_owner=no_owner,
+        no_acl=no_owner if options.no_acl is None else options.no_acl,
+    )
+    creation = _creation(connection, target, toc)
+
+    def fill(attempt: _Attempt) -> None:
+        create_database(attempt.connection, attempt.temp.name, creation)
+        set_comment(attempt.connection, attempt.temp.name, attempt.marker.text())
+        meter = ProgressMeter(on_progress, bytes_total=dump.size_bytes)
+        log.info(
+            "restoring %s into %r with pg_restore %s", dump.key, attempt.temp.name, tools.major
+        )
+        load_archive(
+            storage.read(dump.key),
+            attempt.temp,
+            loading,
+            meter=meter,
+            cancellation=attempt.cancellation,
+        )
+        log.info("loaded %s: %s", dump.key, meter.finish())
+        analyze(attempt.temp, tools, jobs=options.jobs, cancellation=attempt.cancellation)
+
+    return fill
+
+
+def _may_act_for(connection: psycopg.Connection, owners: frozenset[str]) -> bool:
+    """Whether all owners are roles of this server that the user may give objects to."""
+    row = connection.execute(
+        "SELECT bool_and(rolname IS NOT NULL AND pg_has_role(current_user, rolname, 'MEMBER')) "
+        "FROM unnest(%s::text[]) AS owner LEFT JOIN pg_roles ON rolname = owner",
+        [sorted(owners)],
+    ).fetchone()
+    return row is not None and row[0] is not False
+
+
+def _creation(connection: psycopg.Connection, target: str, toc: Toc) -> dict[str, str]:
+    """Return the encoding and locale of the temporary database: the target's, else the dump's."""
+    of_dump = toc.database_options
+    if not database_exists(connection, target):
+        return of_dump
+    of_target = creation_options(connection, target)
+    for option in ("ENCODING", "LOCALE_PROVIDER"):
+        if option in of_dump and option in of_target and of_dump[option] != of_target[option]:
+            log.warning(
+                "%s of the dump is %s and that of %r is %s, which stays",
+                option,
+                of_dump[option],
+                target,
+                of_target[option],
+            )
+    return of_target
+
+
+def _check_kept_names(connection: psycopg.Connection, target: str) -> None:
+    for role in (PRE, POST):
+        check_database_name(kept_database_name(target, role))
+    check_kept_names_are_ours(connection, target)
+
+
+def _keep_post(attempt: _Attempt) -> None:
+    """Copy what was restored, before hooks change it; the swap gives the copy its name."""
+    if attempt.marker.reversible:
+        attempt.clone(attempt.temp.name, attempt.post_temp_name)
+        marker = Marker("post_temp", attempt.marker.target, attempt.marker.attempt)
+        set_comment(attempt.connection, attempt.post_temp_name, marker.text())
+
+
+@contextmanager
+def _dropped_on_error(attempt: _Attempt) -> Iterator[None]:
+    """Drop the databases of an attempt that fails; where even that fails, the next one does it."""
+    try:
+        yield
+    except BaseException:
+        try:
+            for name in (attempt.temp.name, attempt.post_temp_name):
+                drop_database(attempt.connection, name)
+        except psycopg.Error as error:
+            log.warning("%r is left for the next attempt to drop: %s", attempt.temp.name, error)
+        raise

@@ -1,0 +1,147 @@
+"""Other sessions of a server: keeping them out of a target, and ending those on a database."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import psycopg
+
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.database import Database, connect, database_oid, fetch_row
+from airflow_provider_pgclone.core.errors import BusyError, UnsupportedError
+
+LOCK_POLL_SECONDS = 0.5
+# PostgreSQL looks for other sessions every 100 ms for 5 s: CountOtherDBBackends() in procarray.c.
+TERMINATE_POLL_SECONDS = 0.02
+
+# pg_stat_activity would wait for pg_database, which a swap locks; this function does not.
+# Autovacuum and parallel workers end by themselves.
+_TERMINATE = """
+SELECT pid, pg_terminate_backend(pid) FROM pg_stat_get_activity(NULL)
+WHERE datid = ANY(%s) AND pid <> pg_backend_pid()
+  AND backend_type IN ('client backend', 'walsender', 'background worker')
+"""
+# A backend that is still connecting has no database yet: it shows only as a wait for its lock.
+# 1262 is the OID of pg_database, fixed in pg_class.dat.
+_TERMINATE_CONNECTING = """
+SELECT pg_terminate_backend(pid) FROM pg_locks
+WHERE NOT granted AND locktype = 'object' AND classid = 1262 AND objid = ANY(%s) AND pid <> ALL(%s)
+"""
+
+
+@contextmanager
+def target_lock(
+    connection: psycopg.Connection,
+    target: str,
+    *,
+    wait_seconds: float,
+    cancellation: Cancellation,
+) -> Iterator[None]:
+    """Hold the lock of a target: two restores, swaps or copies into it never run at once.
+
+    The lock ends with the session, so a killed task leaves none. It is an advisory lock, which
+    PostgreSQL keeps per database: all must take it in the same maintenance database.
+
+    :param connection: a session on the maintenance database, open for as long as the work takes.
+    :param wait_seconds: how long to wait for another holder; 0 does not wait.
+    :raises BusyError: when another session holds it for longer.
+    """
+    digest = hashlib.sha256(f"airflow-provider-pgclone:{target}".encode()).digest()
+    key = int.from_bytes(digest[:8], "big", signed=True)
+    deadline = time.monotonic() + wait_seconds
+    pause = threading.Event()
+    while fetch_row(connection, "SELECT pg_try_advisory_lock(%s)", [key]) != (True,):
+        cancellation.check()
+        if time.monotonic() >= deadline:
+            raise BusyError(
+                f"another restore, swap or copy into database {target!r} is running",
+                hint="Wait for it to end, or give wait_seconds.",
+            )
+        pause.wait(LOCK_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        if not connection.closed and not connection.broken:
+            connection.execute("SELECT pg_advisory_unlock(%s)", [key])
+
+
+@contextmanager
+def terminating(
+    maintenance: Database, oids: Sequence[int], cancellation: Cancellation
+) -> Iterator[None]:
+    """Keep ending all sessions on some databases while the block runs, from a session of its own.
+
+    Meanwhile the block's statement takes the databases' lock, which keeps new sessions waiting.
+
+    :raises UnsupportedError: when the block fails and a session could not be ended for want of
+        rights; it names the session.
+    """
+    refused: list[str] = []
+    done = threading.Event()
+
+    def terminate(connection: psycopg.Connection) -> None:
+        while not done.is_set():
+            try:
+                connection.execute(_TERMINATE, [list(oids)])
+            except psycopg.errors.InsufficientPrivilege as error:
+                refused[:] = [str(error).strip()]
+            except psycopg.Error:
+                return
+            done.wait(TERMINATE_POLL_SECONDS)
+
+    with connect(maintenance, cancellation) as connection:
+        thread = threading.Thread(target=terminate, args=[connection], name="terminate-sessions")
+        thread.start()
+        try:
+            yield
+        except psycopg.errors.ObjectInUse as error:
+            if not refused:
+                raise
+            raise UnsupportedError(
+                f"a session on the database cannot be ended: {refused[0]}",
+                hint="Grant pg_signal_backend to the user of the connection, or end it by hand.",
+            ) from error
+        finally:
+            done.set()
+            thread.join()
+
+
+def terminate_connecting(
+    connection: psycopg.Connection, oids: Sequence[int], *, spare: Sequence[int]
+) -> int:
+    """End the backends that wait for the lock of a database to connect to it.
+
+    :param spare: process ids to leave alone.
+    :return: how many there were.
+    """
+    cursor = connection.execute(_TERMINATE_CONNECTING, [list(oids), list(spare)])
+    return cursor.rowcount
+
+
+def check_nothing_bound(connection: psycopg.Connection, name: str) -> None:
+    """Refuse a database whose rename or drop PostgreSQL would refuse, or that would lose its slot.
+
+    :raises UnsupportedError: naming the prepared transactions, replication slots or subscriptions.
+    """
+    queries = {
+        "prepared transactions": "SELECT gid FROM pg_prepared_xacts WHERE database = %s",
+        "replication slots": "SELECT slot_name FROM pg_replication_slots WHERE database = %s",
+        "subscriptions": (
+            "SELECT subname FROM pg_subscription JOIN pg_database ON subdbid = pg_database.oid "
+            "WHERE datname = %s"
+        ),
+    }
+    for kind, query in queries.items():
+        names = [row[0] for row in connection.execute(query, [name])]
+        if names:
+            raise UnsupportedError(
+                f"database {name!r} has {kind}: {', '.join(names)}",
+                hint="Finish or drop them first; they cannot follow a database that is replaced.",
+            )
+
+
+def existing_oids(connection: psycopg.Connection, names: Sequence[str]) -> list[int]:
+    found = (database_oid(connection, name) for name in names)
+    return [oid for oid in found if oid is not None]

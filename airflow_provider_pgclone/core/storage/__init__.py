@@ -1,0 +1,39 @@
+"""Where dumps are kept: one contract, one module a backend."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.storage.contract import Page, Storage, StoredObject, Upload
+
+if TYPE_CHECKING:
+    from airflow_provider_pgclone.core.storage.s3 import S3Access
+
+__all__ = ["Page", "Storage", "StoredObject", "Upload", "open_storage"]
+
+
+def open_storage(location: str, s3_access: "Callable[[], S3Access]") -> Storage:
+    """Return the storage of a location.
+
+    :param location: ``s3://bucket/prefix/``, ``file:///folder/`` or the path of a folder.
+    :param s3_access: called for a bucket only.
+    :raises InvalidInputError: for another scheme, or a bucket without a name.
+    """
+    if "://" not in location:
+        from airflow_provider_pgclone.core.storage.local import LocalStorage
+
+        return LocalStorage(location)
+    parts = urlsplit(location)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
+        from airflow_provider_pgclone.core.storage.local import LocalStorage
+
+        return LocalStorage(unquote(parts.path))
+    if parts.scheme == "s3" and parts.netloc:
+        from airflow_provider_pgclone.core.storage.s3 import S3Storage
+
+        return S3Storage(parts.netloc, parts.path, s3_access())
+    raise InvalidInputError(
+        f"{location!r} is no storage location",
+        hint="It is s3://bucket/prefix/, file:///folder/ or the path of a folder.",
+    )

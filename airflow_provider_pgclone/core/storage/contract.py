@@ -1,0 +1,92 @@
+"""What every storage backend does; ``tests/contracts/storage.py`` holds each of them to it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """A file below the storage location."""
+
+    path: str
+    size_bytes: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer of a listing.
+
+    :param prefixes: the common beginnings that a delimiter folds.
+    :param is_cut: whether another page follows.
+    """
+
+    objects: Sequence[StoredObject]
+    prefixes: Sequence[str] = ()
+    is_cut: bool = False
+
+
+class Upload(Protocol):
+    """An object that is being written."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes; waits while storage is slower than the writer.
+
+        :raises StorageError: when storage has refused.
+        """
+
+
+class Storage(Protocol):
+    """A folder of dumps.
+
+    :ivar location: what the user named, for messages.
+    """
+
+    location: str
+
+    def check_readable(self) -> None:
+        """Make sure that the location exists and may be listed.
+
+        :raises NotFoundError: when the bucket or folder does not exist.
+        :raises StorageError: when it refuses or cannot be reached.
+        """
+
+    def check_writable(self) -> None:
+        """Make sure, as far as can be told beforehand, that the location takes a dump.
+
+        :raises NotFoundError: when the bucket does not exist.
+        :raises StorageError: when it refuses or cannot be reached.
+        """
+
+    def open_write(self, path: str, *, expected_bytes: int) -> AbstractContextManager[Upload]:
+        """Write an object that appears whole when the block ends, and never when it raises.
+
+        :param expected_bytes: a guess of its size, by which parts are sized.
+        """
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """Yield the bytes of an object.
+
+        :raises NotFoundError: when it does not exist.
+        :raises StorageError: when it breaks off.
+        """
+
+    def head(self, path: str) -> StoredObject:
+        """Return the size and time of an object.
+
+        :raises NotFoundError: when it does not exist.
+        """
+
+    def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Page]:
+        """Yield the objects whose path starts with ``prefix``, in order of their paths.
+
+        A page is fetched when it is asked for; there is at least one, maybe empty. With a
+        delimiter, paths that have it after the prefix come as one common beginning each, which
+        ends with it.
+        """
+
+    def delete(self, path: str) -> None:
+        """Remove an object; no error where it does not exist."""

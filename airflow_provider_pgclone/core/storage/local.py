@@ -1,0 +1,77 @@
+"""A folder of the worker, or one that is mounted on it."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from obstore.store import LocalStore
+
+from airflow_provider_pgclone.core.errors import NotFoundError, StorageError
+from airflow_provider_pgclone.core.storage.contract import Page, StoredObject
+from airflow_provider_pgclone.core.storage.objects import ObjectStorage
+from airflow_provider_pgclone.core.storage.paging import PAGE_OBJECTS, fold, pages
+
+
+class LocalStorage(ObjectStorage):
+    """Dumps as files; one that is being written has another name until it is whole."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+        super().__init__(folder, lambda: LocalStore(folder))
+
+    def check_readable(self) -> None:
+        """Make sure that the folder is there."""
+        if not self._folder.is_dir():
+            raise NotFoundError(
+                f"the storage folder {self.location!r} does not exist",
+                hint="Correct storage_location; the first dump creates the folder.",
+            )
+
+    def check_writable(self) -> None:
+        """Make the folder where it is missing."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            writable = os.access(self._folder, os.R_OK | os.W_OK | os.X_OK)
+        except OSError as error:
+            raise StorageError(f"the storage folder {self.location!r}: {error}") from error
+        if not writable:
+            raise StorageError(f"the storage folder {self.location!r} may not be written")
+
+    def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Page]:
+        """Yield pages of files; a file is looked at only when its page is asked for."""
+        for names, is_cut in pages(fold(self._paths(prefix), prefix, delimiter), PAGE_OBJECTS):
+            objects = (self._stored(path) for path, folded in names if not folded)
+            yield Page(
+                [stored for stored in objects if stored is not None],
+                [path for path, folded in names if folded],
+                is_cut,
+            )
+
+    def _paths(self, prefix: str) -> Iterator[str]:
+        """Yield the paths that start with the prefix in the order in which S3 lists keys."""
+        folder = prefix.rpartition("/")[0]
+        yield from self._walk(f"{folder}/" if folder else "", prefix)
+
+    def _walk(self, folder: str, prefix: str) -> Iterator[str]:
+        try:
+            with os.scandir(self._folder / folder) as entries:
+                names = sorted(
+                    folder + entry.name + ("/" if entry.is_dir() else "") for entry in entries
+                )
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name in names:
+            if not name.startswith(prefix) and not prefix.startswith(name):
+                continue
+            if name.endswith("/"):
+                yield from self._walk(name, prefix)
+            else:
+                yield name
+
+    def _stored(self, path: str) -> StoredObject | None:
+        try:
+            status = (self._folder / path).stat()
+        except FileNotFoundError:  # removed since its folder was read
+            return None
+        return StoredObject(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))

@@ -1,0 +1,173 @@
+"""The database that a restore or a copy is to become: may it, and how must a new one be made."""
+
+import logging
+from collections.abc import Mapping
+
+import psycopg
+from psycopg import sql
+
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.database import (
+    Database,
+    database_exists,
+    fetch_row,
+    server_major,
+)
+from airflow_provider_pgclone.core.dump_key import check_database_name
+from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
+from airflow_provider_pgclone.core.sessions import check_nothing_bound, terminating
+
+log = logging.getLogger(__name__)
+
+_CREATION_OPTIONS = {
+    "ENCODING": sql.SQL("ENCODING"),
+    "LOCALE_PROVIDER": sql.SQL("LOCALE_PROVIDER"),
+    "LOCALE": sql.SQL("LOCALE"),
+    "LC_COLLATE": sql.SQL("LC_COLLATE"),
+    "LC_CTYPE": sql.SQL("LC_CTYPE"),
+    "ICU_LOCALE": sql.SQL("ICU_LOCALE"),
+    "ICU_RULES": sql.SQL("ICU_RULES"),
+    "BUILTIN_LOCALE": sql.SQL("BUILTIN_LOCALE"),
+    "TABLESPACE": sql.SQL("TABLESPACE"),
+}
+_LOCALE_PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
+
+
+def check_target(connection: psycopg.Connection, maintenance: Database, name: str) -> None:
+    """Refuse a target before anything is made for it.
+
+    :raises InvalidInputError: when it is the maintenance database or a template.
+    :raises UnsupportedError: when the user may not create or rename databases, the server is a
+        standby, or something is bound to the target that cannot follow.
+    """
+    check_database_name(name)
+    if name == maintenance.name:
+        raise InvalidInputError(
+            f"{name!r} is the maintenance database and cannot be replaced",
+            hint="Set maintenance_database to another one.",
+        )
+    is_standby, is_superuser, may_create, user = fetch_row(
+        connection,
+        "SELECT pg_is_in_recovery(), rolsuper, rolsuper OR rolcreatedb, rolname "
+        "FROM pg_roles WHERE rolname = current_user",
+        [],
+    )
+    if is_standby:
+        raise UnsupportedError("the server is a standby", hint="Connect to its primary.")
+    if not may_create:
+        raise UnsupportedError(
+            f"the user {user!r} may not create databases",
+            hint=f'Grant it: ALTER ROLE "{user}" CREATEDB.',
+        )
+    target = connection.execute(
+        "SELECT datistemplate, pg_has_role(current_user, datdba, 'MEMBER'), "
+        "pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s",
+        [name],
+    ).fetchone()
+    if target is None:
+        return
+    is_template, is_member, owner = target
+    if is_template:
+        raise InvalidInputError(f"database {name!r} is a template and cannot be replaced")
+    if not is_superuser and not is_member:
+        raise UnsupportedError(
+            f"the user {user!r} may not rename database {name!r}, which belongs to {owner!r}",
+            hint=f'Grant it: GRANT "{owner}" TO "{user}".',
+        )
+    check_nothing_bound(connection, name)
+
+
+def creation_options(connection: psycopg.Connection, name: str) -> dict[str, str]:
+    """Return the options of CREATE DATABASE by which a new one is like a database that exists."""
+    # By way of JSON, since which columns there are depends on the version.
+    encoding, provider_code, collate, ctype, locale_name, icu_rules, tablespace = fetch_row(
+        connection,
+        "SELECT pg_encoding_to_char(d.encoding), row ->> 'datlocprovider', datcollate, datctype, "
+        "coalesce(row ->> 'datlocale', row ->> 'daticulocale'), row ->> 'daticurules', spcname "
+        "FROM pg_database d JOIN pg_tablespace t ON t.oid = dattablespace, to_jsonb(d) AS row "
+        "WHERE datname = %s",
+        [name],
+    )
+    provider_name = _LOCALE_PROVIDERS.get(provider_code)
+    options = {
+        "ENCODING": encoding,
+        "LOCALE_PROVIDER": provider_name,
+        "LC_COLLATE": collate,
+        "LC_CTYPE": ctype,
+        "ICU_LOCALE": locale_name if provider_name == "icu" else None,
+        "BUILTIN_LOCALE": locale_name if provider_name == "builtin" else None,
+        "ICU_RULES": icu_rules,
+        "TABLESPACE": tablespace,
+    }
+    return {option: value for option, value in options.items() if value is not None}
+
+
+def create_database(connection: psycopg.Connection, name: str, options: Mapping[str, str]) -> None:
+    """Make an empty database with an encoding and locale of its own."""
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
+    for option, value in options.items():
+        statement += sql.SQL(" {} {}").format(_CREATION_OPTIONS[option], sql.Literal(value))
+    connection.execute(statement)
+
+
+def clone_database(
+    connection: psycopg.Connection,
+    maintenance: Database,
+    source: str,
+    name: str,
+    *,
+    strategy: str | None,
+    cancellation: Cancellation,
+) -> None:
+    """Make a copy of a database on its server, ending the sessions that are on it.
+
+    The server wants nobody else on the source. It locks it, so that new clients wait for the copy,
+    while we end those that were there.
+
+    :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
+    """
+    (oid,) = fetch_row(connection, "SELECT oid FROM pg_database WHERE datname = %s", [source])
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+        sql.Identifier(name), sql.Identifier(source)
+    )
+    if strategy is not None:
+        statement += sql.SQL(" STRATEGY {}").format(sql.Literal(strategy))
+    with terminating(maintenance, [oid], cancellation):
+        if strategy == "file_copy" and _offers_clone(connection):
+            _clone_files(connection, statement, name)
+        else:
+            connection.execute(statement)
+
+
+def check_strategy(connection: psycopg.Connection, strategy: str | None) -> None:
+    """Refuse a strategy that the server does not know.
+
+    :raises UnsupportedError: on PostgreSQL 14.
+    """
+    major = server_major(connection)
+    if strategy is not None and major < 15:
+        raise UnsupportedError(
+            f"PostgreSQL {major} knows no strategy for copies", hint="Leave strategy out."
+        )
+
+
+def _offers_clone(connection: psycopg.Connection) -> bool:
+    # https://www.postgresql.org/docs/18/runtime-config-resource.html#GUC-FILE-COPY-METHOD
+    row = connection.execute(
+        "SELECT 'clone' = ANY(enumvals) FROM pg_settings WHERE name = 'file_copy_method'"
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _clone_files(connection: psycopg.Connection, statement: sql.Composed, name: str) -> None:
+    connection.execute("SET file_copy_method = clone")
+    try:
+        connection.execute(statement)
+    except (psycopg.errors.FeatureNotSupported, psycopg.errors.SystemError) as error:
+        if database_exists(connection, name):
+            raise
+        log.info("the file system does not clone files, so they are copied: %s", error)
+        connection.execute("SET file_copy_method = copy")
+        connection.execute(statement)
+    finally:
+        connection.execute("RESET file_copy_method")

@@ -1,0 +1,59 @@
+"""What Airflow asks of a provider."""
+
+from typing import Any
+
+from airflow_provider_pgclone.core.options import GUARDS, OPTIONS
+
+_INTEGRATION = "PostgreSQL clone"
+_PACKAGE = "airflow_provider_pgclone"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's parts, and its config section from the declarations of the options."""
+    return {
+        "package-name": "airflow-provider-pgclone",
+        "name": _INTEGRATION,
+        "description": "Dump, list, restore, swap and copy PostgreSQL databases.",
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://www.postgresql.org/docs/current/app-pgdump.html",
+                "tags": ["software"],
+            }
+        ],
+        "operators": [
+            {"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.operators"]}
+        ],
+        "hooks": [
+            {"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.hooks.pgclone"]}
+        ],
+        "config": {
+            "pgclone": {
+                "description": "Options of all dumps, restores and copies, unless a connection, a "
+                "configuration or an argument says otherwise.",
+                "options": _config_options(),
+            }
+        },
+    }
+
+
+def _config_options() -> dict[str, Any]:
+    configs = (
+        'Named configurations: a JSON object such as {"nightly": {"exclude": ["public.events"]}}.'
+    )
+    # Left empty, so that a value which stands there is one that somebody gave.
+    helps: dict[str, str] = {
+        **{option.name: f"{option.help} Default: {option.shown_default}." for option in OPTIONS},
+        **{str(name): f"{text} Default: True." for name, text in GUARDS.items()},
+        "configs": configs,
+    }
+    return {
+        name: {
+            "description": text,
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": None,
+            "default": "",
+        }
+        for name, text in helps.items()
+    }

@@ -1,0 +1,371 @@
+"""The hook: Airflow connections and options in, calls of the core out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, overload
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.dump_key import DumpKey, LocalKey
+from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.options import (
+    Source,
+    Verb,
+    check_allowed,
+    config_of_key,
+    resolve,
+    resolve_option,
+)
+from airflow_provider_pgclone.hooks.connections import (
+    DEFAULT_AWS_CONN_ID,
+    get_connection,
+    s3_access_of,
+    server_of,
+)
+from airflow_provider_pgclone.settings import (
+    configuration_source,
+    connection_source,
+    section_source,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_pgclone.core.database import Database
+    from airflow_provider_pgclone.core.listing import Dump
+    from airflow_provider_pgclone.core.progress import Progress, ProgressCallback
+    from airflow_provider_pgclone.core.storage import Storage
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A verb with its options, resolved, and the server that it is for."""
+
+    options: Mapping[str, Any]
+    config_of_key: str
+    server: "Database"
+
+    def __getitem__(self, name: str) -> Any:
+        return self.options[name]
+
+    @property
+    def database(self) -> "Database":
+        """The database of the option, else the connection's."""
+        name = self.options["database"] or self.server.name
+        if not name:
+            raise InvalidInputError(
+                "no database: neither the argument nor the connection names one",
+                hint="Set database, or the schema of the connection.",
+            )
+        return self.server.named(name)
+
+    @property
+    def maintenance(self) -> "Database":
+        return self.server.named(self.options["maintenance_database"])
+
+
+class PgCloneHook(BaseHook):
+    """Dump, list, restore, swap and copy PostgreSQL databases.
+
+    Every argument may be left out: then the named configuration gives it, the extra ``pgclone`` of
+    the connection, the section ``[pgclone]`` of Airflow's config, or the default. The README has
+    the table of all options.
+
+    :param postgres_conn_id: the connection of the server.
+    :param storage_location: ``s3://bucket/prefix/``, ``file:///folder/`` or a folder's path.
+    :param storage_conn_id: the AWS connection of ``s3://`` locations.
+    :param database: the database, where it is not the connection's.
+    :param config: the name of a configuration.
+    :param maintenance_database: where to connect while databases are created and renamed.
+    :param pg_bin_dir: the folder of PostgreSQL's programs.
+    :param progress_callback: called every few seconds with a
+        :class:`~airflow_provider_pgclone.core.progress.Progress`; by default it goes to the log.
+    """
+
+    conn_name_attr = "postgres_conn_id"
+    default_conn_name = "postgres_default"
+    hook_name = "PostgreSQL clone"
+
+    def __init__(
+        self,
+        postgres_conn_id: str | None = None,
+        storage_location: str | None = None,
+        storage_conn_id: str | None = None,
+        *,
+        database: str | None = None,
+        config: str | None = None,
+        maintenance_database: str | None = None,
+        pg_bin_dir: str | None = None,
+        progress_callback: "ProgressCallback | None" = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.temp_database: str | None = None
+        self._arguments = {
+            "postgres_conn_id": postgres_conn_id,
+            "storage_location": storage_location,
+            "storage_conn_id": storage_conn_id,
+            "database": database,
+            "maintenance_database": maintenance_database,
+            "pg_bin_dir": pg_bin_dir,
+        }
+        self._on_progress = progress_callback or self._log_progress
+        self._cancellation = Cancellation()
+
+    def dump(
+        self,
+        *,
+        instance: str | None = None,
+        exclude: Sequence[str] | None = None,
+        schemas: Sequence[str] | None = None,
+        exclude_schemas: Sequence[str] | None = None,
+        pg_dump_args: Sequence[str] | None = None,
+    ) -> str:
+        """Dump the database to storage; a dump that fails is never listed.
+
+        :param instance: the first part of the key; by default the connection's name.
+        :param exclude: tables whose data is left out, as patterns.
+        :param schemas: the only schemas to dump, as patterns.
+        :param exclude_schemas: schemas to leave out, as patterns.
+        :param pg_dump_args: more pg_dump options.
+        :return: the key of the dump.
+        """
+        from airflow_provider_pgclone.core.dump import DumpContent, dump
+
+        call = self._resolve(
+            "dump",
+            instance=instance,
+            exclude=exclude,
+            schemas=schemas,
+            exclude_schemas=exclude_schemas,
+            pg_dump_args=pg_dump_args,
+        )
+        key = DumpKey.new(
+            instance=call["instance"] or call["postgres_conn_id"],
+            database=call.database.name,
+            config=call.config_of_key,
+            created_at=datetime.now(UTC),
+        )
+        dump(
+            call.database,
+            self._storage(call),
+            key,
+            DumpContent(
+                exclude=call["exclude"],
+                schemas=call["schemas"],
+                exclude_schemas=call["exclude_schemas"],
+                pg_dump_args=call["pg_dump_args"],
+            ),
+            pg_bin_dir=call["pg_bin_dir"],
+            on_progress=self._on_progress,
+            cancellation=self._cancellation,
+        )
+        return str(key)
+
+    @overload
+    def ls(
+        self, prefix: str = "", *, limit: int | None = None, all_files: bool | None = None
+    ) -> "list[Dump]": ...
+
+    @overload
+    def ls(
+        self,
+        prefix: str = "",
+        *,
+        instances: bool | None = None,
+        databases: bool | None = None,
+        configs: bool | None = None,
+        local: bool | None = None,
+    ) -> list[str]: ...
+
+    def ls(
+        self,
+        prefix: str = "",
+        *,
+        limit: int | None = None,
+        all_files: bool | None = None,
+        instances: bool | None = None,
+        databases: bool | None = None,
+        configs: bool | None = None,
+        local: bool | None = None,
+    ) -> "list[Dump] | list[str]":
+        """Return the dumps under a prefix, the newest first.
+
+        :param prefix: whole leading parts of a key; none means all dumps.
+        :param limit: how many at the most; no more are asked for.
+        :param all_files: whether to list files that are no dumps as well.
+        :param instances: whether to return the names of instances instead.
+        :param databases: whether to return the names of databases instead.
+        :param configs: whether to return the names of configurations instead.
+        :param local: whether to return the local keys of the server's databases instead.
+        :return: dumps, each with ``key``, ``size_bytes`` and ``created_at``; or names.
+        """
+        from airflow_provider_pgclone.core import listing
+
+        call = self._resolve(
+            "ls",
+            limit=limit,
+            all_files=all_files,
+            instances=instances,
+            databases=databases,
+            configs=configs,
+            local=local,
+        )
+        chosen = [name for name in (*listing.PARTS, "local", "all_files") if call[name]]
+        if len(chosen) > 1:
+            raise InvalidInputError(f"only one of {' and '.join(chosen)} can be listed")
+        if call["local"]:
+            return listing.list_local(call.maintenance, self._cancellation)
+        storage = self._storage(call)
+        for part in listing.PARTS:
+            if call[part]:
+                return listing.list_parts(storage, prefix, part)
+        list_keys = listing.list_files if call["all_files"] else listing.list_dumps
+        return list_keys(storage, prefix, limit=call["limit"])
+
+    def restore(
+        self,
+        key: str,
+        *,
+        reversible: bool | None = None,
+        swap: bool | None = None,
+        no_owner: bool | None = None,
+        no_acl: bool | None = None,
+        jobs: int | None = None,
+        wait_seconds: float | None = None,
+        run: str = "",
+    ) -> str:
+        """Restore into a temporary database and swap it in for the hook's database.
+
+        With ``swap=False`` the attribute ``temp_database`` names the database that waits for
+        :meth:`swap`; otherwise it is ``None``.
+
+        :param key: a dump key, a prefix (its newest dump), or a local key such as ``:pre``.
+        :param reversible: whether to keep the database before and after as ``:pre`` and ``:post``.
+        :param swap: whether to swap in; otherwise the restored database waits for its swap.
+        :param no_owner: whether restored objects belong to the connection's user.
+        :param no_acl: whether rights are left out.
+        :param jobs: how many sessions analyze at once.
+        :param wait_seconds: how long to wait for another restore of the database.
+        :param run: who restores; what an earlier attempt of the same run left is dropped.
+        :return: the key that was restored.
+        """
+        from airflow_provider_pgclone.core.restore import RestoreOptions, restore
+
+        call = self._resolve(
+            "restore",
+            reversible=reversible,
+            swap=swap,
+            no_owner=no_owner,
+            no_acl=no_acl,
+            jobs=jobs,
+            wait_seconds=wait_seconds,
+        )
+        names = ("reversible", "swap", "no_owner", "no_acl", "jobs", "wait_seconds", "pg_bin_dir")
+        restored = restore(
+            call.database,
+            call.maintenance,
+            lambda: self._storage(call),
+            RestoreOptions(key=key, run=run, **{name: call[name] for name in names}),
+            on_progress=self._on_progress,
+            cancellation=self._cancellation,
+        )
+        self.temp_database = restored.temp_database
+        return restored.key
+
+    def swap(self, temp_database: str, *, wait_seconds: float | None = None) -> str:
+        """Swap in a database that ``restore(swap=False)`` left.
+
+        :param temp_database: its name.
+        :param wait_seconds: how long to wait for another restore of the target.
+        :return: the name of the target.
+        """
+        from airflow_provider_pgclone.core.swap import swap
+
+        call = self._resolve("swap", wait_seconds=wait_seconds)
+        return swap(
+            call.maintenance,
+            temp_database,
+            wait_seconds=call["wait_seconds"],
+            cancellation=self._cancellation,
+        )
+
+    def copy(
+        self,
+        to: str,
+        *,
+        strategy: str | None = None,
+        replace: bool | None = None,
+        wait_seconds: float | None = None,
+    ) -> str:
+        """Copy the database on its own server; sessions on it are ended.
+
+        :param to: a local key such as ``:before_migration``.
+        :param strategy: ``wal_log`` or ``file_copy``.
+        :param replace: whether a database of that name is replaced, once the copy is whole.
+        :param wait_seconds: how long to wait for another copy to the same name.
+        :return: the local key.
+        """
+        from airflow_provider_pgclone.core.copy import copy
+
+        call = self._resolve("copy", strategy=strategy, replace=replace, wait_seconds=wait_seconds)
+        copy(
+            call.database,
+            call.maintenance,
+            LocalKey.parse(to),
+            strategy=call["strategy"],
+            replace=call["replace"],
+            wait_seconds=call["wait_seconds"],
+            cancellation=self._cancellation,
+        )
+        return to
+
+    def drop_temp(self, temp_database: str) -> None:
+        """Drop a database that ``restore(swap=False)`` left and that is not to be swapped in.
+
+        :param temp_database: its name; no error where it does not exist.
+        """
+        from airflow_provider_pgclone.core.restore import drop_temp
+
+        call = self._resolve("drop_temp")
+        drop_temp(call.maintenance, temp_database, cancellation=self._cancellation)
+
+    def cancel(self) -> None:
+        """End what is running, from a signal handler or another thread; the call then raises."""
+        self._cancellation.cancel()
+
+    def _resolve(self, verb: Verb, **arguments: Any) -> _Call:
+        """Look up each option of a verb, and refuse the verb where it is not allowed."""
+        given = Source("the arguments", {**self._arguments, **arguments})
+        configuration, section = configuration_source(self.config), section_source()
+        conn_id = resolve_option("postgres_conn_id", [given, configuration, section])
+        connection = get_connection(conn_id)
+        extra = connection_source(connection)
+        options = resolve(verb, [given, configuration, extra, section])
+        options["postgres_conn_id"] = conn_id
+        guards = [configuration, extra, section, *self._storage_guards(options)]
+        check_allowed(verb, guards)
+        return _Call(options, config_of_key(self.config, given), server_of(connection))
+
+    def _storage_guards(self, options: Mapping[str, Any]) -> list[Source]:
+        """Return what the connection of a bucket forbids."""
+        is_bucket = (options.get("storage_location") or "").startswith("s3://")
+        conn_id = options.get("storage_conn_id")
+        if not is_bucket or conn_id is None or conn_id == DEFAULT_AWS_CONN_ID:
+            return []
+        return [connection_source(get_connection(conn_id))]
+
+    def _storage(self, call: _Call) -> "Storage":
+        from airflow_provider_pgclone.core.storage import open_storage
+
+        location = call["storage_location"]
+        if location is None:
+            raise InvalidInputError(
+                "no storage location was given",
+                hint="Set storage_location in the call, a configuration, the connection's extra or "
+                "the section [pgclone] of Airflow's config.",
+            )
+        return open_storage(location, lambda: s3_access_of(call["storage_conn_id"]))
+
+    def _log_progress(self, progress: "Progress") -> None:
+        self.log.info("%s", progress)

@@ -1,0 +1,76 @@
+"""Dump a database."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset
+
+from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_pgclone.hooks import PgCloneHook
+
+
+class PgCloneDumpOperator(PgCloneBaseOperator):
+    """Dump a database to storage and return the dump key.
+
+    The key also goes into the event of each Asset in ``outlets``, as ``extra["dump_key"]``.
+
+    :param database: the database; by default the connection's.
+    :param storage_location: ``s3://bucket/prefix/``, ``file:///folder/`` or a folder's path.
+    :param storage_conn_id: the AWS connection of ``s3://`` locations.
+    :param instance: the first part of the key; by default the connection's name.
+    :param exclude: tables whose data is left out, as patterns.
+    :param schemas: the only schemas to dump, as patterns.
+    :param exclude_schemas: schemas to leave out, as patterns.
+    :param pg_dump_args: more pg_dump options.
+    :param pg_bin_dir: the folder of PostgreSQL's programs.
+    """
+
+    template_fields: Sequence[str] = (
+        *PgCloneBaseOperator.template_fields,
+        "database",
+        "storage_location",
+        "storage_conn_id",
+        "instance",
+        "exclude",
+        "schemas",
+        "exclude_schemas",
+        "pg_dump_args",
+        "pg_bin_dir",
+    )
+
+    def __init__(
+        self,
+        *,
+        database: str | None = None,
+        storage_location: str | None = None,
+        storage_conn_id: str | None = None,
+        instance: str | None = None,
+        exclude: Sequence[str] | str | None = None,
+        schemas: Sequence[str] | str | None = None,
+        exclude_schemas: Sequence[str] | str | None = None,
+        pg_dump_args: Sequence[str] | str | None = None,
+        pg_bin_dir: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.database = database
+        self.storage_location = storage_location
+        self.storage_conn_id = storage_conn_id
+        self.instance = instance
+        self.exclude = exclude
+        self.schemas = schemas
+        self.exclude_schemas = exclude_schemas
+        self.pg_dump_args = pg_dump_args
+        self.pg_bin_dir = pg_bin_dir
+
+    def call(self, hook: "PgCloneHook", context: "Context") -> str:
+        names = ("instance", "exclude", "schemas", "exclude_schemas", "pg_dump_args")
+        key = hook.dump(**self.given(*names))
+        for outlet in self.outlets:
+            if isinstance(outlet, Asset):
+                context["outlet_events"][outlet].extra["dump_key"] = key
+        return key

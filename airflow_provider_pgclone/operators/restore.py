@@ -1,0 +1,88 @@
+"""Restore a dump or a local database."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_pgclone.hooks import PgCloneHook
+
+
+class PgCloneRestoreOperator(PgCloneBaseOperator):
+    """Restore into a temporary database, swap it in, and return the key that was restored.
+
+    With ``swap=False`` it stops before the swap and pushes the XCom ``temp_database``, for the
+    tasks that work on that database and for :class:`PgCloneSwapOperator`.
+
+    :param key: a dump key, a prefix (its newest dump), or a local key such as ``:pre``.
+    :param database: the database to restore over; by default the connection's.
+    :param storage_location: ``s3://bucket/prefix/``, ``file:///folder/`` or a folder's path.
+    :param storage_conn_id: the AWS connection of ``s3://`` locations.
+    :param reversible: whether to keep the database before and after as ``:pre`` and ``:post``.
+    :param swap: whether to swap in; otherwise the restored database waits for its swap.
+    :param no_owner: whether restored objects belong to the connection's user.
+    :param no_acl: whether rights are left out.
+    :param jobs: how many sessions analyze at once.
+    :param wait_seconds: how long to wait for another restore of the database.
+    :param maintenance_database: where to connect while databases are created and renamed.
+    :param pg_bin_dir: the folder of PostgreSQL's programs.
+    """
+
+    template_fields: Sequence[str] = (
+        *PgCloneBaseOperator.template_fields,
+        "key",
+        "database",
+        "storage_location",
+        "storage_conn_id",
+        "reversible",
+        "swap",
+        "no_owner",
+        "no_acl",
+        "jobs",
+        "wait_seconds",
+        "maintenance_database",
+        "pg_bin_dir",
+    )
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        database: str | None = None,
+        storage_location: str | None = None,
+        storage_conn_id: str | None = None,
+        reversible: bool | str | None = None,
+        swap: bool | str | None = None,
+        no_owner: bool | str | None = None,
+        no_acl: bool | str | None = None,
+        jobs: int | str | None = None,
+        wait_seconds: float | str | None = None,
+        maintenance_database: str | None = None,
+        pg_bin_dir: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.key = key
+        self.database = database
+        self.storage_location = storage_location
+        self.storage_conn_id = storage_conn_id
+        self.reversible = reversible
+        self.swap = swap
+        self.no_owner = no_owner
+        self.no_acl = no_acl
+        self.jobs = jobs
+        self.wait_seconds = wait_seconds
+        self.maintenance_database = maintenance_database
+        self.pg_bin_dir = pg_bin_dir
+
+    def call(self, hook: "PgCloneHook", context: "Context") -> str:
+        instance = context["ti"]
+        attempts = (instance.dag_id, instance.run_id, instance.task_id, str(instance.map_index))
+        names = ("reversible", "swap", "no_owner", "no_acl", "jobs", "wait_seconds")
+        key = hook.restore(self.key, run="/".join(attempts), **self.given(*names))
+        if hook.temp_database is not None:
+            instance.xcom_push(key="temp_database", value=hook.temp_database)
+        return key

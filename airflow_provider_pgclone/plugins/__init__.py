@@ -1,0 +1,1 @@
+"""What Airflow loads into each of its processes."""

@@ -1,0 +1,77 @@
+"""Option values from Airflow: the config section, named configurations, a connection's extra."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Variable, conf
+from airflow.sdk import Connection
+
+from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
+from airflow_provider_pgclone.core.options import GUARDS, OPTIONS, Source
+
+SECTION = "pgclone"
+CONFIGS_KEY = "configs"
+CONFIGS_VARIABLE = "pgclone_configs"
+EXTRA_KEY = "pgclone"
+
+
+def section_source() -> Source:
+    """Return the options that the ``[pgclone]`` section of Airflow's config gives."""
+    names = [*(option.name for option in OPTIONS), *GUARDS]
+    values = {name: conf.get(SECTION, name, fallback="") for name in names}
+    given = {name: value for name, value in values.items() if value not in (None, "")}
+    return Source(f"the section [{SECTION}] of Airflow's config", given)
+
+
+def configuration_source(name: str | None) -> Source:
+    """Return the options of a named configuration; none where no name is given.
+
+    :raises NotFoundError: when there is no such configuration.
+    :raises UnknownOptionError: when it has a key that is no option.
+    """
+    if name is None:
+        return Source("no configuration", {})
+    configurations = {**_section_configurations(), **_variable_configurations()}
+    if name not in configurations:
+        known = ", ".join(sorted(configurations)) or "none"
+        raise NotFoundError(
+            f"the configuration {name!r} does not exist",
+            hint=f"Those of the Variable {CONFIGS_VARIABLE} and of the key {CONFIGS_KEY} in the "
+            f"section [{SECTION}] are: {known}.",
+        )
+    source = Source(f"the configuration {name!r}", _mapping(configurations[name], name))
+    source.check()
+    return source
+
+
+def connection_source(connection: Connection) -> Source:
+    """Return the options in the extra of a connection.
+
+    :raises UnknownOptionError: when it has a key that is no option.
+    """
+    label = f"the extra {EXTRA_KEY!r} of connection {connection.conn_id!r}"
+    source = Source(label, _mapping(connection.extra_dejson.get(EXTRA_KEY) or {}, label))
+    source.check()
+    return source
+
+
+def _section_configurations() -> dict[str, Any]:
+    text = conf.get(SECTION, CONFIGS_KEY, fallback="")
+    return _mapping(text or "{}", f"the key {CONFIGS_KEY} of the section [{SECTION}]")
+
+
+def _variable_configurations() -> dict[str, Any]:
+    text = Variable.get(CONFIGS_VARIABLE, default=None)
+    return _mapping(text or "{}", f"the Variable {CONFIGS_VARIABLE}")
+
+
+def _mapping(value: Any, label: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise InvalidInputError(f"{label} is not JSON: {error}") from error
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{label} is not a JSON object")
+    return dict(value)

@@ -1,0 +1,33 @@
+"""Fixtures of all tests: an Airflow home of their own, and one of each real server."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Airflow reads these when it is first imported, which fixtures below and many tests do.
+_AIRFLOW_HOME = tempfile.mkdtemp(prefix="pgclone-airflow-")
+os.environ.update(
+    AIRFLOW_HOME=_AIRFLOW_HOME,
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__UNIT_TEST_MODE="False",
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{_AIRFLOW_HOME}/airflow.db",
+    AIRFLOW__LOGGING__BASE_LOG_FOLDER=f"{_AIRFLOW_HOME}/logs",
+)
+
+pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.databases"]
+
+
+@pytest.fixture(scope="session")
+def airflow_home() -> Path:
+    return Path(_AIRFLOW_HOME)
+
+
+@pytest.fixture(scope="session")
+def open_tmp() -> Iterator[Path]:
+    """A folder that the servers' user may enter; pytest's own is for root alone."""
+    with tempfile.TemporaryDirectory(prefix="pgclone-", ignore_cleanup_errors=True) as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
