@@ -14,6 +14,8 @@ from airflow_provider_pgclone.core.patterns import parse_schema_pattern, parse_t
 from airflow_provider_pgclone.core.pg_tools import (
     ClientTools,
     check_extra_arguments,
+    connection_arguments,
+    tool_environment,
     tools_for_dump,
 )
 from airflow_provider_pgclone.core.process import run_child
@@ -69,34 +71,33 @@ def dump(
     storage.check_writable()
     source = _examine(database, content, cancellation)
     tools = tools_for_dump(source.major, pg_bin_dir)
-    argv = pg_dump_argv(tools, content, source.excluded_partitions)
+    argv = pg_dump_argv(tools, database, content, source.excluded_partitions)
     log.info("dumping %r of PostgreSQL %s to %s", database.name, source.major, key)
     meter = ProgressMeter(on_progress)
     with (
         run_child(
             argv, environment=tool_environment(database), cancellation=cancellation, stdout=True
         ) as pg_dump,
-        storage.open_write(str(key), expected_bytes=source.size_bytes) as upload,
+        storage.open_write(
+            str(key), expected_bytes=source.size_bytes, cancellation=cancellation
+        ) as upload,
     ):
         for chunk in pg_dump.output():
-            cancellation.check()
             upload.write(chunk)
             meter.add(len(chunk))
         pg_dump.wait_for_success()
     log.info("dumped %r to %s: %s", database.name, key, meter.finish())
 
 
-def tool_environment(database: Database) -> dict[str, str]:
-    """Return the variables of a PostgreSQL program, which speaks English to be understood."""
-    return {**database.environment(), "LC_ALL": "C"}
-
-
 def pg_dump_argv(
-    tools: ClientTools, content: DumpContent, excluded_partitions: Sequence[str]
+    tools: ClientTools,
+    database: Database,
+    content: DumpContent,
+    excluded_partitions: Sequence[str],
 ) -> list[str]:
     """Return the command line of a dump; it holds nothing secret."""
     return [
-        *(tools.path("pg_dump"), "--format=custom", "--no-password"),
+        *(tools.path("pg_dump"), "--format=custom", *connection_arguments(database)),
         *tools.default_compression,
         *(f"--exclude-table-data={name}" for name in (*content.exclude, *excluded_partitions)),
         *(f"--schema={pattern}" for pattern in content.schemas),

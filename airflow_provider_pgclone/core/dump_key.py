@@ -16,7 +16,7 @@ POST = "post"
 _TIMESTAMP_FORMAT = "%Y-%m-%d-%H-%M-%S-%f"
 _PART = re.compile(r"[A-Za-z0-9_-]+")
 _OTHER_CHARACTER = re.compile(r"[^A-Za-z0-9_-]")
-_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}-\d{1,6}")
+_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}-\d{1,6}", re.ASCII)
 # NAMEDATALEN - 1, https://www.postgresql.org/docs/current/limits.html
 MAX_DATABASE_NAME_BYTES = 63
 
@@ -86,7 +86,7 @@ class KeyPrefix:
         parts = text.rstrip("/").split("/") if text.rstrip("/") else []
         folders, rest = tuple(parts[:3]), parts[3:]
         valid = all(_PART.fullmatch(part) for part in folders) and len(rest) <= 1
-        if not valid or not re.fullmatch(r"[\d-]*", "".join(rest)):
+        if not valid or not re.fullmatch(r"[0-9-]*", "".join(rest)):
             raise InvalidInputError(
                 f"no dump key starts with {text!r}",
                 hint=PREFIX_HINT,

@@ -4,18 +4,19 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from psycopg.conninfo import make_conninfo
-
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.database import Database
-from airflow_provider_pgclone.core.dump import tool_environment
 from airflow_provider_pgclone.core.errors import RestoreError
 from airflow_provider_pgclone.core.pg_errors import (
     RestoreMessage,
     RestoreMessages,
     harmless_name,
 )
-from airflow_provider_pgclone.core.pg_tools import ClientTools
+from airflow_provider_pgclone.core.pg_tools import (
+    ClientTools,
+    connection_arguments,
+    tool_environment,
+)
 from airflow_provider_pgclone.core.process import Child, run_child
 from airflow_provider_pgclone.core.progress import ProgressMeter
 
@@ -71,7 +72,8 @@ def analyze(
     database: Database, tools: ClientTools, *, jobs: int, cancellation: Cancellation
 ) -> None:
     """Gather the planner's statistics, which an archive does not carry."""
-    argv = [tools.path("vacuumdb"), "--analyze-only", "--quiet", "--no-password", f"--jobs={jobs}"]
+    program = tools.path("vacuumdb")
+    argv = [program, "--analyze-only", "--quiet", f"--jobs={jobs}", *connection_arguments(database)]
     with run_child(
         argv, environment=tool_environment(database), cancellation=cancellation
     ) as vacuumdb:
@@ -110,11 +112,9 @@ def _pg_restore_argv(database: Database, loading: Loading) -> list[str]:
     argv = [
         loading.tools.path("pg_restore"),
         "--format=custom",
-        "--no-password",
+        *connection_arguments(database),
         # A subscription that a restored database has would take the slot of the original's.
         "--no-subscriptions",
-        # As a connection string, since a name with "=" in it would be taken for one.
-        f"--dbname={make_conninfo(dbname=database.name)}",
     ]
     return [
         *argv,

@@ -37,15 +37,17 @@ def flag(value: Any) -> bool:
 
 
 def positive_integer(value: Any) -> int:
-    number = int(value)
-    if number < 1 or isinstance(value, bool):
-        raise ValueError("is less than 1")
-    return number
+    if isinstance(value, bool) or not str(value).strip().isdecimal() or int(value) < 1:
+        raise ValueError("is no whole number from 1 up")
+    return int(value)
 
 
 def seconds(value: Any) -> float:
-    number = float(value)
-    if not 0 <= number < float("inf"):
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if isinstance(value, bool) or not 0 <= number < float("inf"):
         raise ValueError("is no number of seconds")
     return number
 
@@ -337,7 +339,9 @@ def resolve_option(name: str, sources: "list[Source]") -> Any:
         if value is not None:
             return value
     default = _BY_NAME[name].default
-    return default() if callable(default) else default
+    if callable(default):
+        return default()
+    return list(default) if isinstance(default, list) else default
 
 
 def resolve(verb: Verb, sources: "list[Source]") -> dict[str, Any]:

@@ -4,9 +4,12 @@ https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-PATTERNS
 """
 
 import re
+import warnings
 from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
+
+_MEANINGS = {"*": ".*", "?": ".", "$": r"\$"}
 
 
 @dataclass(frozen=True)
@@ -62,18 +65,24 @@ def _split(text: str) -> list[re.Pattern[str]]:
         elif character == ".":
             parts, part = [*parts, part], ""
         else:
-            part += {"*": ".*", "?": "."}.get(character) or _unquoted(character)
+            part += _unquoted(character, text[position + 1 : position + 2])
         position += 1
     if quoted or not all([*parts, part]):
         raise InvalidInputError(f"{text!r} is no name pattern")
     try:
-        return [re.compile(expression, re.DOTALL) for expression in [*parts, part]]
-    except re.error as error:
+        with warnings.catch_warnings():
+            # Sets such as [[:digit:]], which mean something else to Python than to PostgreSQL.
+            warnings.simplefilter("error", FutureWarning)
+            return [re.compile(expression, re.DOTALL) for expression in [*parts, part]]
+    except (re.error, OverflowError, FutureWarning) as error:
         raise InvalidInputError(f"{text!r} is no name pattern: {error}") from error
 
 
-def _unquoted(character: str) -> str:
-    """Fold case as PostgreSQL does; ``$`` is a plain character, the rest means what it means."""
-    if character == "$":
-        return r"\$"
-    return character.lower()
+def _unquoted(character: str, following: str) -> str:
+    """Return what a character outside of quotes means, as patternToSQLRegex() in psql has it."""
+    if character == "[" and following == "]":  # more likely an array type than a set
+        return r"\["
+    if character in _MEANINGS:
+        return _MEANINGS[character]
+    # Only ASCII letters are folded; the rest is a regular expression.
+    return character.lower() if character.isascii() else character

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg.conninfo import make_conninfo
+
+from airflow_provider_pgclone.core.database import Database
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 
 OLDEST_CLIENT, NEWEST_CLIENT = 14, 30
@@ -27,7 +30,7 @@ _OUR_OPTIONS = {
     ),
 }
 # pg_dump's short options without a value: several may stand in one argument.
-_FLAG_LETTERS = "abBcCOsvxR"
+_FLAG_LETTERS = "abBcCORsvwx"
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,19 @@ def tools_for_restore(server: int, archive: int, bin_dir: str | None) -> ClientT
             hint=f"Install the client of PostgreSQL {archive} or newer, or set pg_bin_dir.",
         )
     return next((tools for tools in readers if tools.major >= server), readers[-1])
+
+
+def connection_arguments(database: Database) -> list[str]:
+    """Return the arguments by which every program connects; the rest is in the environment.
+
+    The name goes as a connection string: a name with ``=`` in it would be taken for one.
+    """
+    return ["--no-password", f"--dbname={make_conninfo(dbname=database.name)}"]
+
+
+def tool_environment(database: Database) -> dict[str, str]:
+    """Return the variables of a program, which speaks English to be understood."""
+    return {**database.environment(), "LC_ALL": "C"}
 
 
 @functools.lru_cache(maxsize=64)

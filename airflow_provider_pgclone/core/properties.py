@@ -73,7 +73,8 @@ def read_properties(connection: psycopg.Connection, name: str) -> Properties:
     )
     settings = connection.execute(
         "SELECT CASE setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(setrole) END, entry "
-        "FROM pg_db_role_setting, unnest(setconfig) AS entry WHERE setdatabase = %s ORDER BY 1, 2",
+        "FROM pg_db_role_setting, unnest(setconfig) WITH ORDINALITY AS e(entry, number) "
+        "WHERE setdatabase = %s ORDER BY setrole, number",
         [oid],
     )
     return Properties(

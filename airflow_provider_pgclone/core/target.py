@@ -97,7 +97,8 @@ def creation_options(connection: psycopg.Connection, name: str) -> dict[str, str
         "ICU_LOCALE": locale_name if provider_name == "icu" else None,
         "BUILTIN_LOCALE": locale_name if provider_name == "builtin" else None,
         "ICU_RULES": icu_rules,
-        "TABLESPACE": tablespace,
+        # That of template0 needs no right when it is not named.
+        "TABLESPACE": tablespace if tablespace != "pg_default" else None,
     }
     return {option: value for option, value in options.items() if value is not None}
 

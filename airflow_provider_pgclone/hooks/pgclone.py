@@ -334,6 +334,13 @@ class PgCloneHook(BaseHook):
         """End what is running, from a signal handler or another thread; the call then raises."""
         self._cancellation.cancel()
 
+    def raise_if_cancelled(self) -> None:
+        """Raise where :meth:`cancel` came too late to end the call.
+
+        :raises CancelledError: after :meth:`cancel`.
+        """
+        self._cancellation.check()
+
     def _resolve(self, verb: Verb, **arguments: Any) -> _Call:
         """Look up each option of a verb, and refuse the verb where it is not allowed."""
         given = Source("the arguments", {**self._arguments, **arguments})

@@ -41,7 +41,9 @@ class PgCloneBaseOperator(BaseOperator):
         """
         self._hook = self.make_hook()
         try:
-            return self.call(self._hook, context)
+            result = self.call(self._hook, context)
+            self._hook.raise_if_cancelled()
+            return result
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
 

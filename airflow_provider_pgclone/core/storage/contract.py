@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from airflow_provider_pgclone.core.cancellation import Cancellation
+
 
 @dataclass(frozen=True)
 class StoredObject:
@@ -61,10 +63,13 @@ class Storage(Protocol):
         :raises StorageError: when it refuses or cannot be reached.
         """
 
-    def open_write(self, path: str, *, expected_bytes: int) -> AbstractContextManager[Upload]:
+    def open_write(
+        self, path: str, *, expected_bytes: int, cancellation: Cancellation
+    ) -> AbstractContextManager[Upload]:
         """Write an object that appears whole when the block ends, and never when it raises.
 
         :param expected_bytes: a guess of its size, by which parts are sized.
+        :param cancellation: ends a wait for storage.
         """
 
     def read(self, path: str) -> Iterator[bytes]:

@@ -1,18 +1,23 @@
 """Reading and writing objects through obstore, which all backends share."""
 
 import functools
+import itertools
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 import obstore
 from obstore.exceptions import BaseError
 
+from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import NotFoundError, StorageError
 from airflow_provider_pgclone.core.storage.contract import StoredObject, Upload
 from airflow_provider_pgclone.core.storage.upload import queued_upload
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.store import ObjectStore
 
 MIB = 1024 * 1024
@@ -21,7 +26,8 @@ MIN_PART_BYTES = 8 * MIB
 # A third is left for a guess that was too low.
 PLANNED_PARTS = 6_600
 PARALLEL_PARTS = 4
-READ_BYTES = 4 * MIB
+RANGE_BYTES = 8 * MIB
+RANGES_AHEAD = 3
 
 
 class ObjectStorage:
@@ -39,7 +45,9 @@ class ObjectStorage:
     def _store(self) -> "ObjectStore":
         return self._open_store()
 
-    def open_write(self, path: str, *, expected_bytes: int) -> AbstractContextManager[Upload]:
+    def open_write(
+        self, path: str, *, expected_bytes: int, cancellation: Cancellation
+    ) -> AbstractContextManager[Upload]:
         """Write an object that appears whole or not at all."""
         part_bytes = max(MIN_PART_BYTES, -(-expected_bytes // PLANNED_PARTS // MIB) * MIB)
 
@@ -53,18 +61,35 @@ class ObjectStorage:
                     max_concurrency=PARALLEL_PARTS,
                 )
 
-        return queued_upload(put)
+        return queued_upload(put, lambda: self.delete(path), cancellation)
 
     def read(self, path: str) -> Iterator[bytes]:
-        """Yield the bytes of an object; they are as many as storage said, or it raises."""
+        """Yield the bytes of an object by ranged reads, a few of them ahead of their use.
+
+        They run in threads, so that a signal reaches the one that reads.
+        """
         with self._errors(path):
-            result = obstore.get(self._store, path)
-            expected, received = result.meta["size"], 0
-            for chunk in result.stream(min_chunk_size=READ_BYTES):
-                received += len(chunk)
-                yield bytes(chunk)
-        if received != expected:
-            raise StorageError(f"{path!r} ended after {received} of its {expected} bytes")
+            meta = obstore.head(self._store, path)
+
+        def fetch(start: int) -> bytes:
+            end = min(start + RANGE_BYTES, meta["size"])
+            # Storage refuses when the object is no longer the one whose size we know.
+            options: GetOptions = {"range": (start, end), "if_match": meta["e_tag"]}
+            with self._errors(path):
+                data = obstore.get(self._store, path, options=options).bytes()
+            if len(data) != end - start:
+                raise StorageError(f"{path!r} in {self.location} ended after {start + len(data)}")
+            return bytes(data)
+
+        pool = ThreadPoolExecutor(RANGES_AHEAD, thread_name_prefix="read")
+        try:
+            starts = iter(range(0, meta["size"], RANGE_BYTES))
+            ahead = deque(pool.submit(fetch, at) for at in itertools.islice(starts, RANGES_AHEAD))
+            while ahead:
+                yield ahead.popleft().result()
+                ahead.extend(pool.submit(fetch, at) for at in itertools.islice(starts, 1))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def head(self, path: str) -> StoredObject:
         """Return the size and time of an object."""

@@ -4,12 +4,21 @@ obstore aborts an upload whose iterator raises and passes the exception on; the 
 completes it. So the iterator ends only on a commit.
 """
 
+import contextlib
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+
+from airflow_provider_pgclone.core.cancellation import Cancellation
+
+log = logging.getLogger(__name__)
 
 QUEUED_CHUNKS = 8
+# How soon a waiting writer sees that storage has failed or that it is to stop.
+POLL_SECONDS = 0.2
+# Airflow kills a task that was told to stop after 5 s.
+ABORT_SECONDS = 4.0
 
 
 class _AbortError(Exception):
@@ -19,9 +28,18 @@ class _AbortError(Exception):
 class QueuedUpload:
     """An upload that a thread feeds from a bounded queue."""
 
-    def __init__(self, put: Callable[[Iterator[bytes]], object]) -> None:
+    def __init__(
+        self,
+        put: Callable[[Iterator[bytes]], object],
+        undo: Callable[[], None],
+        cancellation: Cancellation,
+    ) -> None:
         self._put = put
-        self._queue: queue.Queue[bytes | None | _AbortError] = queue.Queue(maxsize=QUEUED_CHUNKS)
+        self._undo = undo
+        self._cancellation = cancellation
+        self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=QUEUED_CHUNKS)
+        self._aborted = threading.Event()
+        self._completed = False
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="upload", daemon=True)
 
@@ -30,57 +48,79 @@ class QueuedUpload:
 
     def write(self, chunk: bytes) -> None:
         """Hand over the next bytes; waits while the queue is full."""
-        if self._failure is not None:
-            raise self._failure
-        self._queue.put(chunk)
+        self._hand_over(chunk)
 
     def commit(self) -> None:
         """Complete the object.
 
         :raises StorageError: when storage refused; then there is no object.
         """
-        self._queue.put(None)
-        self._thread.join()
-        if self._failure is not None:
-            raise self._failure
+        self._hand_over(None)
+        while self._thread.is_alive():
+            self._thread.join(POLL_SECONDS)
+            self._cancellation.check()
+        self._raise_failure()
 
     def abort(self) -> None:
-        """Leave no object behind."""
-        self._queue.put(_AbortError())
-        self._thread.join()
+        """Leave no object behind; where storage hangs, its parts are left for a clean-up."""
+        self._aborted.set()
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait(None)  # wakes a thread that waits for more
+        self._thread.join(ABORT_SECONDS)
+        if self._completed:
+            self._undo()
+        elif self._thread.is_alive():
+            log.warning("storage does not answer: the parts of an upload may be left there")
+
+    def _hand_over(self, item: bytes | None) -> None:
+        while True:
+            self._cancellation.check()
+            self._raise_failure()
+            try:
+                return self._queue.put(item, timeout=POLL_SECONDS)
+            except queue.Full:
+                continue
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def _run(self) -> None:
         try:
             self._put(self._chunks())
+            self._completed = True
         except _AbortError:
             return
         except BaseException as error:  # noqa: BLE001  # the writer raises it
             self._failure = error
-            # A writer may wait for room: let its queue run empty until it sees the failure.
-            while not isinstance(self._queue.get(), _AbortError | None):
-                pass
 
     def _chunks(self) -> Iterator[bytes]:
         while True:
             item = self._queue.get()
+            if self._aborted.is_set():
+                raise _AbortError
             if item is None:
                 return
-            if isinstance(item, _AbortError):
-                raise item
             yield item
 
 
-@contextmanager
-def queued_upload(put: Callable[[Iterator[bytes]], object]) -> Iterator[QueuedUpload]:
+@contextlib.contextmanager
+def queued_upload(
+    put: Callable[[Iterator[bytes]], object],
+    undo: Callable[[], None],
+    cancellation: Cancellation,
+) -> Iterator[QueuedUpload]:
     """Run ``put`` on what the block writes: a clean end commits, an exception aborts.
 
     :param put: uploads an iterator of bytes; raises our errors.
+    :param undo: removes the object that a cancel came too late to abort.
+    :param cancellation: ends a wait for storage.
     """
-    upload = QueuedUpload(put)
+    upload = QueuedUpload(put, undo, cancellation)
     upload.start()
     try:
         yield upload
+        upload.commit()
     except BaseException:
         upload.abort()
         raise
-    upload.commit()
