@@ -17,7 +17,7 @@ os.environ.update(
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=f"{_AIRFLOW_HOME}/logs",
 )
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.databases"]
+pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.databases", "tests.fixtures.hooks", "tests.fixtures.airflow"]
 
 
 @pytest.fixture(scope="session")

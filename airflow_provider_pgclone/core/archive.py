@@ -87,15 +87,23 @@ class _Reader:
         self.offset_bytes = 8
 
     def take(self, count: int) -> bytes:
-        while len(self._buffer) - self._position < count:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                raise ArchiveError("the archive ends within its table of contents")
-            self._buffer = self._buffer[self._position :] + chunk
-            self._position = 0
+        if len(self._buffer) - self._position < count:
+            self._fill(count)
         taken = self._buffer[self._position : self._position + count]
         self._position += count
         return taken
+
+    def _fill(self, count: int) -> None:
+        """Have at least ``count`` bytes in the buffer."""
+        pieces = [self._buffer[self._position :]]
+        missing = count - len(pieces[0])
+        while missing > 0:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                raise ArchiveError("the archive ends within its table of contents")
+            pieces.append(chunk)
+            missing -= len(chunk)
+        self._buffer, self._position = b"".join(pieces), 0
 
     def byte(self) -> int:
         return self.take(1)[0]
@@ -185,6 +193,8 @@ def _read_entry(reader: _Reader, version: tuple[int, int]) -> TocEntry:
     reader.text()  # whether WITH OIDS
     dependencies = []
     while (dependency := reader.text()) is not None:
+        if not re.fullmatch(r"\d{1,10}", dependency, re.ASCII):
+            raise ArchiveError("the archive has a dependency that is no number: it is damaged")
         dependencies.append(int(dependency))
     reader.byte()  # the state and the place of its data
     reader.take(reader.offset_bytes)

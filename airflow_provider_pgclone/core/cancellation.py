@@ -32,7 +32,7 @@ class Cancellation:
         :raises CancelledError: after :meth:`cancel`.
         """
         if self._requested:
-            raise CancelledError("cancelled")
+            raise CancelledError("stopped before it was done, as asked")
 
     @contextmanager
     def ending(self, end: Callable[[], None]) -> Iterator[None]:

@@ -10,14 +10,46 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 _PROGRAM_LINE = re.compile(r"pg_restore: (?:(\w+): )?(.*)")
+_STAGE_LINE = re.compile(r"while [A-Z ]+:")
 _ENTRY_LINE = re.compile(r"from TOC entry \d+; \d+ \d+ (.*)")
 _IGNORED_LINE = re.compile(r"errors ignored on restore: (\d+)")
 _COMMAND = "Command was: "
+_HINT = "HINT: "
+_CONTEXT = "CONTEXT: "
 
-_LITERAL = re.compile(r"'(?:[^']|'')*'?")
-_QUOTED_VALUE = re.compile(r'(?<!ERROR): +".*"?$')
+# pg_restore's own words before the server's, and the server's, which may be in any language.
+_SERVER_SAID = re.compile(
+    r"(could not execute query: |query failed: |error returned by \w+: |"
+    r'COPY failed for table "(?:[^"]|"")*": |.*?(?=(?:ERROR|FATAL|PANIC): ))'
+    r"((?:ERROR|FATAL|PANIC): +)?(.*)"
+)
+# What the server quotes is the name of such a thing, or else it may be a value of a row.
+_NAMED = re.compile(
+    r"\b(?:attribute|class|collation|column|configuration|constraint|conversion|database|dictionary"
+    r"|domain|encoding|extension|family|file|function|index|language|library|member|method|object"
+    r"|operator|option|parameter|parser|partition|policy|procedure|publication|relation|role|rule"
+    r"|schema|sequence|server|subscription|table|tablespace|template|trigger|type|user|view"
+    r"|wrapper) $"
+)
+_ANY_QUOTES = re.compile("[\"'`´“”„‟‘’‚«»‹›「」『』].*")
+_BYTES = re.compile(r"0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
+# Where the words of an error are those of a function's author, who may put a row into them.
+_RAISED = re.compile(r"PL/pgSQL.*\b(?:RAISE|ASSERT)\b|PL/(?!pgSQL)|Traceback")
+_COPY_CONTEXT = re.compile(r"(?:CONTEXT: +)?(COPY .+?, line \d+(?:, column [^:]+)?)(?::|$)")
+# Double quotes hold a name; comments and all other quotes may hold anything.
+_TOKEN = re.compile(
+    r"""
+    (?P<name>"(?:[^"]|"")*")
+    | (?<![\w$])[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)
+    | '(?:[^']|'')*(?:'|\Z)
+    | "[^"]*\Z
+    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+    | --[^\n]*
+    | /\*.*?(?:\*/|\Z)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
 _INSERTED = re.compile(r"\bVALUES\b.*", re.IGNORECASE | re.DOTALL)
-_COPY_CONTEXT = re.compile(r"(CONTEXT: +COPY [^:]*).*")
 REDACTED = "…"
 MAX_COMMAND_CHARACTERS = 200
 
@@ -101,6 +133,8 @@ class RestoreMessages:
         self.close()
         if severity == "error":
             self._lines = [text]
+        elif _STAGE_LINE.fullmatch(text):
+            self._entry = ""
         elif entry := _ENTRY_LINE.fullmatch(text):
             self._entry = entry.group(1)
         elif ignored := _IGNORED_LINE.fullmatch(text):
@@ -109,36 +143,67 @@ class RestoreMessages:
     def close(self) -> None:
         """Take the last error as whole."""
         if self._lines:
+            # pg_restore names an entry before its first error only.
             message = _message(self._lines, self._entry)
-            self._lines, self._entry = [], ""
+            self._lines = []
             self._on_error(message)
 
 
 def _message(lines: list[str], entry: str) -> RestoreMessage:
-    said: list[str] = []
-    for position, line in enumerate(lines):
-        if line.startswith(_COMMAND):
-            return RestoreMessage("; ".join(said), _command(lines[position:]), entry)
-        said += _without_data(line, first=position == 0)
-    return RestoreMessage("; ".join(said), "", entry)
+    starts = [number for number, line in enumerate(lines) if line.startswith(_COMMAND)]
+    end = starts[0] if starts else len(lines)
+    return RestoreMessage(_said(lines[:end]), _command(lines[end:]), entry)
 
 
-def _without_data(line: str, *, first: bool) -> list[str]:
-    """Return what of a server's line may be logged: never a value of a row."""
-    if first:
-        return [_QUOTED_VALUE.sub(f": {REDACTED}", line)]
-    if line.startswith("HINT:"):
-        return [line]
-    if context := _COPY_CONTEXT.match(line):
-        return [context.group(1)]
-    return []
+def _said(lines: list[str]) -> str:
+    """Return what of an error may be logged: never a value of a row."""
+    first, *rest = lines
+    shown = [_without_values(first, is_raised=any(_RAISED.search(line) for line in rest))]
+    # With a context the error arose from a row or within a function, and so may the hint.
+    if not any(line.startswith(_CONTEXT) for line in rest):
+        shown += [_names_only(line) for line in rest if line.startswith(_HINT)]
+    shown += [match.group(1) for line in rest if (match := _COPY_CONTEXT.match(line))]
+    return "; ".join(shown)
+
+
+def _without_values(line: str, *, is_raised: bool) -> str:
+    match = _SERVER_SAID.fullmatch(line)
+    if match is None:
+        return line  # pg_restore's own
+    head, severity, said = match.group(1), match.group(2) or "", match.group(3)
+    if is_raised:
+        return f"{head}{severity}{REDACTED}"
+    if not severity:
+        return head + _ANY_QUOTES.sub(REDACTED, _BYTES.sub(REDACTED, said))
+    return head + severity + _BYTES.sub(REDACTED, _names_only(said))
+
+
+def _names_only(said: str) -> str:
+    """Take out all from the first quote that is not that of a name up to the last quote."""
+    start = said.find('"')
+    while start >= 0:
+        end = said.find('"', start + 1)
+        if end < 0:
+            return said[:start] + REDACTED
+        if not _NAMED.search(said[:start]):
+            is_closed = said.count('"', start) % 2 == 0
+            return said[:start] + REDACTED + (said[said.rfind('"') + 1 :] if is_closed else "")
+        start = said.find('"', end + 1)
+    return said
 
 
 def _command(lines: list[str]) -> str:
-    """Return the first line of a statement; where it goes on, with an ellipsis."""
+    """Return the first line of a statement, with no literal."""
     statement = "\n".join(lines).removeprefix(_COMMAND).strip()
-    shown = _INSERTED.sub(f"VALUES {REDACTED}", _LITERAL.sub(f"'{REDACTED}'", statement))
-    first_line = shown.partition("\n")[0]
+    shown = _INSERTED.sub(f"VALUES {REDACTED}", _TOKEN.sub(_redacted, statement))
+    first_line = shown.strip().partition("\n")[0]
     if len(first_line) > MAX_COMMAND_CHARACTERS:
         return first_line[:MAX_COMMAND_CHARACTERS] + REDACTED
     return first_line
+
+
+def _redacted(token: re.Match[str]) -> str:
+    name: str | None = token["name"]
+    if name is not None:
+        return name
+    return "" if token[0].startswith(("--", "/*")) else f"'{REDACTED}'"
