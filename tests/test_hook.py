@@ -183,6 +183,14 @@ def test_passwords_appear_nowhere(
     assert "pg_restore" in said
 
 
+# What every task does first; Airflow 3.1 keeps it elsewhere.
+LOAD_PLUGINS = """
+try:
+    from airflow.sdk.plugins_manager import integrate_macros_plugins
+except ImportError:
+    from airflow.plugins_manager import integrate_macros_plugins
+integrate_macros_plugins()
+"""
 USE = """
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 {load}
@@ -199,8 +207,8 @@ def test_other_users_of_a_connection_with_our_extra_go_on_working(set_extra: Any
     load_plugins = (
         "from airflow.sdk.plugins_manager import integrate_macros_plugins as load; load()"
     )
-    before = run_python(f"{load_plugins}\n{USE.format(load='')}")
-    after = run_python(USE.format(load=load_plugins))
+    before = run_python(LOAD_PLUGINS + USE.format(load=""))
+    after = run_python(USE.format(load=LOAD_PLUGINS))
     assert "(42,)" in before.stdout, before.stderr
     assert "(42,)" in after.stdout, after.stderr
     without = run_python(USE.format(load=""))

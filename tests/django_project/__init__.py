@@ -1,0 +1,1 @@
+"""A Django project that has nothing but django-pgclone, configured by the environment."""
