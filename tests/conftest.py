@@ -1,6 +1,8 @@
 """Fixtures of all tests: an Airflow home of their own, and one of each real server."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 
 # Airflow reads these when it is first imported, which fixtures below and many tests do.
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="pgclone-airflow-")
+atexit.register(shutil.rmtree, _AIRFLOW_HOME, ignore_errors=True)
 os.environ.update(
     AIRFLOW_HOME=_AIRFLOW_HOME,
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
@@ -17,7 +20,12 @@ os.environ.update(
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=f"{_AIRFLOW_HOME}/logs",
 )
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.databases", "tests.fixtures.hooks", "tests.fixtures.airflow"]
+pytest_plugins = [
+    "tests.fixtures.servers",
+    "tests.fixtures.databases",
+    "tests.fixtures.hooks",
+    "tests.fixtures.airflow",
+]
 
 
 @pytest.fixture(scope="session")

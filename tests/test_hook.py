@@ -204,9 +204,6 @@ def run_python(program: str) -> subprocess.CompletedProcess[str]:
 
 def test_other_users_of_a_connection_with_our_extra_go_on_working(set_extra: Any) -> None:
     set_extra(allow_restore=False)
-    load_plugins = (
-        "from airflow.sdk.plugins_manager import integrate_macros_plugins as load; load()"
-    )
     before = run_python(LOAD_PLUGINS + USE.format(load=""))
     after = run_python(USE.format(load=LOAD_PLUGINS))
     assert "(42,)" in before.stdout, before.stderr

@@ -86,7 +86,8 @@ def test_killed_tasks_fail_and_leave_nothing(
 ) -> None:
     """One process for all cases, since Airflow takes long to start."""
     big = make_database(
-        "CREATE EXTENSION pgcrypto; CREATE TABLE noise AS SELECT n, gen_random_bytes(1024) AS noise "
+        "CREATE EXTENSION pgcrypto; "
+        "CREATE TABLE noise AS SELECT n, gen_random_bytes(1024) AS noise "
         "FROM generate_series(1, 100000) n; ALTER TABLE noise ADD PRIMARY KEY (n)"
     )
     storage = {"storage_location": LOCATION, "storage_conn_id": s3_connection}

@@ -65,11 +65,12 @@ class Toc:
         """The encoding and locale of the database, as options of CREATE DATABASE."""
         for entry in self.entries:
             if entry.description == "DATABASE":
-                found = _DATABASE_OPTION.findall(entry.definition)
+                found = _DATABASE_OPTION.findall(_CREATE_DATABASE.sub("", entry.definition))
                 return {name: quoted.replace("''", "'") or word for name, quoted, word in found}
         return {}
 
 
+_CREATE_DATABASE = re.compile(r'CREATE DATABASE (?:"(?:[^"]|"")*"|\S+)')
 _DATABASE_OPTION = re.compile(
     r"\b(ENCODING|LOCALE_PROVIDER|LOCALE|LC_COLLATE|LC_CTYPE|ICU_LOCALE|ICU_RULES|BUILTIN_LOCALE)"
     r" = (?:'((?:[^']|'')*)'|(\w+))"

@@ -4,20 +4,24 @@ import logging
 import secrets
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.database import (
-    Database,
-    connect,
-    database_exists,
-    drop_database,
-)
+from airflow_provider_pgclone.core.database import Database, connect, database_exists
 from airflow_provider_pgclone.core.dump_key import LocalKey, attempt_database_name
-from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
-from airflow_provider_pgclone.core.leftovers import drop_old, remove_leftovers
-from airflow_provider_pgclone.core.marker import Marker, set_comment
+from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.leftovers import (
+    drop_old,
+    dropped_on_error,
+    remove_leftovers,
+)
+from airflow_provider_pgclone.core.marker import Marker, mark_newborn
 from airflow_provider_pgclone.core.properties import read_properties
 from airflow_provider_pgclone.core.sessions import target_lock
 from airflow_provider_pgclone.core.swap import Swap, exchange
-from airflow_provider_pgclone.core.target import check_strategy, check_target, clone_database
+from airflow_provider_pgclone.core.target import (
+    check_source,
+    check_strategy,
+    check_target,
+    clone_database,
+)
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +49,13 @@ def copy(
     """
     if key.is_reserved:
         raise InvalidInputError(f"{key} is a reserved name", hint="Give the copy another name.")
-    if key.name == source.name:
-        raise InvalidInputError(f"database {source.name!r} cannot be copied to itself")
     attempt = secrets.token_hex(4)
     temp_name = attempt_database_name(key.name, "temp", attempt)
     old_name = attempt_database_name(key.name, "old", attempt)
     with connect(maintenance, cancellation) as connection:
         check_target(connection, maintenance, key.name)
         check_strategy(connection, strategy)
-        if not database_exists(connection, source.name):
-            raise NotFoundError(f"database {source.name!r} does not exist")
+        check_source(connection, maintenance, source.name, key.name)
         if not replace and database_exists(connection, key.name):
             raise InvalidInputError(
                 f"database {key.name!r} exists", hint="Drop it first, or set replace."
@@ -63,7 +64,7 @@ def copy(
             connection, key.name, wait_seconds=wait_seconds, cancellation=cancellation
         ):
             remove_leftovers(connection, key.name, run="")
-            try:
+            with dropped_on_error(connection, maintenance, [temp_name]):
                 clone_database(
                     connection,
                     maintenance,
@@ -72,12 +73,9 @@ def copy(
                     strategy=strategy,
                     cancellation=cancellation,
                 )
-                set_comment(connection, temp_name, Marker("temp", key.name, attempt).text())
+                mark_newborn(connection, temp_name, Marker("temp", key.name, attempt))
                 plan = Swap(temp_name, key.name, old_name, Marker("old", key.name, attempt))
                 properties = read_properties(connection, source.name)
                 exchange(connection, maintenance, plan, properties, cancellation)
-            except BaseException:
-                drop_database(connection, temp_name)
-                raise
             drop_old(connection, key.name)
     log.info("copied %r to %s", source.name, key)

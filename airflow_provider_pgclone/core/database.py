@@ -129,38 +129,51 @@ def connect(database: Database, cancellation: Cancellation) -> Iterator[psycopg.
     :raises ServerError: when the server cannot be reached, refuses, or a statement in the block
         fails with an error that the block did not handle.
     """
+    with _open(database, cancellation) as connection, cancellation.ending(connection.cancel):
+        try:
+            connection.execute(_PATIENT_SESSION)
+            _notice_our_end(connection)
+            yield connection
+        except psycopg.Error as error:
+            cancellation.check()
+            raise _server_error(database, error) from error
+
+
+def _open(database: Database, cancellation: Cancellation) -> psycopg.Connection:
     cancellation.check()
     keepalives = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
     parameters = {**keepalives, **database.parameters, "application_name": APPLICATION_NAME}
     try:
-        with (
-            psycopg.connect(
-                dbname=database.name,
-                autocommit=True,
-                **parameters,  # type: ignore[arg-type]
-            ) as connection,
-            cancellation.ending(connection.cancel),
-        ):
-            connection.execute(_PATIENT_SESSION)
-            yield connection
+        return psycopg.connect(
+            dbname=database.name,
+            autocommit=True,
+            **parameters,  # type: ignore[arg-type]
+        )
     except psycopg.Error as error:
         cancellation.check()
-        raise _server_error(database, error) from error
+        message = str(error).strip()
+        if f'database "{database.name}" does not exist' in message:
+            raise NotFoundError(f"database {database.name!r} does not exist") from error
+        raise ServerError(f"cannot connect to database {database.name!r}: {message}") from error
+
+
+def _notice_our_end(connection: psycopg.Connection) -> None:
+    """Have the server stop a statement whose client was killed, such as a CREATE DATABASE.
+
+    Not every platform of a server can.
+    """
+    with contextlib.suppress(psycopg.errors.InvalidParameterValue):
+        connection.execute("SET client_connection_check_interval = '2s'")
 
 
 def _server_error(database: Database, error: psycopg.Error) -> Exception:
     message = str(error).strip()
-    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
-        missing = f'database "{database.name}" does not exist' in message
-        if missing:
-            return NotFoundError(f"database {database.name!r} does not exist")
-        return ServerError(f"cannot connect to database {database.name!r}: {message}")
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return UnsupportedError(
             f"no right on the server of {database.name!r}: {message}",
             hint="Grant it to the user of the connection, or use another connection.",
         )
-    return ServerError(f"database {database.name!r}: {message}")
+    return ServerError(f"the server of {database.name!r}: {message}")
 
 
 def fetch_row(

@@ -52,6 +52,28 @@ class Marker:
             return None
 
 
+# A new database has it from the statement that creates it, until it gets its marker: so that one
+# whose maker is killed in between is known. It limits nothing: no server has as many connections.
+BIRTHMARK_CONNECTION_LIMIT = 1_886_840_687
+
+
+def mark_newborn(connection: psycopg.Connection, name: str, marker: Marker) -> None:
+    """Give a database that was just made its marker in the place of its birthmark."""
+    with connection.transaction():
+        set_comment(connection, name, marker.text())
+        statement = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT -1")
+        connection.execute(statement.format(sql.Identifier(name)))
+
+
+def unmarked_newborn(connection: psycopg.Connection) -> list[str]:
+    """Return the databases that have a birthmark and no marker."""
+    rows = connection.execute(
+        "SELECT datname FROM pg_database WHERE datconnlimit = %s", [BIRTHMARK_CONNECTION_LIMIT]
+    ).fetchall()
+    marked = read_markers(connection)
+    return [name for (name,) in rows if name not in marked]
+
+
 def set_comment(connection: psycopg.Connection, name: str, comment: str | None) -> None:
     statement = sql.SQL("COMMENT ON DATABASE {} IS {}")
     connection.execute(statement.format(sql.Identifier(name), sql.Literal(comment)))

@@ -2,8 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psycopg
@@ -14,7 +13,6 @@ from airflow_provider_pgclone.core.database import (
     Database,
     connect,
     database_exists,
-    drop_database,
     server_major,
 )
 from airflow_provider_pgclone.core.dump_key import (
@@ -26,20 +24,32 @@ from airflow_provider_pgclone.core.dump_key import (
     check_database_name,
     kept_database_name,
 )
-from airflow_provider_pgclone.core.errors import (
-    InvalidInputError,
-    NotFoundError,
+from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.leftovers import (
+    drop_attempt,
+    dropped_on_error,
+    remove_leftovers,
 )
-from airflow_provider_pgclone.core.leftovers import drop_attempt, remove_leftovers
 from airflow_provider_pgclone.core.listing import Dump, find_dump
 from airflow_provider_pgclone.core.load import Loading, analyze, load_archive
-from airflow_provider_pgclone.core.marker import Marker, read_markers, set_comment
+from airflow_provider_pgclone.core.marker import (
+    Marker,
+    mark_newborn,
+    read_markers,
+    set_comment,
+)
 from airflow_provider_pgclone.core.pg_tools import tools_for_restore
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.sessions import target_lock
 from airflow_provider_pgclone.core.storage import Storage
-from airflow_provider_pgclone.core.swap import check_kept_names_are_ours, swap_in
+from airflow_provider_pgclone.core.swap import (
+    carry_over,
+    check_kept_names_are_ours,
+    swap_in,
+    target_properties,
+)
 from airflow_provider_pgclone.core.target import (
+    check_source,
     check_target,
     clone_database,
     create_database,
@@ -145,7 +155,7 @@ def restore(
         check_target(connection, maintenance, target.name)
         if storage is None or dump is None:
             key = options.key
-            fill = _local_source(connection, target.name, LocalKey.parse(key))
+            fill = _local_source(connection, maintenance, target.name, LocalKey.parse(key))
         else:
             key = dump.key
             fill = _dump_source(connection, target.name, storage, dump, options, on_progress)
@@ -167,8 +177,11 @@ def restore(
             cancellation=cancellation,
         ):
             remove_leftovers(connection, target.name, run=options.run)
-            with _dropped_on_error(attempt):
+            with dropped_on_error(
+                connection, maintenance, [attempt.temp.name, attempt.post_temp_name]
+            ):
                 fill(attempt)
+                _dress(attempt, attempt.temp.name)
                 _keep_post(attempt)
                 set_comment(connection, attempt.temp.name, marker.made_ready().text())
                 if options.swap:
@@ -193,20 +206,16 @@ def drop_temp(maintenance: Database, temp_name: str, *, cancellation: Cancellati
             drop_attempt(connection, marker)
 
 
-def _local_source(connection: psycopg.Connection, target: str, key: LocalKey) -> _Fill:
+def _local_source(
+    connection: psycopg.Connection, maintenance: Database, target: str, key: LocalKey
+) -> _Fill:
     """Return the step that copies a local database, once it is known to be there."""
     source = key.database_name(target)
-    if source == target:
-        raise InvalidInputError(f"database {target!r} cannot be restored from itself")
-    if not database_exists(connection, source):
-        raise NotFoundError(
-            f"the local database {source!r} of {key} does not exist",
-            hint="List the local databases to see which there are.",
-        )
+    check_source(connection, maintenance, source, target)
 
     def fill(attempt: _Attempt) -> None:
         attempt.clone(source, attempt.temp.name)
-        set_comment(attempt.connection, attempt.temp.name, attempt.marker.text())
+        mark_newborn(attempt.connection, attempt.temp.name, attempt.marker)
 
     return fill
 
@@ -236,7 +245,7 @@ def _dump_source(
 
     def fill(attempt: _Attempt) -> None:
         create_database(attempt.connection, attempt.temp.name, creation)
-        set_comment(attempt.connection, attempt.temp.name, attempt.marker.text())
+        mark_newborn(attempt.connection, attempt.temp.name, attempt.marker)
         meter = ProgressMeter(on_progress, bytes_total=dump.size_bytes)
         log.info(
             "restoring %s into %r with pg_restore %s", dump.key, attempt.temp.name, tools.major
@@ -288,23 +297,17 @@ def _check_kept_names(connection: psycopg.Connection, target: str) -> None:
     check_kept_names_are_ours(connection, target)
 
 
+def _dress(attempt: _Attempt, name: str) -> None:
+    """Give a database what the target has, so that hooks meet the same rights and settings."""
+    properties = target_properties(attempt.connection, attempt.marker.target)
+    if properties is not None:
+        carry_over(attempt.connection, name, properties)
+
+
 def _keep_post(attempt: _Attempt) -> None:
     """Copy what was restored, before hooks change it; the swap gives the copy its name."""
     if attempt.marker.reversible:
         attempt.clone(attempt.temp.name, attempt.post_temp_name)
         marker = Marker("post_temp", attempt.marker.target, attempt.marker.attempt)
-        set_comment(attempt.connection, attempt.post_temp_name, marker.text())
-
-
-@contextmanager
-def _dropped_on_error(attempt: _Attempt) -> Iterator[None]:
-    """Drop the databases of an attempt that fails; where even that fails, the next one does it."""
-    try:
-        yield
-    except BaseException:
-        try:
-            for name in (attempt.temp.name, attempt.post_temp_name):
-                drop_database(attempt.connection, name)
-        except psycopg.Error as error:
-            log.warning("%r is left for the next attempt to drop: %s", attempt.temp.name, error)
-        raise
+        mark_newborn(attempt.connection, attempt.post_temp_name, marker)
+        _dress(attempt, attempt.post_temp_name)

@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 
@@ -21,7 +21,7 @@ TERMINATE_POLL_SECONDS = 0.02
 _TERMINATE = """
 SELECT pid, pg_terminate_backend(pid) FROM pg_stat_get_activity(NULL)
 WHERE datid = ANY(%s) AND pid <> pg_backend_pid()
-  AND backend_type IN ('client backend', 'walsender', 'background worker')
+  AND backend_type NOT IN ('autovacuum worker', 'parallel worker')
 """
 # A backend that is still connecting has no database yet: it shows only as a wait for its lock.
 # 1262 is the OID of pg_database, fixed in pg_class.dat.
@@ -63,7 +63,8 @@ def target_lock(
     try:
         yield
     finally:
-        if not connection.closed and not connection.broken:
+        # Where the session is broken or busy, its end frees the lock.
+        with suppress(psycopg.Error):
             connection.execute("SELECT pg_advisory_unlock(%s)", [key])
 
 

@@ -83,12 +83,12 @@ def swap(
     :raises UnsupportedError: when the target's sessions, slots or subscriptions forbid it.
     """
     with connect(maintenance, cancellation) as connection:
-        marker = read_ready_marker(connection, temp_name)
-        with target_lock(
-            connection, marker.target, wait_seconds=wait_seconds, cancellation=cancellation
-        ):
+        target = read_ready_marker(connection, temp_name).target
+        with target_lock(connection, target, wait_seconds=wait_seconds, cancellation=cancellation):
+            # Another swap may have taken it while we waited.
+            marker = read_ready_marker(connection, temp_name)
             swap_in(connection, maintenance, temp_name, marker, cancellation)
-    return marker.target
+    return target
 
 
 def read_ready_marker(connection: psycopg.Connection, temp_name: str) -> Marker:
@@ -116,11 +116,7 @@ def swap_in(
     plan = _plan(connection, temp_name, marker)
     for name in (plan.target, *plan.moved_aside):
         check_nothing_bound(connection, name)
-    properties = (
-        read_properties(connection, plan.target)
-        if database_exists(connection, plan.target)
-        else None
-    )
+    properties = target_properties(connection, plan.target)
     exchange(connection, maintenance, plan, properties, cancellation)
     drop_old(connection, marker.target)
 
@@ -147,7 +143,7 @@ def exchange(
     takes_place = database_exists(connection, plan.target)
     with connect(maintenance, cancellation) as watcher, connection.transaction():
         if properties is not None:
-            _carry_over(connection, plan.new, properties)
+            carry_over(connection, plan.new, properties)
         with terminating(maintenance, oids, cancellation):
             _rename_all(connection, plan, takes_place=takes_place)
         set_comment(connection, plan.target, properties.comment if properties else None)
@@ -204,7 +200,16 @@ def _plan(connection: psycopg.Connection, temp_name: str, marker: Marker) -> Swa
     )
 
 
-def _carry_over(connection: psycopg.Connection, new: str, properties: Properties) -> None:
+def target_properties(connection: psycopg.Connection, target: str) -> Properties | None:
+    """Return the properties that a target hands on, ``None`` where it does not exist."""
+    return read_properties(connection, target) if database_exists(connection, target) else None
+
+
+def carry_over(connection: psycopg.Connection, new: str, properties: Properties) -> None:
+    """Give a new database the properties of the one whose place it takes.
+
+    :raises UnsupportedError: when the user has no right to.
+    """
     try:
         apply_properties(connection, new, properties)
     except psycopg.errors.InsufficientPrivilege as error:

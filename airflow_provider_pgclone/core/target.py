@@ -14,7 +14,8 @@ from airflow_provider_pgclone.core.database import (
     server_major,
 )
 from airflow_provider_pgclone.core.dump_key import check_database_name
-from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
+from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError, UnsupportedError
+from airflow_provider_pgclone.core.marker import BIRTHMARK_CONNECTION_LIMIT
 from airflow_provider_pgclone.core.sessions import check_nothing_bound, terminating
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ def creation_options(connection: psycopg.Connection, name: str) -> dict[str, str
 
 def create_database(connection: psycopg.Connection, name: str, options: Mapping[str, str]) -> None:
     """Make an empty database with an encoding and locale of its own."""
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
+    statement = _create_statement(name, "template0")
     for option, value in options.items():
         statement += sql.SQL(" {} {}").format(_CREATION_OPTIONS[option], sql.Literal(value))
     connection.execute(statement)
@@ -128,9 +129,7 @@ def clone_database(
     :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
     """
     (oid,) = fetch_row(connection, "SELECT oid FROM pg_database WHERE datname = %s", [source])
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-        sql.Identifier(name), sql.Identifier(source)
-    )
+    statement = _create_statement(name, source)
     if strategy is not None:
         statement += sql.SQL(" STRATEGY {}").format(sql.Literal(strategy))
     with terminating(maintenance, [oid], cancellation):
@@ -138,6 +137,29 @@ def clone_database(
             _clone_files(connection, statement, name)
         else:
             connection.execute(statement)
+
+
+def check_source(
+    connection: psycopg.Connection, maintenance: Database, source: str, name: str
+) -> None:
+    """Refuse a source of a copy on the server.
+
+    :raises InvalidInputError: when it is its own copy, or the maintenance database, whose sessions
+        are ours.
+    :raises NotFoundError: when it does not exist.
+    """
+    if source == name:
+        raise InvalidInputError(f"database {source!r} cannot be copied to itself")
+    if source == maintenance.name:
+        raise InvalidInputError(
+            f"{source!r} is the maintenance database and cannot be copied",
+            hint="Set maintenance_database to another one.",
+        )
+    if not database_exists(connection, source):
+        raise NotFoundError(
+            f"the local database {source!r} does not exist",
+            hint="List the local databases to see which there are.",
+        )
 
 
 def check_strategy(connection: psycopg.Connection, strategy: str | None) -> None:
@@ -150,6 +172,12 @@ def check_strategy(connection: psycopg.Connection, strategy: str | None) -> None
         raise UnsupportedError(
             f"PostgreSQL {major} knows no strategy for copies", hint="Leave strategy out."
         )
+
+
+def _create_statement(name: str, template: str) -> sql.Composed:
+    return sql.SQL("CREATE DATABASE {} TEMPLATE {} CONNECTION LIMIT {}").format(
+        sql.Identifier(name), sql.Identifier(template), sql.Literal(BIRTHMARK_CONNECTION_LIMIT)
+    )
 
 
 def _offers_clone(connection: psycopg.Connection) -> bool:
