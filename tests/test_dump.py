@@ -25,7 +25,7 @@ from tests.services.seaweedfs import S3Server
 
 def contents(postgres: PostgresServer, archive: Path) -> str:
     """Return what stock pg_restore would run."""
-    argv = [postgres.bin_dir / "pg_restore", "--file=-", archive]
+    argv = [str(postgres.bin_dir / "pg_restore"), "--file=-", str(archive)]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
@@ -34,7 +34,7 @@ def test_a_dump_is_a_stock_archive_compressed_with_zstd(
 ) -> None:
     key = make_hook(shop).dump(instance="prod")
     assert key.startswith(f"prod/{shop}/none/")
-    argv = [postgres.bin_dir / "pg_restore", "--list", local_storage / key]
+    argv = [str(postgres.bin_dir / "pg_restore"), "--list", str(local_storage / key)]
     listing = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     assert "Compression: zstd" in listing
     assert "user500@example.org" in contents(postgres, local_storage / key)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider_pgclone.hooks import PgCloneHook
 
@@ -37,7 +37,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
     def __init__(
         self,
         *,
-        to: str,
+        to: "str | XComArg",
         database: str | None = None,
         strategy: str | None = None,
         replace: bool | str | None = None,
@@ -46,7 +46,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.to = to
+        self.to: Any = to  # rendered to a text before it is used
         self.database = database
         self.strategy = strategy
         self.replace = replace

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider_pgclone.hooks import PgCloneHook
 
@@ -43,7 +43,7 @@ class PgCloneListOperator(PgCloneBaseOperator):
     def __init__(
         self,
         *,
-        prefix: str = "",
+        prefix: "str | XComArg" = "",
         storage_location: str | None = None,
         storage_conn_id: str | None = None,
         limit: int | str | None = None,
@@ -56,7 +56,7 @@ class PgCloneListOperator(PgCloneBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.prefix = prefix
+        self.prefix: Any = prefix  # rendered to a text before it is used
         self.storage_location = storage_location
         self.storage_conn_id = storage_conn_id
         self.limit = limit

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider_pgclone.hooks import PgCloneHook
 
@@ -50,7 +50,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     def __init__(
         self,
         *,
-        key: str,
+        key: "str | XComArg",
         database: str | None = None,
         storage_location: str | None = None,
         storage_conn_id: str | None = None,
@@ -65,7 +65,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.key = key
+        self.key: Any = key  # rendered to a text before it is used
         self.database = database
         self.storage_location = storage_location
         self.storage_conn_id = storage_conn_id

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider_pgclone.hooks import PgCloneHook
 
@@ -31,13 +31,13 @@ class PgCloneSwapOperator(PgCloneBaseOperator):
     def __init__(
         self,
         *,
-        temp_database: str,
+        temp_database: "str | XComArg",
         wait_seconds: float | str | None = None,
         maintenance_database: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.temp_database = temp_database
+        self.temp_database: Any = temp_database  # rendered to a text before it is used
         self.wait_seconds = wait_seconds
         self.maintenance_database = maintenance_database
 

@@ -31,7 +31,8 @@ def run(operator: str, arguments: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    DagBundlesManager().sync_bundles_to_db()
+    bundles: Any = DagBundlesManager
+    bundles().sync_bundles_to_db()
     for operator, arguments in json.loads(sys.argv[1]):
         print(f"STATE {run(operator, arguments)}", flush=True)
 

@@ -61,6 +61,8 @@ class LocalStorage(ObjectStorage):
                 )
         except (FileNotFoundError, NotADirectoryError):
             return
+        except OSError as error:
+            raise StorageError(f"the storage folder {self.location!r}: {error}") from error
         for name in names:
             if not name.startswith(prefix) and not prefix.startswith(name):
                 continue

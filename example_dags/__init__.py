@@ -1,0 +1,1 @@
+"""DAGs that show this provider, and a demo that runs them."""

@@ -1,0 +1,1 @@
+"""A demo of the example DAGs with an embedded PostgreSQL server and local storage."""

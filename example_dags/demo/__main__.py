@@ -1,0 +1,26 @@
+"""``python -m example_dags.demo run`` or ``ui``, from the root of the repository."""
+
+import argparse
+import signal
+import sys
+
+from example_dags.demo.run import run
+from example_dags.demo.ui import ui
+
+COMMANDS = {"run": run, "ui": ui}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m example_dags.demo", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    command = COMMANDS[parser.parse_args().command]
+    # The servers are stopped where the blocks that started them end.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        command()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

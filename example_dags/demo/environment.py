@@ -1,0 +1,48 @@
+"""How Airflow is set up for the demo: by environment variables alone."""
+
+import os
+import sysconfig
+from pathlib import Path
+
+from example_dags.demo import shop
+from example_dags.demo.folders import EXAMPLE_DAGS
+from tests.services.ports import free_ports
+from tests.services.postgres import PostgresServer
+
+
+def airflow_environment(folder: Path, server: PostgresServer) -> dict[str, str]:
+    """Return the variables for an Airflow with the example DAGs, its files below ``folder``."""
+    home, dumps = folder / "airflow", folder / "dumps"
+    dumps.mkdir()
+    # psql, for the task that calls it, and airflow itself, which standalone calls by name.
+    programs = [sysconfig.get_path("scripts"), str(server.bin_dir), os.environ["PATH"]]
+    return {
+        "PATH": os.pathsep.join(programs),
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_CONN_PROD": server.uri(shop.PRODUCTION),
+        "AIRFLOW_CONN_STAGING": server.uri(shop.STAGING),
+        "AIRFLOW__PGCLONE__STORAGE_LOCATION": str(dumps),
+        "AIRFLOW__PGCLONE__PG_BIN_DIR": str(server.bin_dir),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLE_DAGS),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+    }
+
+
+def web_environment(port: int) -> dict[str, str]:
+    """Return the variables for a web interface on the loopback interface, open without login."""
+    url = f"http://127.0.0.1:{port}"
+    worker_log_port, triggerer_log_port = free_ports(2)
+    return {
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_log_port),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(triggerer_log_port),
+    }

@@ -1,0 +1,46 @@
+"""Restore a dump over the staging database, chosen in the form of Airflow's Trigger button.
+
+Connections: ``staging``, a PostgreSQL connection to the server. The storage location is the one
+that Airflow's config section ``[pgclone]`` or the connection's extra names.
+"""
+
+from airflow.sdk import DAG, Param
+
+from airflow_provider_pgclone.operators import PgCloneRestoreOperator
+
+with DAG(
+    "manual_restore",
+    schedule=None,
+    doc_md=__doc__,
+    tags=["pgclone"],
+    params={
+        "key": Param(
+            "prod/shop_anonymized",
+            type="string",
+            minLength=1,
+            title="Dump key",
+            description="A dump key, or a prefix such as prod/shop, which means its newest dump; "
+            ":pre is the database before the last reversible restore.",
+        ),
+        "database": Param(
+            "shop_staging",
+            type="string",
+            minLength=1,
+            title="Database",
+            description="The database to restore over.",
+        ),
+        "reversible": Param(
+            True,
+            type="boolean",
+            title="Reversible",
+            description="Keep the database before the restore as :pre and after it as :post.",
+        ),
+    },
+) as dag:
+    PgCloneRestoreOperator(
+        task_id="restore",
+        postgres_conn_id="staging",
+        key="{{ params.key }}",
+        database="{{ params.database }}",
+        reversible="{{ params.reversible }}",
+    )

@@ -1,0 +1,60 @@
+"""Every night, dump the shop without the names and emails of its users.
+
+The dump is made from an anonymized copy, so that production is neither changed nor dumped as it is.
+
+Connections: ``prod``, a PostgreSQL connection to the shop database. The dump goes to the storage
+location that Airflow's config section ``[pgclone]`` or the connection's extra names.
+"""
+
+from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
+from airflow.sdk import DAG, Asset, task
+from pendulum import datetime
+
+from airflow_provider_pgclone.operators import PgCloneCopyOperator, PgCloneDumpOperator
+
+COPY = "shop_anonymized"
+ANONYMIZED_DUMP = Asset("anonymized_shop_dump")
+
+
+@task
+def check_anonymized() -> None:
+    """Fail if a real email is left, so that no dump is made."""
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    hook = PostgresHook(postgres_conn_id="prod", database=COPY)
+    (left,) = hook.get_first("SELECT count(*) FROM users WHERE email NOT LIKE '%@example.invalid'")
+    if left:
+        raise ValueError(f"{left} users still have their real email")
+
+
+with DAG(
+    "nightly_anonymized_dump",
+    schedule="0 2 * * *",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    doc_md=__doc__,
+    tags=["pgclone"],
+) as dag:
+    copy = PgCloneCopyOperator(task_id="copy", postgres_conn_id="prod", to=f":{COPY}")
+    anonymize = SQLExecuteQueryOperator(
+        task_id="anonymize",
+        conn_id="prod",
+        database=COPY,
+        sql="UPDATE users SET name = 'User ' || id, email = 'user' || id || '@example.invalid'",
+    )
+    dump = PgCloneDumpOperator(
+        task_id="dump",
+        postgres_conn_id="prod",
+        database=COPY,
+        outlets=[ANONYMIZED_DUMP],
+    )
+    # A teardown runs whatever failed before it, and the run fails all the same.
+    drop_copy = SQLExecuteQueryOperator(
+        task_id="drop_copy",
+        conn_id="prod",
+        sql=f"DROP DATABASE IF EXISTS {COPY} WITH (FORCE)",
+        autocommit=True,
+    ).as_teardown(setups=copy)
+
+    copy >> anonymize >> check_anonymized() >> dump >> drop_copy

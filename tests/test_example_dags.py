@@ -1,0 +1,247 @@
+"""The example DAGs, run by Airflow on a real server; what they have done is read from the data."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_pgclone.hooks import PgCloneHook
+from example_dags.demo import shop
+from tests.fixtures.databases import Server
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+REPOSITORY = Path(__file__).parent.parent
+PRODUCTION_COUNTS: dict[str, object] = {
+    "users": 500,
+    "users with a real email": 500,
+    "orders": 2000,
+    "mails in the outbox": 20,
+    "payments": "live",
+}
+OLD_STAGING_COUNTS = {
+    "users": 40,
+    "users with a real email": 0,
+    "orders": 90,
+    "mails in the outbox": 0,
+    "payments": "test",
+}
+REFRESHED_COUNTS = {
+    "users": 501,
+    "users with a real email": 0,
+    "orders": 2000,
+    "mails in the outbox": 0,
+    "payments": "test",
+}
+
+
+@pytest.fixture
+def shop_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The server with production and staging, and Airflow's connections to them."""
+    postgres = server.server
+    postgres, dumps = server.server, tmp_path / "dumps"
+    dumps.mkdir()
+    shop.create_shop(postgres)
+    monkeypatch.setenv("AIRFLOW_CONN_PROD", postgres.uri(shop.PRODUCTION))
+    monkeypatch.setenv("AIRFLOW_CONN_STAGING", postgres.uri(shop.STAGING))
+    monkeypatch.setenv("AIRFLOW__PGCLONE__STORAGE_LOCATION", str(dumps))
+    monkeypatch.setenv("AIRFLOW__PGCLONE__PG_BIN_DIR", str(postgres.bin_dir))
+    monkeypatch.setenv("PATH", str(postgres.bin_dir), prepend=os.pathsep)
+    return server
+
+
+def counts(server: Server, database: str) -> dict[str, object]:
+    return shop.count(server.server, database)
+
+
+def keys(prefix: str = "") -> list[str]:
+    return [dump.key for dump in PgCloneHook("prod").ls(prefix)]
+
+
+def states(dag_run: Any) -> dict[str, str]:
+    return {task.task_id: str(task.state) for task in dag_run.get_task_instances()}
+
+
+def restored_key(dag_run: Any) -> str:
+    return str(dag_run.get_task_instance("restore").xcom_pull(task_ids="restore"))
+
+
+def test_every_file_parses(example_dags: "dict[str, DAG]") -> None:
+    assert set(example_dags) == {"nightly_anonymized_dump", "staging_refresh", "manual_restore"}
+
+
+def test_nightly_dump_has_no_real_email_and_leaves_no_copy(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    dag_run = example_dags["nightly_anonymized_dump"].test()
+
+    assert dag_run.state == "success"
+    (key,) = keys("prod/shop_anonymized")
+    PgCloneHook("prod", database="restored").restore(key)
+    assert counts(shop_server, "restored") == {**PRODUCTION_COUNTS, "users with a real email": 0}
+    assert shop_server.value("restored", "SELECT count(*) FROM users WHERE name LIKE 'Ada%'") == 0
+    assert counts(shop_server, shop.PRODUCTION) == PRODUCTION_COUNTS
+    assert shop_server.names() >= {shop.PRODUCTION, shop.STAGING}
+    assert "shop_anonymized" not in shop_server.names()
+
+
+def test_nightly_dump_fails_without_a_dump_where_an_email_is_left(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    shop_server.run(
+        shop.PRODUCTION,
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';"
+        "CREATE TRIGGER keep BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION keep()",
+    )
+
+    dag_run = example_dags["nightly_anonymized_dump"].test()
+
+    assert dag_run.state == "failed"
+    assert states(dag_run) == {
+        "copy": "success",
+        "anonymize": "success",
+        "check_anonymized": "failed",
+        "dump": "upstream_failed",
+        "drop_copy": "success",
+    }
+    assert keys() == []
+    assert "shop_anonymized" not in shop_server.names()
+
+
+def test_refresh_swaps_in_the_dump_with_the_work_of_the_hook_tasks(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    example_dags["nightly_anonymized_dump"].test()
+
+    dag_run = example_dags["staging_refresh"].test()
+
+    assert dag_run.state == "success"
+    assert states(dag_run)["drop_temp"] == "skipped"
+    assert counts(shop_server, shop.STAGING) == REFRESHED_COUNTS
+    assert counts(shop_server, f"{shop.STAGING}__pre") == OLD_STAGING_COUNTS
+    assert shop_server.rows(shop.STAGING, "SELECT name FROM users WHERE id = 0") == [("Test user",)]
+    assert not [name for name in shop_server.names() if "__temp" in name]
+
+
+def test_refresh_takes_the_dump_whose_asset_event_triggered_it(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    from example_dags.demo.asset_run import run_by_asset
+
+    example_dags["nightly_anonymized_dump"].test()
+    (key_of_event,) = keys()
+    shop_server.run("postgres", "CREATE DATABASE shop_anonymized TEMPLATE shop")
+    newer_key = PgCloneHook("prod", database="shop_anonymized").dump()
+
+    dag_run = run_by_asset(example_dags["staging_refresh"])
+
+    assert dag_run.state == "success"
+    assert keys() == [newer_key, key_of_event]
+    assert restored_key(dag_run) == key_of_event
+    assert counts(shop_server, shop.STAGING) == REFRESHED_COUNTS
+
+
+def test_failing_hook_task_leaves_staging_as_it_was(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    shop_server.run(shop.PRODUCTION, "INSERT INTO users VALUES (0, 'In the way', 'a@b.example')")
+    example_dags["nightly_anonymized_dump"].test()
+    before = shop_server.names()
+
+    dag_run = example_dags["staging_refresh"].test()
+
+    assert dag_run.state == "failed"
+    assert states(dag_run) == {
+        "choose_dump": "success",
+        "restore": "success",
+        "use_test_payments": "success",
+        "add_test_user": "failed",
+        "empty_outbox": "upstream_failed",
+        "swap": "upstream_failed",
+        "drop_temp": "success",
+    }
+    assert shop_server.names() == before
+    assert counts(shop_server, shop.STAGING) == OLD_STAGING_COUNTS
+
+
+def test_password_of_the_bash_task_is_not_among_its_rendered_fields(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
+
+    example_dags["nightly_anonymized_dump"].test()
+    dag_run = example_dags["staging_refresh"].test()
+
+    task = dag_run.get_task_instance("empty_outbox")
+    rendered = RenderedTaskInstanceFields.get_templated_fields(task)
+    assert rendered is not None
+    assert rendered["env"]["PGUSER"] == shop_server.server.user
+    assert shop_server.server.password not in str(rendered)
+
+
+def test_manual_restore_takes_the_newest_dump_of_a_prefix(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    PgCloneHook("prod").dump()
+    shop_server.run(shop.PRODUCTION, "DELETE FROM orders WHERE id > 1000")
+    newest = PgCloneHook("prod").dump()
+
+    dag_run = example_dags["manual_restore"].test(run_conf={"key": "prod/shop"})
+
+    assert dag_run.state == "success"
+    assert restored_key(dag_run) == newest
+    assert counts(shop_server, shop.STAGING) == {**PRODUCTION_COUNTS, "orders": 1000}
+    assert counts(shop_server, f"{shop.STAGING}__pre") == OLD_STAGING_COUNTS
+
+
+def test_manual_restore_keeps_nothing_where_that_was_chosen(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    PgCloneHook("prod").dump()
+    choice = {"key": "prod/shop", "database": "another", "reversible": False}
+
+    dag_run = example_dags["manual_restore"].test(run_conf=choice)
+
+    assert dag_run.state == "success"
+    assert counts(shop_server, "another") == PRODUCTION_COUNTS
+    assert shop_server.names() == {shop.PRODUCTION, shop.STAGING, "another"}
+
+
+def test_demo_shows_what_it_did() -> None:
+    demo = subprocess.run(
+        [sys.executable, "-m", "example_dags.demo", "run"],
+        cwd=REPOSITORY,
+        env=_without_airflow(),
+        capture_output=True,
+        text=True,
+    )
+
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert demo.stderr == ""
+    assert "prod/shop_anonymized/none/" in demo.stdout
+    rows = [line.split() for line in demo.stdout.splitlines()]
+    assert ["users", "500", "40", "501"] in rows
+    assert ["users", "with", "a", "real", "email", "500", "0", "0"] in rows
+
+
+def test_demo_that_fails_says_why_and_ends_with_an_error() -> None:
+    demo = subprocess.run(
+        [sys.executable, "-m", "example_dags.demo", "run"],
+        cwd=REPOSITORY,
+        env={**_without_airflow(), "AIRFLOW__PGCLONE__ALLOW_DUMP": "false"},
+        capture_output=True,
+        text=True,
+    )
+
+    assert demo.returncode == 1
+    assert "The demo failed: the DAG nightly_anonymized_dump failed in dump" in demo.stdout
+    assert "airflow.log" in demo.stdout
+
+
+def _without_airflow() -> dict[str, str]:
+    """Return the environment without the settings of the tests' own Airflow."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
