@@ -1,6 +1,8 @@
 # Everything is installed into .venv; only Python 3.11 or newer and make are needed beforehand.
-PYTHON ?= $(shell command -v python3.13 python3.12 python3.11 python3 2>/dev/null | while read p; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
+	path=$$(command -v $$name) && \
+	$$path -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
+	echo $$path && break; done)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 AIRFLOW ?=

@@ -8,7 +8,7 @@ from airflow.providers.common.compat.sdk import Variable, conf
 from airflow.sdk import Connection
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
-from airflow_provider_pgclone.core.options import GUARDS, OPTIONS, Source
+from airflow_provider_pgclone.core.options import Source
 
 SECTION = "pgclone"
 CONFIGS_KEY = "configs"
@@ -17,11 +17,16 @@ EXTRA_KEY = "pgclone"
 
 
 def section_source() -> Source:
-    """Return the options that the ``[pgclone]`` section of Airflow's config gives."""
-    names = [*(option.name for option in OPTIONS), *GUARDS]
-    values = {name: conf.get(SECTION, name, fallback="") for name in names}
+    """Return the options that the ``[pgclone]`` section of Airflow's config gives.
+
+    :raises UnknownOptionError: when it has a key that is no option.
+    """
+    values = conf.getsection(SECTION) or {}
     given = {name: value for name, value in values.items() if value not in (None, "")}
-    return Source(f"the section [{SECTION}] of Airflow's config", given)
+    given.pop(CONFIGS_KEY, None)
+    source = Source(f"the section [{SECTION}] of Airflow's config", given)
+    source.check()
+    return source
 
 
 def configuration_source(name: str | None) -> Source:

@@ -33,7 +33,8 @@ with DAG(
             True,
             type="boolean",
             title="Reversible",
-            description="Keep the database before the restore as :pre and after it as :post.",
+            description="Keep the database before the restore of a dump as :pre and after it as "
+            ":post. The restore of a local key, such as :pre, is never reversible.",
         ),
     },
 ) as dag:

@@ -84,3 +84,30 @@ def test_an_unknown_strategy_is_named(shop: str, make_hook: MakeHook) -> None:
 def test_a_template_can_be_copied(server: Server, make_hook: MakeHook) -> None:
     make_hook("template1").copy(":from_template")
     assert "from_template" in server.names()
+
+
+def test_a_copy_of_a_waiting_database_is_one_of_its_own(
+    server: Server, shop: str, make_hook: MakeHook
+) -> None:
+    hook = make_hook(shop)
+    hook.restore(hook.dump(), swap=False)
+    temp = hook.temp_database
+    assert temp is not None
+    make_hook(temp).copy(":to_look_at")
+    hook.drop_temp(temp)
+    assert server.names() == {shop, "to_look_at"}
+
+
+def test_what_may_not_be_restored_over_may_not_be_replaced_by_a_copy(
+    server: Server,
+    shop: str,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    precious = make_database("CREATE TABLE users (id int)")
+    monkeypatch.setenv("AIRFLOW__PGCLONE__ALLOW_RESTORE", "False")
+    with pytest.raises(InvalidInputError, match=f"'{precious}' exists and may not be replaced"):
+        make_hook(shop).copy(f":{precious}")
+    make_hook(shop).copy(":new_copy")
+    assert server.names() == {shop, precious, "new_copy"}

@@ -42,7 +42,6 @@ REFRESHED_COUNTS = {
 @pytest.fixture
 def shop_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     """The server with production and staging, and Airflow's connections to them."""
-    postgres = server.server
     postgres, dumps = server.server, tmp_path / "dumps"
     dumps.mkdir()
     shop.create_shop(postgres)
@@ -81,6 +80,12 @@ def test_nightly_dump_has_no_real_email_and_leaves_no_copy(
 
     assert dag_run.state == "success"
     (key,) = keys("prod/shop_anonymized")
+    storage = Path(os.environ["AIRFLOW__PGCLONE__STORAGE_LOCATION"])
+    argv = [str(shop_server.server.bin_dir / "pg_restore"), "--file=-", str(storage / key)]
+    text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    assert "@example.invalid" in text
+    assert "@mail.example.com" not in text
+    assert "Lovelace" not in text
     PgCloneHook("prod", database="restored").restore(key)
     assert counts(shop_server, "restored") == {**PRODUCTION_COUNTS, "users with a real email": 0}
     assert shop_server.value("restored", "SELECT count(*) FROM users WHERE name LIKE 'Ada%'") == 0

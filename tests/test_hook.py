@@ -92,6 +92,32 @@ def test_an_unknown_option_of_a_connection_is_named(
         make_hook(shop).ls()
 
 
+def test_an_unknown_option_of_the_section_is_named(
+    shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__PGCLONE__ALOW_RESTORE", "False")
+    with pytest.raises(
+        UnknownOptionError, match=r"section .* has the unknown option 'alow_restore"
+    ):
+        make_hook(shop).ls()
+
+
+def test_the_default_storage_connection_forbids_too(
+    shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = json.dumps({"pgclone": {"allow_dump": False}})
+    connection = json.dumps({"conn_type": "aws", "extra": extra})
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection)
+    with pytest.raises(NotAllowedError, match="'aws_default' sets allow_dump to false"):
+        make_hook(shop, storage_location="s3://dumps/").dump()
+
+
+@pytest.mark.parametrize("verb", ["restore", "swap", "copy", "drop_temp", "ls"])
+def test_what_is_no_text_is_named(verb: str, shop: str, make_hook: MakeHook) -> None:
+    with pytest.raises(InvalidInputError, match="is None"):
+        getattr(make_hook(shop), verb)(None)
+
+
 @pytest.mark.parametrize(
     ("guard", "call"),
     [

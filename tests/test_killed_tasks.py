@@ -29,7 +29,12 @@ class Tasks:
         argv = [sys.executable, "-m", "tests.programs.run_tasks", json.dumps(scenarios)]
         self._log = log.open("w+")
         self.process = subprocess.Popen(
-            argv, stdout=subprocess.PIPE, stderr=self._log, text=True, bufsize=1
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            bufsize=1,
         )
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
@@ -49,6 +54,11 @@ class Tasks:
             if line.startswith("STATE "):
                 return line.split()[1]
         raise AssertionError(self.said())
+
+    def go_on(self) -> None:
+        """Let the next task start."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
 
     def said(self) -> str:
         self._log.seek(0)
@@ -117,6 +127,8 @@ def test_killed_tasks_fail_and_leave_nothing(
         assert server.value(big, "SELECT count(*) FROM noise") == 100000
         for program in ("pg_dump", "pg_restore", "psql", "vacuumdb"):
             assert not tasks.is_running(program)
+        if tasks.process.poll() is None:
+            tasks.go_on()
 
     tasks.wait_until(is_uploading)
     tasks.terminate()

@@ -243,11 +243,11 @@ def test_a_retry_replaces_what_its_earlier_attempt_left(
 ) -> None:
     hook = make_hook(shop)
     key = hook.dump()
-    hook.restore(key, swap=False, reversible=True, run="dag/run/task")
+    hook.restore(key, swap=False, reversible=True, maker="dag/task", run="one")
     first = hook.temp_database
-    hook.restore(key, swap=False, run="dag/another run/task")
+    hook.restore(key, swap=False, maker="dag/other task", run="one")
     other = hook.temp_database
-    hook.restore(key, swap=False, run="dag/run/task")
+    hook.restore(key, swap=False, maker="dag/task", run="two")
     assert server.names() == {shop, other, hook.temp_database}
     assert first not in server.names()
 
@@ -280,6 +280,57 @@ def test_a_swap_is_done_even_where_the_old_database_cannot_be_dropped(
     server.run("postgres", f'ALTER DATABASE "{old}" IS_TEMPLATE false')
     hook.restore(key)
     assert server.names() == {shop}
+
+
+def test_a_retry_after_the_swap_keeps_the_database_before_it(
+    server: Server, shop: str, make_hook: MakeHook
+) -> None:
+    """A task that is lost right after its commit runs again, on what it swapped in itself."""
+    hook = make_hook(shop)
+    key = hook.dump()
+    server.run(shop, "DELETE FROM orders; DELETE FROM users WHERE id > 7")
+    for _ in range(2):
+        hook.restore(key, reversible=True, maker="dag/task", run="one")
+        assert users(server, f"{shop}__pre") == 7
+    hook.restore(key, reversible=True, maker="dag/task", run="two")
+    assert users(server, f"{shop}__pre") == 500
+    assert server.names() == {shop, f"{shop}__pre", f"{shop}__post"}
+
+
+def test_rights_that_are_revoked_before_the_swap_stay_revoked(
+    server: Server, shop: str, make_hook: MakeHook
+) -> None:
+    server.run("postgres", f"ALTER DATABASE {shop} SET work_mem TO '7MB'")
+    hook = make_hook(shop)
+    hook.restore(hook.dump(), swap=False)
+    server.run("postgres", f"ALTER DATABASE {shop} RESET work_mem")
+    server.run("postgres", f"REVOKE CONNECT ON DATABASE {shop} FROM PUBLIC")
+    assert hook.temp_database is not None
+    hook.swap(hook.temp_database)
+    assert server.value(shop, "SHOW work_mem") != "7MB"
+    may_connect = f"SELECT has_database_privilege('public', '{shop}', 'connect')"
+    assert not server.value(shop, may_connect)
+
+
+def test_settings_of_the_target_do_not_get_in_the_way_of_loading_it(
+    server: Server, shop: str, make_hook: MakeHook
+) -> None:
+    for setting in ("default_transaction_read_only TO on", "statement_timeout TO 1"):
+        server.run("postgres", f"ALTER DATABASE {shop} SET {setting}")
+    hook = make_hook(shop)
+    hook.restore(hook.dump())
+    assert server.names() == {shop}
+
+
+def test_rights_of_a_role_that_the_server_lacks_are_left_out(
+    server: Server, shop: str, make_hook: MakeHook
+) -> None:
+    server.run(shop, 'CREATE ROLE "Gone soon"; GRANT SELECT ON users TO "Gone soon"')
+    key = make_hook(shop).dump()
+    server.drop(shop)
+    server.run("postgres", 'DROP ROLE "Gone soon"')
+    make_hook(shop).restore(key)
+    assert users(server, shop) == 500
 
 
 def test_hooks_meet_the_rights_and_settings_of_the_target(
@@ -516,6 +567,33 @@ def test_a_user_who_may_not_create_databases_is_told(
         for name in server.names() - {shop}:
             server.drop(name)
         server.run("postgres", "DROP ROLE clerk")
+
+
+def test_a_user_with_few_rights_swaps_while_others_are_connected(
+    server: Server, shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a managed service: it may create databases and end sessions, and owns the target."""
+    server.run(
+        "postgres",
+        "CREATE ROLE manager LOGIN PASSWORD 'long enough' CREATEDB; "
+        "GRANT pg_signal_backend TO manager; CREATE ROLE visitor LOGIN PASSWORD 'long enough'; "
+        f"ALTER DATABASE {shop} OWNER TO manager",
+    )
+    key = make_hook(shop).dump()
+    admin = server.server.uri("").partition("@")[2]
+    monkeypatch.setenv("AIRFLOW_CONN_PG", f"postgresql://manager:long%20enough@{admin}")
+    visitor = psycopg.connect(f"postgresql://visitor:long%20enough@{admin}{shop}")
+    try:
+        make_hook(shop).restore(key)
+        with pytest.raises(psycopg.OperationalError):
+            visitor.execute("SELECT 1")
+        make_hook(shop).copy(f":{shop}_copy")
+        assert users(server, f"{shop}_copy") == 500
+    finally:
+        visitor.close()
+        for name in (shop, f"{shop}_copy"):
+            server.drop(name)
+        server.run("postgres", "DROP ROLE manager; DROP ROLE visitor")
 
 
 def test_a_session_on_the_target_is_ended_by_the_swap(

@@ -23,7 +23,7 @@ class Cancellation:
     def cancel(self) -> None:
         """Ask to stop, and end what is registered."""
         self._requested = True
-        for end in tuple(self._ends):
+        for end in reversed(tuple(self._ends)):  # children before the sessions that wait for them
             end()
 
     def check(self) -> None:

@@ -58,12 +58,13 @@ def copy(
         check_source(connection, maintenance, source.name, key.name)
         if not replace and database_exists(connection, key.name):
             raise InvalidInputError(
-                f"database {key.name!r} exists", hint="Drop it first, or set replace."
+                f"database {key.name!r} exists and may not be replaced",
+                hint="Drop it first, or allow it by replace and by allow_restore.",
             )
         with target_lock(
             connection, key.name, wait_seconds=wait_seconds, cancellation=cancellation
         ):
-            remove_leftovers(connection, key.name, run="")
+            remove_leftovers(connection, key.name, maker="")
             with dropped_on_error(connection, maintenance, [temp_name]):
                 clone_database(
                     connection,

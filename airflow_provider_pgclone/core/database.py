@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, LiteralString
 
@@ -18,6 +19,7 @@ from airflow_provider_pgclone.core.errors import (
 )
 
 APPLICATION_NAME = "airflow-provider-pgclone"
+CANCEL_SECONDS = 2.0
 
 # https://www.postgresql.org/docs/current/libpq-envars.html
 _ENVIRONMENT_OF_PARAMETER: Mapping[str, str] = {
@@ -129,10 +131,17 @@ def connect(database: Database, cancellation: Cancellation) -> Iterator[psycopg.
     :raises ServerError: when the server cannot be reached, refuses, or a statement in the block
         fails with an error that the block did not handle.
     """
-    with _open(database, cancellation) as connection, cancellation.ending(connection.cancel):
+    with (
+        _open(database, cancellation) as connection,
+        cancellation.ending(partial(_stop_statement, connection)),
+    ):
         try:
             connection.execute(_PATIENT_SESSION)
             _notice_our_end(connection)
+            connection.execute(
+                "SELECT set_config(name, '0', false) FROM pg_settings "
+                "WHERE name = 'transaction_timeout'"
+            )
             yield connection
         except psycopg.Error as error:
             cancellation.check()
@@ -143,10 +152,12 @@ def _open(database: Database, cancellation: Cancellation) -> psycopg.Connection:
     cancellation.check()
     keepalives = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
     parameters = {**keepalives, **database.parameters, "application_name": APPLICATION_NAME}
+    parameters.pop("client_encoding", None)  # the programs' own affair
     try:
         return psycopg.connect(
             dbname=database.name,
             autocommit=True,
+            client_encoding="utf8",
             **parameters,  # type: ignore[arg-type]
         )
     except psycopg.Error as error:
@@ -155,6 +166,11 @@ def _open(database: Database, cancellation: Cancellation) -> psycopg.Connection:
         if f'database "{database.name}" does not exist' in message:
             raise NotFoundError(f"database {database.name!r} does not exist") from error
         raise ServerError(f"cannot connect to database {database.name!r}: {message}") from error
+
+
+def _stop_statement(connection: psycopg.Connection) -> None:
+    with contextlib.suppress(psycopg.Error):
+        connection.cancel_safe(timeout=CANCEL_SECONDS)
 
 
 def _notice_our_end(connection: psycopg.Connection) -> None:
@@ -167,7 +183,8 @@ def _notice_our_end(connection: psycopg.Connection) -> None:
 
 
 def _server_error(database: Database, error: psycopg.Error) -> Exception:
-    message = str(error).strip()
+    # Not its detail, which may show values of a row.
+    message = error.diag.message_primary or str(error).strip()
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return UnsupportedError(
             f"no right on the server of {database.name!r}: {message}",

@@ -83,7 +83,7 @@ class KeyPrefix:
 
         :raises InvalidInputError: when no key can start with the text.
         """
-        parts = text.rstrip("/").split("/") if text.rstrip("/") else []
+        parts = text.rstrip("/").removesuffix(SUFFIX).split("/") if text.rstrip("/") else []
         folders, rest = tuple(parts[:3]), parts[3:]
         valid = all(_PART.fullmatch(part) for part in folders) and len(rest) <= 1
         if not valid or not re.fullmatch(r"[0-9-]*", "".join(rest)):

@@ -16,17 +16,17 @@ from airflow_provider_pgclone.core.marker import Marker, read_markers, unmarked_
 log = logging.getLogger(__name__)
 
 
-def remove_leftovers(connection: psycopg.Connection, target: str, *, run: str) -> None:
+def remove_leftovers(connection: psycopg.Connection, target: str, *, maker: str) -> None:
     """Drop what dead attempts have left, under the lock of their target.
 
     A database that is not ready is dead, since its maker held the lock. One that is ready waits for
-    a swap, unless this run made it: then this attempt takes its place.
+    a swap, unless the same maker made it: then this attempt takes its place.
     """
     ours = {name: m for name, m in read_markers(connection).items() if m.target == target}
     waiting = {
         marker.attempt
         for marker in ours.values()
-        if marker.role == "temp" and marker.ready and not (run and marker.run == run)
+        if marker.role == "temp" and marker.ready and not (maker and marker.maker == maker)
     }
     for name, marker in ours.items():
         is_dead = marker.role in ("temp", "post_temp") and marker.attempt not in waiting

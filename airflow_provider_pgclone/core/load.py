@@ -15,7 +15,7 @@ from airflow_provider_pgclone.core.pg_errors import (
 from airflow_provider_pgclone.core.pg_tools import (
     ClientTools,
     connection_arguments,
-    tool_environment,
+    loading_environment,
 )
 from airflow_provider_pgclone.core.process import Child, run_child
 from airflow_provider_pgclone.core.progress import ProgressMeter
@@ -56,7 +56,7 @@ def load_archive(
     messages = RestoreMessages(judge.hear)
     with run_child(
         _pg_restore_argv(database, loading),
-        environment=tool_environment(database),
+        environment=loading_environment(database),
         cancellation=cancellation,
         on_stderr=messages.feed,
         stdin=True,
@@ -65,7 +65,7 @@ def load_archive(
         _feed(pg_restore, chunks, meter, cancellation)
         code = pg_restore.wait()
     messages.close()
-    judge.pronounce(code, messages.ignored_count, pg_restore)
+    judge.pronounce(code, messages, pg_restore)
 
 
 def analyze(
@@ -75,7 +75,7 @@ def analyze(
     program = tools.path("vacuumdb")
     argv = [program, "--analyze-only", "--quiet", f"--jobs={jobs}", *connection_arguments(database)]
     with run_child(
-        argv, environment=tool_environment(database), cancellation=cancellation
+        argv, environment=loading_environment(database), cancellation=cancellation
     ) as vacuumdb:
         vacuumdb.wait_for_success()
 
@@ -99,19 +99,21 @@ class _Judge:
         if self.child is not None:
             self.child.kill()
 
-    def pronounce(self, code: int, ignored_count: int, child: Child) -> None:
+    def pronounce(self, code: int, messages: RestoreMessages, child: Child) -> None:
         """Raise unless pg_restore succeeded, or failed only by errors that are harmless."""
         if self._fatal:
             raise RestoreError(f"pg_restore failed: {self._fatal[0]}")
-        explained = code == 1 and 0 < ignored_count == len(self._harmless)
+        explained = code == 1 and 0 < messages.ignored_count == len(self._harmless)
         if code != 0 and not explained:
-            raise RestoreError(child.failure(code))
+            said = f": {messages.before_start}" if messages.before_start else ""
+            raise RestoreError(f"{child.failure(code)}{said}")
 
 
 def _pg_restore_argv(database: Database, loading: Loading) -> list[str]:
     argv = [
         loading.tools.path("pg_restore"),
         "--format=custom",
+        "--verbose",  # without it the errors do not name their entry
         *connection_arguments(database),
         # A subscription that a restored database has would take the slot of the original's.
         "--no-subscriptions",

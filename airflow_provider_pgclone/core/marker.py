@@ -21,7 +21,8 @@ class Marker:
         restore.
     :param target: the database that it was made for.
     :param attempt: which attempt made it.
-    :param run: who made it; an attempt of the same run replaces what an earlier one left.
+    :param maker: who made it, such as a task; its next attempt replaces what is left of the last.
+    :param run: which run of its maker; of one run only the first attempt sets *pre*.
     :param ready: whether it is whole, so that a swap may take it.
     :param key: what was restored into it.
     :param reversible: whether its swap keeps *pre* and *post*.
@@ -30,6 +31,7 @@ class Marker:
     role: Role
     target: str
     attempt: str
+    maker: str = ""
     run: str = ""
     ready: bool = False
     key: str = ""

@@ -42,6 +42,13 @@ def positive_integer(value: Any) -> int:
     return int(value)
 
 
+def zstd_level(value: Any) -> int:
+    level = positive_integer(value)
+    if level > 19:
+        raise ValueError("is more than 19")
+    return level
+
+
 def seconds(value: Any) -> float:
     try:
         number = float(value)
@@ -198,9 +205,17 @@ OPTIONS: tuple[Option, ...] = (
         "jobs",
         positive_integer,
         default_jobs,
-        "How many sessions analyze the restored database at once.",
-        ("restore",),
+        "How many sessions work at once: they read the large tables of a dump, and analyze a "
+        "restored database.",
+        ("dump", "restore"),
         default_help="the worker's cores, from 2 to 4",
+    ),
+    Option(
+        "compression_level",
+        zstd_level,
+        1,
+        "How hard zstd compresses a dump, from 1 to 19; pg_dump 15 and older have gzip.",
+        ("dump",),
     ),
     Option(
         "reversible",
@@ -230,7 +245,7 @@ OPTIONS: tuple[Option, ...] = (
         None,
         "Whether rights on restored objects are left out.",
         ("restore",),
-        default_help="as no_owner",
+        default_help="on with no_owner, and where the server lacks a role that has rights",
     ),
     Option(
         "wait_seconds",

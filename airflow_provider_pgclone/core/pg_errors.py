@@ -6,9 +6,12 @@ language, so that the statement decides where it can.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+# What a program says itself, and what it passes on of the server behind its first line.
+_TOOL_LINE = re.compile(r"\S+: (?:error|warning|detail|hint|ERROR|FATAL|PANIC)\b")
+_SERVER_FIELD = re.compile(r"[^\s:]+:  ")
 _PROGRAM_LINE = re.compile(r"pg_restore: (?:(\w+): )?(.*)")
 _STAGE_LINE = re.compile(r"while [A-Z ]+:")
 _ENTRY_LINE = re.compile(r"from TOC entry \d+; \d+ \d+ (.*)")
@@ -118,6 +121,9 @@ class RestoreMessages:
         self._on_error = on_error
         self._lines: list[str] = []
         self._entry = ""
+        self._has_started = False
+        # What was said before pg_restore itself said anything, such as by the dynamic loader.
+        self.before_start = ""
         self.ignored_count = 0
 
     def feed(self, line: str) -> None:
@@ -125,7 +131,10 @@ class RestoreMessages:
         if match is None:
             if self._lines:
                 self._lines.append(line)
+            elif not self._has_started:
+                self.before_start += line
             return
+        self._has_started = True
         severity, text = match.groups()
         if severity in ("detail", "hint") and self._lines:
             self._lines.append(f"{severity.upper()}:  {text}")
@@ -147,6 +156,23 @@ class RestoreMessages:
             message = _message(self._lines, self._entry)
             self._lines = []
             self._on_error(message)
+
+
+def without_row_data(lines: Iterable[str]) -> str:
+    """Return what a program said, without what may be values of rows.
+
+    The lines of the server that follow the first, such as DETAIL and CONTEXT, are dropped.
+    """
+    said: list[str] = []
+    is_field = False
+    for line in lines:
+        if _TOOL_LINE.match(line):
+            is_field = False
+        elif _SERVER_FIELD.match(line):
+            is_field = True
+        if not is_field:
+            said.append(_without_values(line, is_raised=False))
+    return "\n".join(said)
 
 
 def _message(lines: list[str], entry: str) -> RestoreMessage:

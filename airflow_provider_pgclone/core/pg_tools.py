@@ -1,6 +1,7 @@
 """Which PostgreSQL programs there are, what they can do, and their arguments."""
 
 import functools
+import logging
 import os
 import re
 import shutil
@@ -14,6 +15,8 @@ from psycopg.conninfo import make_conninfo
 from airflow_provider_pgclone.core.database import Database
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 
+log = logging.getLogger(__name__)
+
 OLDEST_CLIENT, NEWEST_CLIENT = 14, 30
 # Where packages of Debian, of the PostgreSQL project for Red Hat, and of Homebrew put each major.
 PACKAGED_BIN_DIRS = (
@@ -26,9 +29,13 @@ _OUR_OPTIONS = {
     "pg_dump": (
         *("-f", "--file", "-F", "--format", "-j", "--jobs", "-d", "--dbname", "-h", "--host"),
         *("-p", "--port", "-U", "--username", "-W", "--password", "--snapshot", "-V", "--version"),
-        *("-?", "--help"),
+        *("-?", "--help", "-Z", "--compress", "-w", "--no-password"),
     ),
 }
+_LOADING_SETTINGS = (
+    *("statement_timeout=0", "lock_timeout=0", "idle_in_transaction_session_timeout=0"),
+    *("default_transaction_read_only=off", "synchronous_commit=off"),
+)
 # pg_dump's short options without a value: several may stand in one argument.
 _FLAG_LETTERS = "abBcCORsvwx"
 
@@ -50,12 +57,9 @@ class ClientTools:
         return found
 
     @property
-    def default_compression(self) -> list[str]:
-        """The arguments by which pg_dump compresses: zstd where it can, otherwise its gzip."""
-        # pg_dump 14 and 15 take --compress=zstd and write uncompressed.
-        if self.major >= 16 and _dumps_zstd(self.path("pg_dump")):
-            return ["--compress=zstd"]
-        return []
+    def dumps_zstd(self) -> bool:
+        """Whether its archives may be compressed with zstd: the format knows it from 16 on."""
+        return self.major >= 16 and _dumps_zstd(self.path("pg_dump"))
 
 
 def find_tools(bin_dir: str | None) -> list[ClientTools]:
@@ -68,9 +72,14 @@ def find_tools(bin_dir: str | None) -> list[ClientTools]:
     found: dict[int, ClientTools] = {}
     for folder in _folders(bin_dir):
         program = _find("pg_dump", folder)
-        if program is not None:
+        if program is None:
+            continue
+        try:
             major = tool_major(program)
-            found.setdefault(major, ClientTools(Path(program).parent, major))
+        except (UnsupportedError, OSError) as error:
+            log.warning("passing over %s: %s", program, error)
+            continue
+        found.setdefault(major, ClientTools(Path(program).parent, major))
     if not found:
         raise UnsupportedError(
             f"no pg_dump in {bin_dir}" if bin_dir else "no pg_dump on PATH",
@@ -123,6 +132,16 @@ def connection_arguments(database: Database) -> list[str]:
 def tool_environment(database: Database) -> dict[str, str]:
     """Return the variables of a program, which speaks English to be understood."""
     return {**database.environment(), "LC_ALL": "C"}
+
+
+def loading_environment(database: Database) -> dict[str, str]:
+    """Return the variables of a program that loads a database.
+
+    Settings of its role or of the database could be in its way; those of a connection come first.
+    """
+    variables = tool_environment(database)
+    options = " ".join(f"-c {setting}" for setting in _LOADING_SETTINGS)
+    return {**variables, "PGOPTIONS": f"{variables.get('PGOPTIONS', '')} {options}".strip()}
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,6 +1,7 @@
 """Child processes that cannot outlive their block, and whose failure cannot be missed."""
 
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
@@ -14,12 +15,16 @@ from typing import IO, cast
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ToolError
+from airflow_provider_pgclone.core.pg_errors import without_row_data
 
 # Large enough that a 100 MB/s stream costs a hundred turns of the interpreter a second.
 CHUNK_BYTES = 1024 * 1024
+# Linux takes up to /proc/sys/fs/pipe-max-size, 1 MiB; others have no such call.
+_PIPE_BYTES = 1024 * 1024
 STDERR_TAIL_LINES = 40
 _PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+# Looked up here: in the child of a process with threads nothing may be loaded.
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 class Child:
@@ -73,7 +78,7 @@ class Child:
     def failure(self, code: int) -> str:
         """Say how the program ended, with the last lines that it wrote to stderr."""
         ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
-        said = "\n".join(self._stderr_tail)
+        said = without_row_data(self._stderr_tail)
         return f"{self.program} {ended}: {said}" if said else f"{self.program} {ended}"
 
     def kill(self) -> None:
@@ -128,6 +133,8 @@ def run_child(
         # therefore live as long as the child: prctl(2), PR_SET_PDEATHSIG.
         preexec_fn=lambda: _die_with(parent),
     )
+    for pipe in (process.stdin, process.stdout):
+        _widen(pipe)
     child = Child(process, cancellation, on_stderr)
     try:
         with cancellation.ending(child.kill):
@@ -137,10 +144,17 @@ def run_child(
 
 
 def _die_with(parent: int) -> None:
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
+
+
+def _widen(pipe: IO[bytes] | None) -> None:
+    """Give a pipe room for a chunk, so that both sides switch less often."""
+    if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # the user's pipes may have used up their share
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _close(pipe: IO[bytes]) -> None:

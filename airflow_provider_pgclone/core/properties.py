@@ -6,6 +6,7 @@ import psycopg
 from psycopg import sql
 
 from airflow_provider_pgclone.core.database import fetch_row
+from airflow_provider_pgclone.core.marker import Marker
 
 # Settings whose stored value is a list of quoted names, not one string; pg_dump's
 # variable_is_guc_list_quote() knows the same ones.
@@ -48,27 +49,32 @@ class Setting:
 class Properties:
     """The properties of a database that a restore and a copy keep.
 
-    :param grants: ``None`` where no right was ever granted or revoked.
+    :param has_own_grants: whether a right was ever granted or revoked; otherwise ``grants`` are
+        the server's default.
+    :param comment: ``None`` also where it is our own marker, which belongs to one database alone.
     """
 
     owner: str
-    grants: tuple[Grant, ...] | None
+    has_own_grants: bool
+    grants: tuple[Grant, ...]
     settings: tuple[Setting, ...]
     connection_limit: int
+    allows_connections: bool
     comment: str | None
 
 
 def read_properties(connection: psycopg.Connection, name: str) -> Properties:
     """Read the properties of a database that exists."""
-    oid, owner, default_acl, connection_limit, comment = fetch_row(
+    oid, owner, has_own_grants, connection_limit, allows_connections, comment = fetch_row(
         connection,
-        "SELECT oid, pg_get_userbyid(datdba), datacl IS NULL, datconnlimit, "
+        "SELECT oid, pg_get_userbyid(datdba), datacl IS NOT NULL, datconnlimit, datallowconn, "
         "shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s",
         [name],
     )
     grants = connection.execute(
         "SELECT CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, privilege_type, "
-        "is_grantable FROM pg_database, aclexplode(datacl) WHERE oid = %s ORDER BY 1, 2",
+        "is_grantable FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) "
+        "WHERE oid = %s ORDER BY 1, 2",
         [oid],
     )
     settings = connection.execute(
@@ -79,16 +85,23 @@ def read_properties(connection: psycopg.Connection, name: str) -> Properties:
     )
     return Properties(
         owner=owner,
-        grants=None if default_acl else tuple(Grant(*grant) for grant in grants),
+        has_own_grants=has_own_grants,
+        grants=tuple(Grant(*grant) for grant in grants),
         settings=tuple(Setting(role, *entry.split("=", maxsplit=1)) for role, entry in settings),
         connection_limit=connection_limit,
-        comment=comment,
+        allows_connections=allows_connections,
+        comment=None if Marker.parse(comment) else comment,
     )
 
 
 def apply_properties(connection: psycopg.Connection, name: str, properties: Properties) -> None:
-    """Give a new database, which has none of its own yet, all properties but the comment."""
+    """Give a database all properties but the comment and whether it takes connections.
+
+    What it had of its own is taken from it, so that a right which was revoked from the target since
+    does not come back.
+    """
     database = sql.Identifier(name)
+    present = read_properties(connection, name)
     connection.execute(
         sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(properties.owner))
     )
@@ -97,34 +110,44 @@ def apply_properties(connection: psycopg.Connection, name: str, properties: Prop
             database, sql.Literal(properties.connection_limit)
         )
     )
+    for role in {setting.role for setting in present.settings}:
+        connection.execute(sql.SQL("ALTER {} RESET ALL").format(_holder(database, role)))
     for setting in properties.settings:
         connection.execute(_set_statement(database, setting))
-    if properties.grants is not None:
-        for role in (sql.SQL("PUBLIC"), sql.Identifier(properties.owner)):
-            connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(database, role))
+    if present.has_own_grants or properties.has_own_grants:
+        grantees = {grant.grantee for grant in present.grants} | {None, properties.owner}
+        for grantee in grantees:
+            connection.execute(
+                sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(database, _grantee(grantee))
+            )
         for grant in properties.grants:
             connection.execute(_grant_statement(database, grant))
 
 
+def _holder(database: sql.Identifier, role: str | None) -> sql.Composed:
+    """Return whose settings in a database are meant: its own, or those of a role."""
+    if role is None:
+        return sql.SQL("DATABASE {}").format(database)
+    return sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), database)
+
+
+def _grantee(role: str | None) -> sql.Composable:
+    return sql.SQL("PUBLIC") if role is None else sql.Identifier(role)
+
+
 def _set_statement(database: sql.Identifier, setting: Setting) -> sql.Composed:
-    holder = (
-        sql.SQL("DATABASE {}").format(database)
-        if setting.role is None
-        else sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(setting.role), database)
-    )
     values = split_names(setting.value) if setting.name in _LIST_SETTINGS else [setting.value]
     return sql.SQL("ALTER {} SET {} TO {}").format(
-        holder,
+        _holder(database, setting.role),
         sql.Identifier(*setting.name.split(".")),
         sql.SQL(", ").join(map(sql.Literal, values)),
     )
 
 
 def _grant_statement(database: sql.Identifier, grant: Grant) -> sql.Composed:
-    grantee = sql.SQL("PUBLIC") if grant.grantee is None else sql.Identifier(grant.grantee)
     option = sql.SQL(" WITH GRANT OPTION") if grant.grantable else sql.SQL("")
     return sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
-        _PRIVILEGES[grant.privilege], database, grantee, option
+        _PRIVILEGES[grant.privilege], database, _grantee(grant.grantee), option
     )
 
 

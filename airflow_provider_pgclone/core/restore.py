@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from airflow_provider_pgclone.core.archive import Toc, read_toc
+from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.database import (
     Database,
@@ -55,6 +55,12 @@ from airflow_provider_pgclone.core.target import (
     create_database,
     creation_options,
 )
+from airflow_provider_pgclone.core.verify import (
+    check_rows,
+    checked,
+    read_dump_toc,
+    read_trailer,
+)
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +78,9 @@ class RestoreOptions:
     :param no_acl: ``None`` does as ``no_owner``.
     :param jobs: how many sessions analyze at once.
     :param wait_seconds: how long to wait for another restore of the target.
-    :param run: who restores; what an earlier attempt of the same run left ready is dropped.
+    :param maker: who restores; what it left ready at an earlier time is dropped.
+    :param run: which of its runs; a retry does not take what the first attempt swapped in for the
+        database before.
     """
 
     key: str
@@ -83,6 +91,7 @@ class RestoreOptions:
     jobs: int = 2
     wait_seconds: float = 0.0
     pg_bin_dir: str | None = None
+    maker: str = ""
     run: str = ""
 
 
@@ -149,6 +158,8 @@ def restore(
     """
     check_database_name(target.name)
     is_local = options.key.startswith(LOCAL_MARK)
+    if is_local and options.reversible:
+        log.warning(":pre and :post stay as they are: a local restore is not reversible")
     storage = None if is_local else open_storage()
     dump = None if storage is None else find_dump(storage, options.key)
     with connect(maintenance, cancellation) as connection:
@@ -163,6 +174,7 @@ def restore(
             role="temp",
             target=target.name,
             attempt=secrets.token_hex(4),
+            maker=options.maker,
             run=options.run,
             key=key,
             reversible=options.reversible and not is_local,
@@ -176,12 +188,11 @@ def restore(
             wait_seconds=options.wait_seconds,
             cancellation=cancellation,
         ):
-            remove_leftovers(connection, target.name, run=options.run)
+            remove_leftovers(connection, target.name, maker=options.maker)
             with dropped_on_error(
                 connection, maintenance, [attempt.temp.name, attempt.post_temp_name]
             ):
                 fill(attempt)
-                _dress(attempt, attempt.temp.name)
                 _keep_post(attempt)
                 set_comment(connection, attempt.temp.name, marker.made_ready().text())
                 if options.swap:
@@ -216,6 +227,7 @@ def _local_source(
     def fill(attempt: _Attempt) -> None:
         attempt.clone(source, attempt.temp.name)
         mark_newborn(attempt.connection, attempt.temp.name, attempt.marker)
+        _dress(attempt, attempt.temp.name)
 
     return fill
 
@@ -229,35 +241,40 @@ def _dump_source(
     on_progress: ProgressCallback,
 ) -> _Fill:
     """Return the step that loads a dump, once its archive is known to be readable."""
-    toc = read_toc(storage.read(dump.key))
+    toc = read_dump_toc(storage, dump)
+    trailer = read_trailer(storage, dump, toc)
     major = server_major(connection)
     tools = tools_for_restore(major, toc.first_reader, options.pg_bin_dir)
-    no_owner = options.no_owner
+    no_owner, no_acl = options.no_owner, options.no_acl
     if no_owner is None:
         no_owner = not _may_act_for(connection, toc.owners)
-    loading = Loading(
-        tools=tools,
-        server_major=major,
-        no_owner=no_owner,
-        no_acl=no_owner if options.no_acl is None else options.no_acl,
-    )
+    if no_acl is None:
+        no_acl = no_owner or not _knows(connection, toc.grantees)
+    log.info("restoring owners: %s, rights: %s", not no_owner, not no_acl)
+    loading = Loading(tools=tools, server_major=major, no_owner=no_owner, no_acl=no_acl)
     creation = _creation(connection, target, toc)
 
     def fill(attempt: _Attempt) -> None:
         create_database(attempt.connection, attempt.temp.name, creation)
         mark_newborn(attempt.connection, attempt.temp.name, attempt.marker)
+        # Before it is loaded, so that nobody gets in who may not, and no right is missed too late.
+        _dress(attempt, attempt.temp.name)
         meter = ProgressMeter(on_progress, bytes_total=dump.size_bytes)
         log.info(
             "restoring %s into %r with pg_restore %s", dump.key, attempt.temp.name, tools.major
         )
+        chunks = storage.read(dump.key)
         load_archive(
-            storage.read(dump.key),
+            checked(chunks, trailer, attempt.cancellation) if trailer else chunks,
             attempt.temp,
             loading,
             meter=meter,
             cancellation=attempt.cancellation,
         )
         log.info("loaded %s: %s", dump.key, meter.finish())
+        if trailer is not None and trailer.has_rows:
+            with connect(attempt.temp, attempt.cancellation) as restored:
+                check_rows(restored, trailer)
         analyze(attempt.temp, tools, jobs=options.jobs, cancellation=attempt.cancellation)
 
     return fill
@@ -271,6 +288,12 @@ def _may_act_for(connection: psycopg.Connection, owners: frozenset[str]) -> bool
         [sorted(owners)],
     ).fetchone()
     return row is not None and row[0] is not False
+
+
+def _knows(connection: psycopg.Connection, roles: frozenset[str]) -> bool:
+    """Whether all of these are roles of this server."""
+    rows = connection.execute("SELECT rolname FROM pg_roles").fetchall()
+    return roles <= {name for (name,) in rows}
 
 
 def _creation(connection: psycopg.Connection, target: str, toc: Toc) -> dict[str, str]:

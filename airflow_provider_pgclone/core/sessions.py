@@ -16,12 +16,12 @@ LOCK_POLL_SECONDS = 0.5
 # PostgreSQL looks for other sessions every 100 ms for 5 s: CountOtherDBBackends() in procarray.c.
 TERMINATE_POLL_SECONDS = 0.02
 
-# pg_stat_activity would wait for pg_database, which a swap locks; this function does not.
-# Autovacuum and parallel workers end by themselves.
-_TERMINATE = """
-SELECT pid, pg_terminate_backend(pid) FROM pg_stat_get_activity(NULL)
-WHERE datid = ANY(%s) AND pid <> pg_backend_pid()
-  AND backend_type NOT IN ('autovacuum worker', 'parallel worker')
+# pg_stat_activity would wait for pg_database, which a swap locks; this function does not. Of other
+# roles' sessions it shows all users the database and the role alone, which autovacuum has not.
+_SESSIONS = """
+SELECT pid FROM pg_stat_get_activity(NULL)
+WHERE datid = ANY(%s) AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
+  AND backend_type IS DISTINCT FROM 'parallel worker'
 """
 # A backend that is still connecting has no database yet: it shows only as a wait for its lock.
 # 1262 is the OID of pg_database, fixed in pg_class.dat.
@@ -85,9 +85,7 @@ def terminating(
     def terminate(connection: psycopg.Connection) -> None:
         while not done.is_set():
             try:
-                connection.execute(_TERMINATE, [list(oids)])
-            except psycopg.errors.InsufficientPrivilege as error:
-                refused[:] = [str(error).strip()]
+                refused[:] = _terminate_all(connection, oids)
             except psycopg.Error:
                 return
             done.wait(TERMINATE_POLL_SECONDS)
@@ -107,6 +105,17 @@ def terminating(
         finally:
             done.set()
             thread.join()
+
+
+def _terminate_all(connection: psycopg.Connection, oids: Sequence[int]) -> list[str]:
+    """End the sessions on some databases, and return why some could not be."""
+    refused = []
+    for (pid,) in connection.execute(_SESSIONS, [list(oids)]).fetchall():
+        try:
+            connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+        except psycopg.errors.InsufficientPrivilege as error:
+            refused.append(f"process {pid}: {error.diag.message_primary}")
+    return refused
 
 
 def terminate_connecting(

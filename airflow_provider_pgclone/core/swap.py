@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 from psycopg import sql
@@ -15,6 +15,7 @@ from airflow_provider_pgclone.core.database import (
     database_exists,
 )
 from airflow_provider_pgclone.core.dump_key import (
+    LOCAL_MARK,
     POST,
     PRE,
     attempt_database_name,
@@ -147,6 +148,8 @@ def exchange(
         with terminating(maintenance, oids, cancellation):
             _rename_all(connection, plan, takes_place=takes_place)
         set_comment(connection, plan.target, properties.comment if properties else None)
+        if properties is not None and not properties.allows_connections:
+            _refuse_connections(connection, plan.target)
         if takes_place:
             _keep_new_clients_out(connection)
             _end_waiting_clients(connection, watcher, oids, cancellation)
@@ -175,7 +178,7 @@ def check_kept_names_are_ours(connection: psycopg.Connection, target: str) -> No
 
 def _plan(connection: psycopg.Connection, temp_name: str, marker: Marker) -> Swap:
     target, attempt = marker.target, marker.attempt
-    from_dump = not marker.key.startswith(":")
+    from_dump = not marker.key.startswith(LOCAL_MARK)
     markers = read_markers(connection)
     pre, post = kept_database_name(target, PRE), kept_database_name(target, POST)
     keep = from_dump and marker.reversible
@@ -183,7 +186,11 @@ def _plan(connection: psycopg.Connection, temp_name: str, marker: Marker) -> Swa
         check_kept_names_are_ours(connection, target)
     # As in django-pgclone 3.8: a restore of a dump renews both or drops both, a restore of a
     # local database leaves them alone. Where no target is there to renew it, pre stays.
-    renewed = [post] if keep and not database_exists(connection, target) else [pre, post]
+    # Nor does a retry take what its first attempt has swapped in for the database before.
+    is_retry = keep and pre in markers and marker.run and _same_run(markers[pre], marker)
+    keeps_old = keep and not is_retry
+    has_target = database_exists(connection, target)
+    renewed = [pre, post] if not keep or (keeps_old and has_target) else [post]
     aside = {
         name: attempt_database_name(target, "old_" + name.rpartition("__")[2], attempt)
         for name in renewed
@@ -193,11 +200,15 @@ def _plan(connection: psycopg.Connection, temp_name: str, marker: Marker) -> Swa
     return Swap(
         new=temp_name,
         target=target,
-        retired=pre if keep else attempt_database_name(target, "old", attempt),
-        retired_marker=Marker("pre" if keep else "old", target, attempt, key=marker.key),
+        retired=pre if keeps_old else attempt_database_name(target, "old", attempt),
+        retired_marker=replace(marker, role="pre" if keeps_old else "old", ready=False),
         moved_aside=aside,
         post=(post_temp, post) if keep else None,
     )
+
+
+def _same_run(one: Marker, other: Marker) -> bool:
+    return (one.maker, one.run) == (other.maker, other.run)
 
 
 def target_properties(connection: psycopg.Connection, target: str) -> Properties | None:
@@ -216,7 +227,8 @@ def carry_over(connection: psycopg.Connection, new: str, properties: Properties)
         raise UnsupportedError(
             f"the owner, rights or settings of the target cannot be given to {new!r}: "
             f"{str(error).strip()}",
-            hint="The user of the connection must be a member of the target's owner.",
+            hint="The user must be a member of the target's owner, and may need a right for one of "
+            "its settings.",
         ) from error
 
 
@@ -238,6 +250,11 @@ def _rename_all(connection: psycopg.Connection, plan: Swap, *, takes_place: bool
 def _rename(connection: psycopg.Connection, name: str, new_name: str) -> None:
     statement = sql.SQL("ALTER DATABASE {} RENAME TO {}")
     connection.execute(statement.format(sql.Identifier(name), sql.Identifier(new_name)))
+
+
+def _refuse_connections(connection: psycopg.Connection, name: str) -> None:
+    statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false")
+    connection.execute(statement.format(sql.Identifier(name)))
 
 
 def _keep_new_clients_out(connection: psycopg.Connection) -> None:

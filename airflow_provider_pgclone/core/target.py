@@ -31,6 +31,8 @@ _CREATION_OPTIONS = {
     "BUILTIN_LOCALE": sql.SQL("BUILTIN_LOCALE"),
     "TABLESPACE": sql.SQL("TABLESPACE"),
 }
+# The options that older servers do not know: they have libc's locales alone, without saying so.
+_FIRST_MAJOR = {"LOCALE_PROVIDER": 15, "ICU_LOCALE": 15, "ICU_RULES": 16, "BUILTIN_LOCALE": 17}
 _LOCALE_PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 
 
@@ -61,15 +63,20 @@ def check_target(connection: psycopg.Connection, maintenance: Database, name: st
             hint=f'Grant it: ALTER ROLE "{user}" CREATEDB.',
         )
     target = connection.execute(
-        "SELECT datistemplate, pg_has_role(current_user, datdba, 'MEMBER'), "
+        "SELECT datistemplate, datconnlimit = -2, pg_has_role(current_user, datdba, 'MEMBER'), "
         "pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s",
         [name],
     ).fetchone()
     if target is None:
         return
-    is_template, is_member, owner = target
+    is_template, is_half_dropped, is_member, owner = target
     if is_template:
         raise InvalidInputError(f"database {name!r} is a template and cannot be replaced")
+    if is_half_dropped:
+        raise UnsupportedError(
+            f"database {name!r} is what an interrupted DROP DATABASE has left",
+            hint="Drop it.",
+        )
     if not is_superuser and not is_member:
         raise UnsupportedError(
             f"the user {user!r} may not rename database {name!r}, which belongs to {owner!r}",
@@ -107,7 +114,10 @@ def creation_options(connection: psycopg.Connection, name: str) -> dict[str, str
 def create_database(connection: psycopg.Connection, name: str, options: Mapping[str, str]) -> None:
     """Make an empty database with an encoding and locale of its own."""
     statement = _create_statement(name, "template0")
+    major = server_major(connection)
     for option, value in options.items():
+        if major < _FIRST_MAJOR.get(option, 0):
+            continue
         statement += sql.SQL(" {} {}").format(_CREATION_OPTIONS[option], sql.Literal(value))
     connection.execute(statement)
 

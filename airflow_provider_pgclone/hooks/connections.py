@@ -52,9 +52,9 @@ def server_of(connection: Connection) -> "Database":
         hook = PostgresHook(postgres_conn_id=connection.conn_id)
         login, password, port = hook.get_iam_token(connection)
     parameters = {"host": connection.host, "port": port, "user": login, "password": password}
-    ours = PostgresHook.ignored_extra_options | {EXTRA_KEY}
+    ours = PostgresHook.ignored_extra_options | {EXTRA_KEY, "dbname"}
     return Database(
-        name=connection.schema or "",
+        name=connection.schema or extra.get("dbname") or "",
         parameters=_given(parameters) | _given({k: v for k, v in extra.items() if k not in ours}),
     )
 

@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.dump_key import DumpKey, LocalKey
-from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
 from airflow_provider_pgclone.core.options import (
     Source,
     Verb,
@@ -43,6 +43,7 @@ class _Call:
 
     options: Mapping[str, Any]
     config_of_key: str
+    may_restore: bool
     server: "Database"
 
     def __getitem__(self, name: str) -> Any:
@@ -120,6 +121,8 @@ class PgCloneHook(BaseHook):
         schemas: Sequence[str] | None = None,
         exclude_schemas: Sequence[str] | None = None,
         pg_dump_args: Sequence[str] | None = None,
+        jobs: int | None = None,
+        compression_level: int | None = None,
     ) -> str:
         """Dump the database to storage; a dump that fails is never listed.
 
@@ -128,9 +131,12 @@ class PgCloneHook(BaseHook):
         :param schemas: the only schemas to dump, as patterns.
         :param exclude_schemas: schemas to leave out, as patterns.
         :param pg_dump_args: more pg_dump options.
+        :param jobs: how many sessions read large tables at once.
+        :param compression_level: of zstd, from 1 to 19.
         :return: the key of the dump.
         """
-        from airflow_provider_pgclone.core.dump import DumpContent, dump
+        from airflow_provider_pgclone.core.dump import dump
+        from airflow_provider_pgclone.core.source import DumpContent
 
         call = self._resolve(
             "dump",
@@ -139,6 +145,8 @@ class PgCloneHook(BaseHook):
             schemas=schemas,
             exclude_schemas=exclude_schemas,
             pg_dump_args=pg_dump_args,
+            jobs=jobs,
+            compression_level=compression_level,
         )
         key = DumpKey.new(
             instance=call["instance"] or call["postgres_conn_id"],
@@ -156,6 +164,8 @@ class PgCloneHook(BaseHook):
                 exclude_schemas=call["exclude_schemas"],
                 pg_dump_args=call["pg_dump_args"],
             ),
+            jobs=call["jobs"],
+            compression_level=call["compression_level"],
             pg_bin_dir=call["pg_bin_dir"],
             on_progress=self._on_progress,
             cancellation=self._cancellation,
@@ -202,6 +212,7 @@ class PgCloneHook(BaseHook):
         """
         from airflow_provider_pgclone.core import listing
 
+        _check_text("prefix", prefix)
         call = self._resolve(
             "ls",
             limit=limit,
@@ -233,6 +244,7 @@ class PgCloneHook(BaseHook):
         no_acl: bool | None = None,
         jobs: int | None = None,
         wait_seconds: float | None = None,
+        maker: str = "",
         run: str = "",
     ) -> str:
         """Restore into a temporary database and swap it in for the hook's database.
@@ -247,11 +259,13 @@ class PgCloneHook(BaseHook):
         :param no_acl: whether rights are left out.
         :param jobs: how many sessions analyze at once.
         :param wait_seconds: how long to wait for another restore of the database.
-        :param run: who restores; what an earlier attempt of the same run left is dropped.
+        :param maker: who restores, such as a task; what it left at an earlier time is dropped.
+        :param run: which of its runs; a retry keeps the ``:pre`` of the first attempt.
         :return: the key that was restored.
         """
         from airflow_provider_pgclone.core.restore import RestoreOptions, restore
 
+        _check_text("key", key)
         call = self._resolve(
             "restore",
             reversible=reversible,
@@ -266,7 +280,7 @@ class PgCloneHook(BaseHook):
             call.database,
             call.maintenance,
             lambda: self._storage(call),
-            RestoreOptions(key=key, run=run, **{name: call[name] for name in names}),
+            RestoreOptions(key=key, maker=maker, run=run, **{name: call[name] for name in names}),
             on_progress=self._on_progress,
             cancellation=self._cancellation,
         )
@@ -282,6 +296,7 @@ class PgCloneHook(BaseHook):
         """
         from airflow_provider_pgclone.core.swap import swap
 
+        _check_text("temp_database", temp_database)
         call = self._resolve("swap", wait_seconds=wait_seconds)
         return swap(
             call.maintenance,
@@ -308,13 +323,15 @@ class PgCloneHook(BaseHook):
         """
         from airflow_provider_pgclone.core.copy import copy
 
+        _check_text("to", to)
         call = self._resolve("copy", strategy=strategy, replace=replace, wait_seconds=wait_seconds)
         copy(
             call.database,
             call.maintenance,
             LocalKey.parse(to),
             strategy=call["strategy"],
-            replace=call["replace"],
+            # What is replaced is gone, as by a restore.
+            replace=call["replace"] and call.may_restore,
             wait_seconds=call["wait_seconds"],
             cancellation=self._cancellation,
         )
@@ -327,8 +344,39 @@ class PgCloneHook(BaseHook):
         """
         from airflow_provider_pgclone.core.restore import drop_temp
 
+        _check_text("temp_database", temp_database)
         call = self._resolve("drop_temp")
         drop_temp(call.maintenance, temp_database, cancellation=self._cancellation)
+
+    def inspect(self, key: str) -> dict[str, Any]:
+        """Return the account of a dump, by two small reads.
+
+        :param key: a dump key or a prefix.
+        :return: versions, the source, what was left out, and ``tables`` with their rows.
+        """
+        from airflow_provider_pgclone.core import verify
+        from airflow_provider_pgclone.core.listing import find_dump
+
+        _check_text("key", key)
+        storage = self._storage(self._resolve("ls"))
+        trailer = verify.inspect(storage, find_dump(storage, key))
+        rows = {f"{schema}.{name}": n for (schema, name), n in trailer.rows_of_tables.items()}
+        return {**trailer.facts, "tables": rows}
+
+    def verify(self, key: str) -> str:
+        """Read a whole dump and check every byte of it, without a database.
+
+        :param key: a dump key or a prefix.
+        :return: the key of the dump, which is whole.
+        """
+        from airflow_provider_pgclone.core import verify
+        from airflow_provider_pgclone.core.listing import find_dump
+
+        _check_text("key", key)
+        storage = self._storage(self._resolve("ls"))
+        dump = find_dump(storage, key)
+        verify.verify(storage, dump, self._cancellation)
+        return dump.key
 
     def cancel(self) -> None:
         """End what is running, from a signal handler or another thread; the call then raises."""
@@ -352,15 +400,24 @@ class PgCloneHook(BaseHook):
         options["postgres_conn_id"] = conn_id
         guards = [configuration, extra, section, *self._storage_guards(options)]
         check_allowed(verb, guards)
-        return _Call(options, config_of_key(self.config, given), server_of(connection))
+        return _Call(
+            options,
+            config_of_key(self.config, given),
+            may_restore=all(source.get("allow_restore") is not False for source in guards),
+            server=server_of(connection),
+        )
 
     def _storage_guards(self, options: Mapping[str, Any]) -> list[Source]:
         """Return what the connection of a bucket forbids."""
-        is_bucket = (options.get("storage_location") or "").startswith("s3://")
-        conn_id = options.get("storage_conn_id")
-        if not is_bucket or conn_id is None or conn_id == DEFAULT_AWS_CONN_ID:
+        location, conn_id = options.get("storage_location"), options.get("storage_conn_id")
+        if conn_id is None or not (location or "").startswith("s3://"):
             return []
-        return [connection_source(get_connection(conn_id))]
+        try:
+            return [connection_source(get_connection(conn_id))]
+        except NotFoundError:
+            if conn_id != DEFAULT_AWS_CONN_ID:
+                raise
+            return []  # boto3 finds its own way
 
     def _storage(self, call: _Call) -> "Storage":
         from airflow_provider_pgclone.core.storage import open_storage
@@ -376,3 +433,9 @@ class PgCloneHook(BaseHook):
 
     def _log_progress(self, progress: "Progress") -> None:
         self.log.info("%s", progress)
+
+
+def _check_text(name: str, value: object) -> None:
+    """Refuse what a template or a caller gave instead of a text."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} is {value!r}", hint=f"Give {name} as a text.")

@@ -47,6 +47,18 @@ class PgCloneBaseOperator(BaseOperator):
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
 
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        """Render, and refuse what was given and renders to nothing.
+
+        Were it taken for an argument that was not given, a restore would go over the default
+        database, and a dump would leave nothing out. Mapped tasks come this way as well.
+        """
+        given = [name for name in self.template_fields if getattr(parent, name, None) is not None]
+        super()._do_render_template_fields(parent, *args, **kwargs)
+        for name in given:
+            if getattr(parent, name, None) in (None, "None"):
+                raise AirflowFailException(f"the argument {name} was rendered to nothing")
+
     def on_kill(self) -> None:
         """End the children; ``execute`` then raises, since Airflow lets it go on."""
         if self._hook is not None:

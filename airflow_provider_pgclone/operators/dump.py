@@ -26,6 +26,8 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
     :param schemas: the only schemas to dump, as patterns.
     :param exclude_schemas: schemas to leave out, as patterns.
     :param pg_dump_args: more pg_dump options.
+    :param jobs: how many sessions read large tables at once.
+    :param compression_level: of zstd, from 1 to 19.
     :param pg_bin_dir: the folder of PostgreSQL's programs.
     """
 
@@ -39,6 +41,8 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         "schemas",
         "exclude_schemas",
         "pg_dump_args",
+        "jobs",
+        "compression_level",
         "pg_bin_dir",
     )
 
@@ -53,6 +57,8 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         schemas: Sequence[str] | str | None = None,
         exclude_schemas: Sequence[str] | str | None = None,
         pg_dump_args: Sequence[str] | str | None = None,
+        jobs: int | str | None = None,
+        compression_level: int | str | None = None,
         pg_bin_dir: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -65,11 +71,13 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         self.schemas = schemas
         self.exclude_schemas = exclude_schemas
         self.pg_dump_args = pg_dump_args
+        self.jobs = jobs
+        self.compression_level = compression_level
         self.pg_bin_dir = pg_bin_dir
 
     def call(self, hook: "PgCloneHook", context: "Context") -> str:
-        names = ("instance", "exclude", "schemas", "exclude_schemas", "pg_dump_args")
-        key = hook.dump(**self.given(*names))
+        content = ("instance", "exclude", "schemas", "exclude_schemas", "pg_dump_args")
+        key = hook.dump(**self.given(*content, "jobs", "compression_level"))
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra["dump_key"] = key

@@ -80,9 +80,9 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
 
     def call(self, hook: "PgCloneHook", context: "Context") -> str:
         instance = context["ti"]
-        attempts = (instance.dag_id, instance.run_id, instance.task_id, str(instance.map_index))
+        maker = f"{instance.dag_id}/{instance.task_id}/{instance.map_index}"
         names = ("reversible", "swap", "no_owner", "no_acl", "jobs", "wait_seconds")
-        key = hook.restore(self.key, run="/".join(attempts), **self.given(*names))
+        key = hook.restore(self.key, maker=maker, run=instance.run_id, **self.given(*names))
         if hook.temp_database is not None:
             instance.xcom_push(key="temp_database", value=hook.temp_database)
         return key

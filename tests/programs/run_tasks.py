@@ -35,6 +35,7 @@ def main() -> None:
     bundles().sync_bundles_to_db()
     for operator, arguments in json.loads(sys.argv[1]):
         print(f"STATE {run(operator, arguments)}", flush=True)
+        sys.stdin.readline()  # the test looks around before the next one starts
 
 
 if __name__ == "__main__":

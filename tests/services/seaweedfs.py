@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,6 +73,10 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         finally:
             process.kill()
             process.wait()
+            # It makes a socket for each of its ports there, and leaves them.
+            for port in ports:
+                for socket in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+                    socket.unlink(missing_ok=True)
 
 
 def _weed() -> str:

@@ -1,5 +1,6 @@
 """Where dumps are kept: one contract, one module a backend."""
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -23,17 +24,17 @@ def open_storage(location: str, s3_access: "Callable[[], S3Access]") -> Storage:
     if "://" not in location:
         from airflow_provider_pgclone.core.storage.local import LocalStorage
 
-        return LocalStorage(location)
+        return LocalStorage(os.path.expanduser(location))
     parts = urlsplit(location)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
         from airflow_provider_pgclone.core.storage.local import LocalStorage
 
         return LocalStorage(unquote(parts.path))
-    if parts.scheme == "s3" and parts.netloc:
+    if parts.scheme == "s3" and parts.netloc and "@" not in parts.netloc:
         from airflow_provider_pgclone.core.storage.s3 import S3Storage
 
         return S3Storage(parts.netloc, parts.path, s3_access())
     raise InvalidInputError(
-        f"{location!r} is no storage location",
+        f"{location.rpartition('@')[2]!r} is no storage location",
         hint="It is s3://bucket/prefix/, file:///folder/ or the path of a folder.",
     )

@@ -79,6 +79,13 @@ class Storage(Protocol):
         :raises StorageError: when it breaks off.
         """
 
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return bytes of an object from ``start`` up to but not including ``end``.
+
+        :raises NotFoundError: when it does not exist.
+        :raises StorageError: when there are fewer.
+        """
+
     def head(self, path: str) -> StoredObject:
         """Return the size and time of an object.
 

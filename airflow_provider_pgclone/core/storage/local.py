@@ -29,9 +29,9 @@ class LocalStorage(ObjectStorage):
             )
 
     def check_writable(self) -> None:
-        """Make the folder where it is missing."""
+        """Make the folder where it is missing, for our eyes alone."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             writable = os.access(self._folder, os.R_OK | os.W_OK | os.X_OK)
         except OSError as error:
             raise StorageError(f"the storage folder {self.location!r}: {error}") from error

@@ -72,14 +72,9 @@ class ObjectStorage:
             meta = obstore.head(self._store, path)
 
         def fetch(start: int) -> bytes:
-            end = min(start + RANGE_BYTES, meta["size"])
             # Storage refuses when the object is no longer the one whose size we know.
-            options: GetOptions = {"range": (start, end), "if_match": meta["e_tag"]}
-            with self._errors(path):
-                data = obstore.get(self._store, path, options=options).bytes()
-            if len(data) != end - start:
-                raise StorageError(f"{path!r} in {self.location} ended after {start + len(data)}")
-            return bytes(data)
+            end = min(start + RANGE_BYTES, meta["size"])
+            return self._fetch(path, start, end, meta["e_tag"])
 
         pool = ThreadPoolExecutor(RANGES_AHEAD, thread_name_prefix="read")
         try:
@@ -90,6 +85,10 @@ class ObjectStorage:
                 ahead.extend(pool.submit(fetch, at) for at in itertools.islice(starts, 1))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return a range of an object."""
+        return self._fetch(path, start, end, None)
 
     def head(self, path: str) -> StoredObject:
         """Return the size and time of an object."""
@@ -108,6 +107,16 @@ class ObjectStorage:
     def not_found(self, path: str) -> NotFoundError:
         """Return the error for an object that does not exist."""
         return NotFoundError(f"{path!r} does not exist in {self.location}")
+
+    def _fetch(self, path: str, start: int, end: int, e_tag: str | None) -> bytes:
+        options: GetOptions = {"range": (start, end)}
+        if e_tag is not None:
+            options["if_match"] = e_tag
+        with self._errors(path):
+            data = obstore.get(self._store, path, options=options).bytes()
+        if len(data) != end - start:
+            raise StorageError(f"{path!r} in {self.location} ended after {start + len(data)}")
+        return bytes(data)
 
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:

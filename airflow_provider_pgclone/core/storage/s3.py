@@ -57,7 +57,7 @@ class S3Storage(ObjectStorage):
 
     def check_readable(self) -> None:
         """Ask for the first key of the location."""
-        self._fetch({"Bucket": self._bucket, "Prefix": self._prefix, "MaxKeys": 1})
+        self._list_page({"Bucket": self._bucket, "Prefix": self._prefix, "MaxKeys": 1})
 
     def check_writable(self) -> None:
         """Ask whether the bucket is there; the first part shows whether it may be written."""
@@ -69,7 +69,7 @@ class S3Storage(ObjectStorage):
         if delimiter:
             query["Delimiter"] = delimiter
         while True:
-            answer = self._fetch(query)
+            answer = self._list_page(query)
             is_cut = bool(answer.get("IsTruncated"))
             yield Page(
                 [self._stored(content) for content in answer.get("Contents", ())],
@@ -85,7 +85,7 @@ class S3Storage(ObjectStorage):
         self.check_readable()
         return super().not_found(path)
 
-    def _fetch(self, query: dict[str, Any]) -> dict[str, Any]:
+    def _list_page(self, query: dict[str, Any]) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = self._client.list_objects_v2(**query)
         except ClientError as error:
@@ -97,7 +97,10 @@ class S3Storage(ObjectStorage):
                 ) from error
             raise StorageError(f"{self.location} refuses: {error}") from error
         except BotoCoreError as error:
-            raise StorageError(f"{self.location} cannot be reached: {error}") from error
+            raise StorageError(
+                f"{self.location} cannot be reached: {error}",
+                hint="Look at the AWS connection of storage_conn_id, or the worker's environment.",
+            ) from error
         return answer
 
     def _stored(self, content: dict[str, Any]) -> StoredObject:

@@ -1,0 +1,35 @@
+import os
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.services.postgres import PostgresServer
+
+RunTool = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture
+def run_tool(postgres: PostgresServer) -> RunTool:
+    """Run a PostgreSQL program on a database, as the superuser unless told otherwise."""
+
+    def run(
+        program: str, database: str, *arguments: str, stdin: bytes = b"", role: str | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        environment = {
+            "PGHOST": postgres.host,
+            "PGPORT": str(postgres.port),
+            "PGUSER": postgres.user,
+            "PGPASSWORD": postgres.password,
+            "PGOPTIONS": f"-c role={role}" if role else "",
+            "LC_ALL": "C",
+        }
+        return subprocess.run(
+            [postgres.bin_dir / program, f"--dbname={database}", *arguments],
+            env={**os.environ, **environment},
+            input=stdin,
+            capture_output=True,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,185 @@
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_pgclone.core.dump_key import (
+    MAX_DATABASE_NAME_BYTES,
+    DumpKey,
+    KeyPrefix,
+    LocalKey,
+    attempt_database_name,
+    check_database_name,
+    kept_database_name,
+)
+from airflow_provider_pgclone.core.errors import InvalidInputError
+
+# As django_pgclone 3.8 reads its keys.
+DJANGO_PGCLONE_KEY = re.compile(
+    r"^[\w-]+/[\w-]+/[\w-]+/\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}-\d+\.dump$"
+)
+NOON = datetime(2026, 11, 20, 12, 0, 0, 5, tzinfo=UTC)
+KEY = "prod/shop/none/2026-11-20-12-00-00-000005.dump"
+
+times = st.datetimes(
+    min_value=datetime(1970, 1, 2),  # noqa: DTZ001  # hypothesis adds the zone
+    max_value=datetime(9999, 12, 30),  # noqa: DTZ001
+    timezones=st.timezones(),
+)
+anything = st.text(min_size=1, max_size=20)
+
+
+@given(anything, anything, anything, times)
+def test_a_new_key_reads_back_as_itself(
+    instance: str, database: str, config: str, created_at: datetime
+) -> None:
+    key = DumpKey.new(instance=instance, database=database, config=config, created_at=created_at)
+    assert DumpKey.parse(str(key)) == key
+    assert key.created_at == created_at.astimezone(UTC)
+
+
+@given(anything, anything, anything, times)
+def test_every_new_key_is_one_of_django_pgclone(
+    instance: str, database: str, config: str, created_at: datetime
+) -> None:
+    key = DumpKey.new(instance=instance, database=database, config=config, created_at=created_at)
+    assert DJANGO_PGCLONE_KEY.match(str(key))
+
+
+def test_a_key_of_django_pgclone_is_read() -> None:
+    key = DumpKey.parse("default/my_site-2/none/2022-03-04-05-06-07-123456.dump")
+    assert (key.instance, key.database, key.config) == ("default", "my_site-2", "none")
+    assert key.created_at == datetime(2022, 3, 4, 5, 6, 7, 123456, tzinfo=UTC)
+
+
+def test_other_characters_in_a_part_become_underscores() -> None:
+    key = DumpKey.new(instance="eu/1", database="größe", config="a.b c", created_at=NOON)
+    assert str(key) == "eu_1/gr__e/a_b_c/2026-11-20-12-00-00-000005.dump"
+
+
+def test_the_time_of_a_key_is_in_utc() -> None:
+    east = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    key = DumpKey.new(instance="prod", database="shop", config="none", created_at=east)
+    assert str(key) == KEY
+
+
+@pytest.mark.parametrize("empty", ["instance", "database", "config"])
+def test_an_empty_part_is_refused_by_name(empty: str) -> None:
+    parts = {"instance": "prod", "database": "shop", "config": "none", empty: ""}
+    with pytest.raises(InvalidInputError, match=empty):
+        DumpKey.new(**parts, created_at=NOON)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "prod/shop/none",
+        "shop/none/2026-11-20-12-00-00-000005.dump",
+        f"more/{KEY}",
+        f"/{KEY}",
+        f"{KEY}/",
+        f"{KEY}\n",
+        KEY.removesuffix(".dump"),
+        f"{KEY}.dump",
+        f"{KEY}#1",
+        KEY.upper(),
+        KEY.replace("shop", "sh op"),
+        KEY.replace("shop", "größe"),
+        KEY.replace("shop", ""),
+        KEY.replace("shop", ".."),
+        KEY.replace("-000005", ""),
+        KEY.replace("-000005", "-0000005"),
+        KEY.replace("2026-11-20", "2026-1-20"),
+        KEY.replace("2026-11-20", "2026-13-20"),
+        KEY.replace("2026-11-20", "2026-02-30"),
+        KEY.replace("2026-11-20", "0000-11-20"),
+        KEY.replace("12-00-00", "24-00-00"),
+        KEY.replace("2026", "２０２６"),
+        KEY.replace("2026", "+026"),
+    ],
+)
+def test_what_is_no_key_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="is no dump key"):
+        DumpKey.parse(text)
+
+
+def test_keys_sort_by_time_before_all_else() -> None:
+    early = DumpKey.parse("zoo/zoo/zoo/2025-12-31-23-59-59-999999.dump")
+    late = DumpKey.parse("abc/abc/abc/2026-01-01-00-00-00-000000.dump")
+    assert sorted([late, early]) == [early, late]
+
+
+@pytest.mark.parametrize(
+    ("text", "folders", "timestamp"),
+    [
+        ("", (), ""),
+        ("/", (), ""),
+        ("prod", ("prod",), ""),
+        ("prod/shop", ("prod", "shop"), ""),
+        ("prod/shop/", ("prod", "shop"), ""),
+        ("prod/shop/none", ("prod", "shop", "none"), ""),
+        ("prod/shop/none/2026-1", ("prod", "shop", "none"), "2026-1"),
+        ("prod/shop/none/2026-11-20-", ("prod", "shop", "none"), "2026-11-20-"),
+    ],
+)
+def test_a_prefix_is_made_of_whole_parts_but_for_the_time(
+    text: str, folders: tuple[str, ...], timestamp: str
+) -> None:
+    assert KeyPrefix.parse(text) == KeyPrefix(folders, timestamp)
+
+
+def test_a_prefix_as_text_ends_where_its_part_ends() -> None:
+    assert str(KeyPrefix.parse("prod/shop")) == "prod/shop/"
+    assert str(KeyPrefix.parse("prod/shop/none/2026-1")) == "prod/shop/none/2026-1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["/prod", "prod//shop", "../shop", "pr*d", "a/b/c/now", "a/b/c/2026/x", "a/b/c/٢٠", "größe"],
+)
+def test_a_prefix_that_no_key_has_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="no dump key starts with"):
+        KeyPrefix.parse(text)
+
+
+def test_a_local_key_is_a_colon_and_a_database_name() -> None:
+    key = LocalKey.parse(":Before Migration")
+    assert (str(key), key.database_name("shop")) == (":Before Migration", "Before Migration")
+
+
+@pytest.mark.parametrize("role", ["pre", "post"])
+def test_the_reserved_local_keys_stand_beside_their_target(role: str) -> None:
+    key = LocalKey.parse(f":{role}")
+    assert key.is_reserved
+    assert key.database_name("shop") == f"shop__{role}" == kept_database_name("shop", role)
+
+
+@pytest.mark.parametrize("text", ["", "shop", ":", ":a\0b", ":" + "x" * 64, ":" + "ü" * 32])
+def test_what_is_no_local_key_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError):
+        LocalKey.parse(text)
+
+
+def test_the_length_of_a_name_counts_in_bytes() -> None:
+    check_database_name("x" * 63)
+    check_database_name("ü" * 31 + "x")
+    with pytest.raises(InvalidInputError, match="has 64 bytes"):
+        check_database_name("ü" * 32)
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
+def test_the_name_of_an_attempt_always_fits_and_ends_in_its_role(target: str) -> None:
+    name = attempt_database_name(target, "temp", "1a2b3c4d")
+    cut, role, attempt = name.rpartition("__temp_")
+    check_database_name(name)
+    assert (role, attempt) == ("__temp_", "1a2b3c4d")
+    assert target.startswith(cut)
+
+
+def test_the_name_of_an_attempt_is_cut_at_a_character_and_no_earlier() -> None:
+    name = attempt_database_name("€" * 20, "temp", "1a2b3c4d")
+    assert name == "€" * 16 + "__temp_1a2b3c4d"
+    assert len(name.encode()) == MAX_DATABASE_NAME_BYTES

@@ -1,0 +1,167 @@
+"""What may import what, and that options are spelled alike wherever they are offered."""
+
+import importlib
+import inspect
+import json
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import airflow
+import jsonschema
+import pytest
+
+import airflow_provider_pgclone.core
+from airflow_provider_pgclone import operators
+from airflow_provider_pgclone.core.options import GUARDS, OPTIONS, VERBS, Verb
+from airflow_provider_pgclone.get_provider_info import get_provider_info
+from airflow_provider_pgclone.hooks import PgCloneHook
+from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
+
+HEAVY = {"psycopg", "psycopg2", "boto3", "botocore", "obstore"}
+OPERATORS: dict[Verb, type[PgCloneBaseOperator]] = {
+    "dump": operators.PgCloneDumpOperator,
+    "ls": operators.PgCloneListOperator,
+    "restore": operators.PgCloneRestoreOperator,
+    "swap": operators.PgCloneSwapOperator,
+    "copy": operators.PgCloneCopyOperator,
+}
+# What a verb works on; it is no option, since no configuration could give it.
+SUBJECTS: dict[Verb, str | None] = {
+    "dump": None,
+    "ls": "prefix",
+    "restore": "key",
+    "swap": "temp_database",
+    "copy": "to",
+    "drop_temp": "temp_database",
+}
+
+
+def loaded_by(program: str) -> set[str]:
+    """Return the top-level modules that a new interpreter has after a program."""
+    shown = "\nimport json, sys; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    result = subprocess.run(
+        [sys.executable, "-c", program + shown], capture_output=True, text=True, check=True
+    )
+    return set(json.loads(result.stdout.splitlines()[-1]))
+
+
+def test_the_core_imports_no_airflow() -> None:
+    package = airflow_provider_pgclone.core
+    modules = [
+        module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+    assert f"{package.__name__}.storage.s3" in modules
+    loaded = loaded_by("\n".join(f"import {name}" for name in modules))
+    assert loaded >= {"psycopg", "obstore", "boto3"}
+    assert not {name for name in loaded if name.partition("_")[0] == "airflow"} - {
+        "airflow_provider_pgclone"
+    }
+
+
+DAG_FILE = """
+import socket, subprocess
+
+def refuse(*arguments, **options):
+    raise AssertionError("reached out")
+
+socket.socket.connect = subprocess.Popen.__init__ = refuse
+import airflow_provider_pgclone.get_provider_info, airflow_provider_pgclone.settings
+from airflow_provider_pgclone import operators
+from airflow_provider_pgclone.hooks import PgCloneHook
+from airflow_provider_pgclone.plugins.connection_extra import PgClonePlugin
+from airflow.sdk import BaseHook, Variable
+
+BaseHook.get_connection = Variable.get = refuse
+PgClonePlugin.on_load()
+PgCloneHook("nowhere", FOLDER, "nothing", config="none such")
+subjects = {"PgCloneRestoreOperator": "key", "PgCloneSwapOperator": "temp_database",
+            "PgCloneCopyOperator": "to"}
+for name in operators.__all__:
+    subject = {subjects[name]: "x"} if name in subjects else {}
+    getattr(operators, name)(task_id=name, postgres_conn_id="nowhere", config="none", **subject)
+"""
+
+
+def test_a_dag_file_loads_neither_a_driver_nor_a_cloud_sdk_and_reaches_for_nothing(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "dumps"
+    loaded = loaded_by(DAG_FILE.replace("FOLDER", repr(str(folder))))
+    assert "airflow_provider_pgclone" in loaded
+    assert not loaded & HEAVY
+    assert not folder.exists()
+
+
+def test_the_provider_info_is_one_that_airflow_takes() -> None:
+    schema = Path(airflow.__file__).parent / "provider_info.schema.json"
+    jsonschema.validate(get_provider_info(), json.loads(schema.read_text()))
+
+
+def test_the_modules_of_the_provider_info_can_be_imported() -> None:
+    info = get_provider_info()
+    named = [
+        name
+        for kind in ("operators", "hooks")
+        for part in info[kind]
+        for name in part["python-modules"]
+    ]
+    assert named
+    for name in named:
+        importlib.import_module(name)
+
+
+def test_the_config_section_holds_every_option_and_guard() -> None:
+    section = get_provider_info()["config"]["pgclone"]["options"]
+    assert set(section) == {option.name for option in OPTIONS} | set(GUARDS) | {"configs"}
+
+
+def options_of(verb: Verb) -> set[str]:
+    subject = SUBJECTS[verb]
+    return {option.name for option in OPTIONS if verb in option.verbs} | (
+        {subject} if subject else set()
+    )
+
+
+def arguments_of(function: Any) -> set[str]:
+    return set(inspect.signature(function).parameters) - {"self", "kwargs"}
+
+
+@pytest.mark.parametrize("verb", OPERATORS)
+def test_an_operator_takes_the_options_of_its_verb(verb: Verb) -> None:
+    taken = arguments_of(OPERATORS[verb].__init__) | arguments_of(PgCloneBaseOperator.__init__)
+    assert taken == options_of(verb) | {"config"}
+
+
+@pytest.mark.parametrize("verb", OPERATORS)
+def test_every_argument_of_an_operator_is_a_template_field(verb: Verb) -> None:
+    assert set(OPERATORS[verb].template_fields) == options_of(verb) | {"config"}
+
+
+def test_all_operators_are_exported() -> None:
+    exported = {getattr(operators, name) for name in operators.__all__}
+    assert exported == set(OPERATORS.values()) == set(PgCloneBaseOperator.__subclasses__())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_hook_takes_the_options_of_a_verb(verb: Verb) -> None:
+    of_hook = arguments_of(PgCloneHook.__init__) - {"config", "progress_callback"}
+    of_verb = arguments_of(getattr(PgCloneHook, verb))
+    if verb == "restore":
+        of_verb -= {"run"}
+    assert not of_hook & of_verb
+    assert of_verb == options_of(verb) - of_hook
+
+
+def test_the_hook_takes_only_options_that_some_verb_has() -> None:
+    of_hook = arguments_of(PgCloneHook.__init__) - {"config", "progress_callback"}
+    assert of_hook <= {option.name for option in OPTIONS}
+
+
+@pytest.mark.parametrize("verb", OPERATORS)
+def test_an_operator_keeps_its_arguments_as_they_are_given(verb: Verb) -> None:
+    given = {name: f"{{{{ {name} }}}}" for name in options_of(verb) | {"config"}}
+    operator = OPERATORS[verb](task_id="task", **given)
+    assert {name: getattr(operator, name) for name in given} == given
