@@ -23,7 +23,8 @@ def check_anonymized() -> None:
 
     hook = PostgresHook(postgres_conn_id="prod", database=COPY)
     (left,) = hook.get_first(
-        "SELECT count(*) FROM (SELECT email FROM users UNION ALL SELECT recipient FROM outbox) mails "
+        "SELECT count(*) "
+        "FROM (SELECT email FROM users UNION ALL SELECT recipient FROM outbox) AS mails "
         "WHERE email NOT LIKE '%@example.invalid'"
     )
     if left:
