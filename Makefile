@@ -7,13 +7,14 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 AIRFLOW ?=
 
-.PHONY: help demo ui test lint format clean
+.PHONY: help demo ui test lint format bench clean
 
 help:
 	@echo "make demo    dump and refresh a small shop database in a real Airflow"
 	@echo "make ui      the same in Airflow's web interface"
 	@echo "make test    all checks and tests"
 	@echo "make lint    ruff and mypy only"
+	@echo "make bench   how long a dump takes, beside its peers"
 	@echo "make clean   remove what these commands have made"
 
 $(INSTALLED): pyproject.toml
@@ -41,6 +42,10 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(INSTALLED)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
+	@$(BIN)/python -m bench.dump
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

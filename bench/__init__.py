@@ -1,0 +1,1 @@
+"""Benchmarks: this package and its peers, in one run, on one machine."""

@@ -1,0 +1,54 @@
+"""The database of the benchmarks: mixed tables, one of them over half of it."""
+
+import psycopg
+
+from tests.services.postgres import PostgresServer
+
+NAME = "bench"
+
+_SQL = """
+CREATE TABLE events AS
+    SELECT n AS id, 'session ' || md5(n::text) AS session,
+        jsonb_build_object(
+            'user', n % 10000, 'path', '/shop/' || md5((n % 500)::text), 'ms', n % 977
+        ) AS payload,
+        (n * 1.37)::numeric(12, 2) AS amount, now() - n * interval '1 second' AS at
+    FROM generate_series(1, {events}) n;
+CREATE TABLE users AS
+    SELECT n AS id, 'user' || n || '@example.org' AS email,
+        repeat('words of a biography ', 5) || n AS bio
+    FROM generate_series(1, {users}) n;
+CREATE TABLE orders AS
+    SELECT n AS id, n % {users} AS user_id, md5(n::text) AS reference, n % 97 AS total
+    FROM generate_series(1, {orders}) n;
+CREATE TABLE small AS SELECT n AS id, md5(n::text) AS text FROM generate_series(1, 1000) n;
+ALTER TABLE events ADD PRIMARY KEY (id);
+ALTER TABLE users ADD PRIMARY KEY (id);
+ALTER TABLE orders ADD PRIMARY KEY (id);
+CREATE INDEX ON events (at);
+CREATE INDEX ON users (email);
+VACUUM ANALYZE
+"""
+
+
+def fill(server: PostgresServer, *, million_events: float) -> int:
+    """Make the database, and return how many bytes its tables have."""
+    events = int(million_events * 1e6)
+    counts = {"events": events, "users": events // 4, "orders": events // 2}
+    with psycopg.connect(server.uri(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {NAME}")
+    with psycopg.connect(server.uri(NAME), autocommit=True) as connection:
+        for statement in _SQL.format(**counts).split(";"):
+            connection.execute(statement.encode())
+        row = connection.execute(
+            "SELECT sum(pg_table_size(oid)) FROM pg_class WHERE relkind = 'r' AND oid > 16384"
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def pages_of_events(server: PostgresServer) -> int:
+    with psycopg.connect(server.uri(NAME)) as connection:
+        row = connection.execute(
+            "SELECT relpages FROM pg_class WHERE relname = 'events'"
+        ).fetchone()
+    return int(row[0]) if row else 0
