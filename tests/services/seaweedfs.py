@@ -12,9 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from tests.services.ports import free_ports
 
 STARTUP_SECONDS = 60
+# Each gRPC port is its HTTP port plus 10,000 unless given, so that all are given.
+PORTS = ("s3", "master", "volume", "filer", "admin")
+LOG = "weed.log"
 
 
 @dataclass(frozen=True)
@@ -40,36 +45,20 @@ class S3Server:
 
 @contextlib.contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
-    """Run SeaweedFS below ``folder`` until the block ends; it has no buckets yet."""
-    # Each gRPC port is its HTTP port plus 10,000 unless given, so that all must be given.
-    names = ("s3", "master", "volume", "filer", "admin")
-    ports = free_ports(2 * len(names))
-    server = S3Server(f"http://127.0.0.1:{ports[0]}")
-    identity = {
-        "name": "pgclone",
-        "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    arguments = [
-        *(f"-{name}.port={port}" for name, port in zip(names, ports[::2], strict=True)),
-        *(f"-{name}.port.grpc={port}" for name, port in zip(names, ports[1::2], strict=True)),
-        *(f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
-        *("-master.telemetry=false", "-webdav=false", "-admin.ui=false"),
-        *(f"-s3.config={folder}/s3.json", f"-s3.localSocket={folder}/s3.sock"),
-        *("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"),
-    ]
-    with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen(
-            [_weed(), f"-logdir={folder}", "mini", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-        )
+    """Run SeaweedFS below ``folder`` until the block ends; it has no buckets yet.
+
+    It is tried more than once, since another program may take a port that was free.
+    """
+    for last in (False, False, True):
+        ports = free_ports(2 * len(PORTS))
+        server = S3Server(f"http://127.0.0.1:{ports[0]}")
+        process = _start(server, ports, folder)
         try:
-            _wait_until_up(server, process, folder / "weed.log")
-            yield server
+            if _is_up(server, process):
+                yield server
+                return
+            if last:
+                raise RuntimeError(f"weed did not start: {(folder / LOG).read_text()[:2000]}")
         finally:
             process.kill()
             process.wait()
@@ -77,6 +66,31 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
             for port in ports:
                 for socket in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
                     socket.unlink(missing_ok=True)
+
+
+def _start(server: S3Server, ports: list[int], folder: Path) -> subprocess.Popen[bytes]:
+    identity = {
+        "name": "pgclone",
+        "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    arguments = [
+        *(f"-{name}.port={port}" for name, port in zip(PORTS, ports[::2], strict=True)),
+        *(f"-{name}.port.grpc={port}" for name, port in zip(PORTS, ports[1::2], strict=True)),
+        *(f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
+        *("-master.telemetry=false", "-webdav=false", "-admin.ui=false"),
+        *(f"-s3.config={folder}/s3.json", f"-s3.localSocket={folder}/s3.sock"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"),
+    ]
+    with (folder / LOG).open("wb") as log:
+        return subprocess.Popen(
+            [_weed(), f"-logdir={folder}", "mini", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+        )
 
 
 def _weed() -> str:
@@ -87,18 +101,18 @@ def _weed() -> str:
     return found
 
 
-def _wait_until_up(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return once a bucket can be made, written to and removed."""
+def _is_up(server: S3Server, process: subprocess.Popen[bytes]) -> bool:
+    """Return whether a bucket can be made, written to and removed, once that is known."""
     client = server.client()
     deadline = time.monotonic() + STARTUP_SECONDS
-    while True:
+    while process.poll() is None and time.monotonic() < deadline:
         try:
             client.create_bucket(Bucket="probe")
             client.put_object(Bucket="probe", Key="probe", Body=b"up")
             client.delete_object(Bucket="probe", Key="probe")
             client.delete_bucket(Bucket="probe")
-            return
-        except Exception as error:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"weed did not start: {log.read_text()[-2000:]}") from error
+        except (BotoCoreError, ClientError):
             time.sleep(0.2)
+        else:
+            return True
+    return False

@@ -1,6 +1,8 @@
 """A bucket of S3, or of a server that speaks its protocol."""
 
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,13 +12,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
+from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import NotFoundError, StorageError
-from airflow_provider_pgclone.core.storage.contract import Page, StoredObject
+from airflow_provider_pgclone.core.storage.contract import Page, StoredObject, Upload
 from airflow_provider_pgclone.core.storage.objects import ObjectStorage
 
 if TYPE_CHECKING:
     import boto3.session
     from obstore.store import ClientConfig
+
+log = logging.getLogger(__name__)
 
 # Shorter than the shortest life of assumed-role credentials (15 minutes), so that a long upload
 # always has fresh ones.
@@ -63,6 +68,20 @@ class S3Storage(ObjectStorage):
         """Ask whether the bucket is there; the first part shows whether it may be written."""
         self.check_readable()
 
+    @contextmanager
+    def open_write(
+        self, path: str, *, expected_bytes: int, cancellation: Cancellation
+    ) -> Iterator[Upload]:
+        """Write an object; of one that is aborted no part stays."""
+        try:
+            with super().open_write(
+                path, expected_bytes=expected_bytes, cancellation=cancellation
+            ) as upload:
+                yield upload
+        except BaseException:
+            self._abort_uploads(self._prefix + path)
+            raise
+
     def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Page]:
         """Yield pages of up to 1,000 objects, each by one request."""
         query = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
@@ -79,6 +98,21 @@ class S3Storage(ObjectStorage):
             if not is_cut:
                 return
             query["ContinuationToken"] = answer["NextContinuationToken"]
+
+    def _abort_uploads(self, key: str) -> None:
+        """Abort what an upload has left: a part under way may arrive after the first abort.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html
+        """
+        try:
+            found = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key)
+            for upload in found.get("Uploads", ()):
+                if upload["Key"] == key:
+                    self._client.abort_multipart_upload(
+                        Bucket=self._bucket, Key=key, UploadId=upload["UploadId"]
+                    )
+        except (ClientError, BotoCoreError) as error:
+            log.warning("the parts of an upload may be left at %s: %s", key, error)
 
     def not_found(self, path: str) -> NotFoundError:
         """Tell a missing bucket from a missing object."""
