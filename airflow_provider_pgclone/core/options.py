@@ -1,6 +1,5 @@
 """Every option, declared once, and the order in which its values are looked for."""
 
-import ast
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,72 +11,19 @@ from airflow_provider_pgclone.core.errors import (
     NotAllowedError,
     UnknownOptionError,
 )
+from airflow_provider_pgclone.core.option_values import (
+    flag,
+    names,
+    positive_integer,
+    seconds,
+    strategy,
+    text,
+    zstd_level,
+)
 
 Verb = Literal["dump", "ls", "restore", "swap", "copy", "drop_temp"]
 Guard = Literal["allow_dump", "allow_restore", "allow_copy"]
 VERBS: tuple[Verb, ...] = ("dump", "ls", "restore", "swap", "copy", "drop_temp")
-
-_TRUE_WORDS = frozenset({"true", "t", "yes", "y", "on", "1"})
-_FALSE_WORDS = frozenset({"false", "f", "no", "n", "off", "0"})
-
-
-def text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("is no text")
-    return value
-
-
-def flag(value: Any) -> bool:
-    word = str(value).strip().lower()
-    if word in _TRUE_WORDS:
-        return True
-    if word in _FALSE_WORDS:
-        return False
-    raise ValueError("is neither true nor false")
-
-
-def positive_integer(value: Any) -> int:
-    if isinstance(value, bool) or not str(value).strip().isdecimal() or int(value) < 1:
-        raise ValueError("is no whole number from 1 up")
-    return int(value)
-
-
-def zstd_level(value: Any) -> int:
-    level = positive_integer(value)
-    if level > 19:
-        raise ValueError("is more than 19")
-    return level
-
-
-def seconds(value: Any) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if isinstance(value, bool) or not 0 <= number < float("inf"):
-        raise ValueError("is no number of seconds")
-    return number
-
-
-def names(value: Any) -> list[str]:
-    """Read a list; in text, one that is written as in Python or JSON, or separated by commas."""
-    if isinstance(value, str):
-        written = value.strip()
-        value = (
-            ast.literal_eval(written)
-            if written.startswith("[")
-            else [part.strip() for part in written.split(",") if part.strip()]
-        )
-    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise ValueError("is no list of names")
-    return list(value)
-
-
-def strategy(value: Any) -> str:
-    word = str(value).strip().lower()
-    if word not in ("wal_log", "file_copy"):
-        raise ValueError("is neither wal_log nor file_copy")
-    return word
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,7 @@ def carry_over(connection: psycopg.Connection, new: str, properties: Properties)
     except psycopg.errors.InsufficientPrivilege as error:
         raise UnsupportedError(
             f"the owner, rights or settings of the target cannot be given to {new!r}: "
-            f"{str(error).strip()}",
+            f"{error.diag.message_primary}",
             hint="The user must be a member of the target's owner, and may need a right for one of "
             "its settings.",
         ) from error

@@ -1,7 +1,6 @@
 """The hook: Airflow connections and options in, calls of the core out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, overload
 
@@ -9,60 +8,13 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.dump_key import DumpKey, LocalKey
-from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
-from airflow_provider_pgclone.core.options import (
-    Source,
-    Verb,
-    check_allowed,
-    config_of_key,
-    resolve,
-    resolve_option,
-)
-from airflow_provider_pgclone.hooks.connections import (
-    DEFAULT_AWS_CONN_ID,
-    get_connection,
-    s3_access_of,
-    server_of,
-)
-from airflow_provider_pgclone.settings import (
-    configuration_source,
-    connection_source,
-    section_source,
-)
+from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.options import Verb
+from airflow_provider_pgclone.hooks.calls import Call, resolve_call
 
 if TYPE_CHECKING:
-    from airflow_provider_pgclone.core.database import Database
     from airflow_provider_pgclone.core.listing import Dump
     from airflow_provider_pgclone.core.progress import Progress, ProgressCallback
-    from airflow_provider_pgclone.core.storage import Storage
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A verb with its options, resolved, and the server that it is for."""
-
-    options: Mapping[str, Any]
-    config_of_key: str
-    may_restore: bool
-    server: "Database"
-
-    def __getitem__(self, name: str) -> Any:
-        return self.options[name]
-
-    @property
-    def database(self) -> "Database":
-        """The database of the option, else the connection's."""
-        name = self.options["database"] or self.server.name
-        if not name:
-            raise InvalidInputError(
-                "no database: neither the argument nor the connection names one",
-                hint="Set database, or the schema of the connection.",
-            )
-        return self.server.named(name)
-
-    @property
-    def maintenance(self) -> "Database":
-        return self.server.named(self.options["maintenance_database"])
 
 
 class PgCloneHook(BaseHook):
@@ -156,7 +108,7 @@ class PgCloneHook(BaseHook):
         )
         dump(
             call.database,
-            self._storage(call),
+            call.storage(),
             key,
             DumpContent(
                 exclude=call["exclude"],
@@ -227,7 +179,7 @@ class PgCloneHook(BaseHook):
             raise InvalidInputError(f"only one of {' and '.join(chosen)} can be listed")
         if call["local"]:
             return listing.list_local(call.maintenance, self._cancellation)
-        storage = self._storage(call)
+        storage = call.storage()
         for part in listing.PARTS:
             if call[part]:
                 return listing.list_parts(storage, prefix, part)
@@ -279,7 +231,7 @@ class PgCloneHook(BaseHook):
         restored = restore(
             call.database,
             call.maintenance,
-            lambda: self._storage(call),
+            lambda: call.storage(),
             RestoreOptions(key=key, maker=maker, run=run, **{name: call[name] for name in names}),
             on_progress=self._on_progress,
             cancellation=self._cancellation,
@@ -358,7 +310,7 @@ class PgCloneHook(BaseHook):
         from airflow_provider_pgclone.core.listing import find_dump
 
         _check_text("key", key)
-        storage = self._storage(self._resolve("ls"))
+        storage = self._resolve("ls").storage()
         trailer = verify.inspect(storage, find_dump(storage, key))
         rows = {f"{schema}.{name}": n for (schema, name), n in trailer.rows_of_tables.items()}
         return {**trailer.facts, "tables": rows}
@@ -373,7 +325,7 @@ class PgCloneHook(BaseHook):
         from airflow_provider_pgclone.core.listing import find_dump
 
         _check_text("key", key)
-        storage = self._storage(self._resolve("ls"))
+        storage = self._resolve("ls").storage()
         dump = find_dump(storage, key)
         verify.verify(storage, dump, self._cancellation)
         return dump.key
@@ -389,47 +341,8 @@ class PgCloneHook(BaseHook):
         """
         self._cancellation.check()
 
-    def _resolve(self, verb: Verb, **arguments: Any) -> _Call:
-        """Look up each option of a verb, and refuse the verb where it is not allowed."""
-        given = Source("the arguments", {**self._arguments, **arguments})
-        configuration, section = configuration_source(self.config), section_source()
-        conn_id = resolve_option("postgres_conn_id", [given, configuration, section])
-        connection = get_connection(conn_id)
-        extra = connection_source(connection)
-        options = resolve(verb, [given, configuration, extra, section])
-        options["postgres_conn_id"] = conn_id
-        guards = [configuration, extra, section, *self._storage_guards(options)]
-        check_allowed(verb, guards)
-        return _Call(
-            options,
-            config_of_key(self.config, given),
-            may_restore=all(source.get("allow_restore") is not False for source in guards),
-            server=server_of(connection),
-        )
-
-    def _storage_guards(self, options: Mapping[str, Any]) -> list[Source]:
-        """Return what the connection of a bucket forbids."""
-        location, conn_id = options.get("storage_location"), options.get("storage_conn_id")
-        if conn_id is None or not (location or "").startswith("s3://"):
-            return []
-        try:
-            return [connection_source(get_connection(conn_id))]
-        except NotFoundError:
-            if conn_id != DEFAULT_AWS_CONN_ID:
-                raise
-            return []  # boto3 finds its own way
-
-    def _storage(self, call: _Call) -> "Storage":
-        from airflow_provider_pgclone.core.storage import open_storage
-
-        location = call["storage_location"]
-        if location is None:
-            raise InvalidInputError(
-                "no storage location was given",
-                hint="Set storage_location in the call, a configuration, the connection's extra or "
-                "the section [pgclone] of Airflow's config.",
-            )
-        return open_storage(location, lambda: s3_access_of(call["storage_conn_id"]))
+    def _resolve(self, verb: Verb, **arguments: Any) -> Call:
+        return resolve_call(verb, self.config, {**self._arguments, **arguments})
 
     def _log_progress(self, progress: "Progress") -> None:
         self.log.info("%s", progress)

@@ -9,11 +9,10 @@ import sys
 from datetime import timedelta
 from typing import Any
 
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 from airflow.sdk import DAG
 
 from airflow_provider_pgclone import operators
+from tests.fixtures.airflow import serialized
 
 
 def run(operator: str, arguments: dict[str, Any]) -> str:
@@ -23,16 +22,11 @@ def run(operator: str, arguments: dict[str, Any]) -> str:
         arguments["execution_timeout"] = timedelta(seconds=timeout)
     with DAG(f"killed_{os.urandom(4).hex()}", schedule=None) as dag:
         getattr(operators, operator)(task_id="task", **arguments)
-    bag = DagBag(os.devnull)
-    bag.bag_dag(dag)
-    sync_bag_to_db(bag, "dags-folder", None)
-    (instance,) = dag.test().get_task_instances()
+    (instance,) = serialized(dag).test().get_task_instances()
     return str(instance.state)
 
 
 def main() -> None:
-    bundles: Any = DagBundlesManager
-    bundles().sync_bundles_to_db()
     for operator, arguments in json.loads(sys.argv[1]):
         print(f"STATE {run(operator, arguments)}", flush=True)
         sys.stdin.readline()  # the test looks around before the next one starts

@@ -1,0 +1,66 @@
+"""Reading the values of options, which may be texts of a config file or a template."""
+
+import ast
+from typing import Any
+
+_TRUE_WORDS = frozenset({"true", "t", "yes", "y", "on", "1"})
+_FALSE_WORDS = frozenset({"false", "f", "no", "n", "off", "0"})
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("is no text")
+    return value
+
+
+def flag(value: Any) -> bool:
+    word = str(value).strip().lower()
+    if word in _TRUE_WORDS:
+        return True
+    if word in _FALSE_WORDS:
+        return False
+    raise ValueError("is neither true nor false")
+
+
+def positive_integer(value: Any) -> int:
+    if isinstance(value, bool) or not str(value).strip().isdecimal() or int(value) < 1:
+        raise ValueError("is no whole number from 1 up")
+    return int(value)
+
+
+def zstd_level(value: Any) -> int:
+    level = positive_integer(value)
+    if level > 19:
+        raise ValueError("is more than 19")
+    return level
+
+
+def seconds(value: Any) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if isinstance(value, bool) or not 0 <= number < float("inf"):
+        raise ValueError("is no number of seconds")
+    return number
+
+
+def names(value: Any) -> list[str]:
+    """Read a list; in text, one that is written as in Python or JSON, or separated by commas."""
+    if isinstance(value, str):
+        written = value.strip()
+        value = (
+            ast.literal_eval(written)
+            if written.startswith("[")
+            else [part.strip() for part in written.split(",") if part.strip()]
+        )
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise ValueError("is no list of names")
+    return list(value)
+
+
+def strategy(value: Any) -> str:
+    word = str(value).strip().lower()
+    if word not in ("wal_log", "file_copy"):
+        raise ValueError("is neither wal_log nor file_copy")
+    return word

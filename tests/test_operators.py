@@ -1,0 +1,94 @@
+"""Operators as Airflow runs them: mapped, with templates, and with errors that no retry mends."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import DAG
+
+from airflow_provider_pgclone.operators import (
+    PgCloneCopyOperator,
+    PgCloneDumpOperator,
+    PgCloneListOperator,
+    PgCloneRestoreOperator,
+)
+from tests.fixtures.airflow import serialized
+from tests.fixtures.databases import SHOP_SQL, MakeDatabase, Server
+
+
+def new_dag(**arguments: Any) -> DAG:
+    return DAG(f"operators_{os.urandom(4).hex()}", schedule=None, **arguments)
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("field", ["database", "storage_location", "key"])
+def test_what_renders_to_nothing_is_refused(field: str, native: bool) -> None:
+    """Else a restore would go over the connection's own database."""
+    arguments = {"key": "prod/shop", field: "{{ nothing }}"}
+    with new_dag(render_template_as_native_obj=native):
+        task = PgCloneRestoreOperator(task_id="restore", **arguments)
+    context: Any = {"nothing": None}
+    with pytest.raises(AirflowFailException, match=f"argument {field} was rendered to nothing"):
+        task.render_template_fields(context)
+
+
+def test_what_was_not_given_stays_so_and_lists_are_rendered() -> None:
+    with new_dag():
+        task = PgCloneDumpOperator(task_id="dump", exclude=["public.{{ name }}"])
+    context: Any = {"name": "events"}
+    task.render_template_fields(context)
+    assert task.exclude == ["public.events"]
+    assert task.database is None
+
+
+def test_a_fleet_is_dumped_by_a_mapped_task(
+    airflow_database: None,
+    server: Server,
+    make_database: MakeDatabase,
+    postgres_connection: str,
+    local_storage: Path,
+) -> None:
+    fleet = [make_database(SHOP_SQL), make_database(SHOP_SQL)]
+    with new_dag() as dag:
+        dump = PgCloneDumpOperator.partial(
+            task_id="dump",
+            postgres_conn_id=postgres_connection,
+            storage_location=str(local_storage),
+            instance="fleet",
+            jobs="{{ 1 + 1 }}",
+        ).expand(database=fleet)
+        listed = PgCloneListOperator(
+            task_id="list",
+            postgres_conn_id=postgres_connection,
+            storage_location=str(local_storage),
+            prefix="fleet",
+            databases=True,
+        )
+        copies = PgCloneCopyOperator.partial(
+            task_id="copy", postgres_conn_id=postgres_connection
+        ).expand_kwargs([{"database": name, "to": f":{name}_copy"} for name in fleet])
+        dump >> listed >> copies
+    run = serialized(dag).test()
+    assert run.state == "success"
+    assert run.get_task_instance("list").xcom_pull(task_ids="list") == sorted(fleet)
+    assert server.names() == {*fleet, *(f"{name}_copy" for name in fleet)}
+
+
+def test_an_error_that_no_retry_mends_is_not_retried(
+    airflow_database: None, postgres_connection: str, local_storage: Path, shop: str
+) -> None:
+    local_storage.mkdir()
+    with new_dag() as dag:
+        PgCloneRestoreOperator(
+            task_id="restore",
+            postgres_conn_id=postgres_connection,
+            storage_location=str(local_storage),
+            database=shop,
+            key="prod/no_such",
+            retries=3,
+        )
+    run = serialized(dag).test()
+    (instance,) = run.get_task_instances()
+    assert (instance.state, instance.try_number) == ("failed", 1)
