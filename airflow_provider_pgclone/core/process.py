@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ from airflow_provider_pgclone.core.pg_errors import without_row_data
 
 # Large enough that a 100 MB/s stream costs a hundred turns of the interpreter a second.
 CHUNK_BYTES = 1024 * 1024
+SMALL_READ_BYTES = 256 * 1024
+GATHER_SECONDS = 0.002
 # Linux takes up to /proc/sys/fs/pipe-max-size, 1 MiB; others have no such call.
 _PIPE_BYTES = 1024 * 1024
 STDERR_TAIL_LINES = 40
@@ -53,8 +56,20 @@ class Child:
     def output(self) -> Iterator[bytes]:
         """Yield stdout in chunks; it ends alike on success and failure, so wait for success."""
         descriptor = cast("IO[bytes]", self._process.stdout).fileno()
-        while chunk := os.read(descriptor, CHUNK_BYTES):
-            yield chunk
+        gathered: list[bytes] = []
+        size = 0
+        while piece := os.read(descriptor, CHUNK_BYTES):
+            gathered.append(piece)
+            size += len(piece)
+            if size >= CHUNK_BYTES:
+                yield b"".join(gathered)
+                gathered, size = [], 0
+            elif len(piece) < SMALL_READ_BYTES:
+                # psql writes 4 KiB at a time: let some of them gather in the pipe, since each read
+                # costs the interpreter's lock, for which other readers wait.
+                time.sleep(GATHER_SECONDS)
+        if gathered:
+            yield b"".join(gathered)
 
     def wait(self) -> int:
         """Return the exit code once the program has ended and all its stderr was read.
