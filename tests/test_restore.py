@@ -395,6 +395,20 @@ def test_an_archive_newer_than_pg_restore_says_what_to_install(
         make_hook(shop, pg_bin_dir=str(tmp_path)).restore(key)
 
 
+def test_a_pg_restore_that_does_nothing_and_says_all_is_well_is_not_believed(
+    server: Server, shop: str, make_hook: MakeHook, tmp_path: Path
+) -> None:
+    key = make_hook(shop).dump()
+    for name in ("pg_dump", "pg_restore"):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\necho '(PostgreSQL) 18.1'\n")
+        program.chmod(0o755)
+    with pytest.raises(RestoreError, match=r"the table public\.\w+ is missing"):
+        make_hook(shop, pg_bin_dir=str(tmp_path)).restore(key)
+    assert users(server, shop) == 500
+    assert server.names() == {shop}
+
+
 def test_an_error_of_pg_restore_fails_the_restore_and_shows_no_rows(
     server: Server, make_database: MakeDatabase, make_hook: MakeHook
 ) -> None:

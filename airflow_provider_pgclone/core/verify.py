@@ -9,6 +9,7 @@ from psycopg import sql
 
 from airflow_provider_pgclone.core.archive import Toc, read_toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.database import fetch_row
 from airflow_provider_pgclone.core.errors import ArchiveError, RestoreError, UnsupportedError
 from airflow_provider_pgclone.core.listing import Dump
 from airflow_provider_pgclone.core.storage import Storage
@@ -107,7 +108,12 @@ def check_rows(connection: psycopg.Connection, trailer: Trailer) -> None:
     """
     for (schema, table), expected in trailer.rows_of_tables.items():
         statement = sql.SQL("SELECT count(*) FROM ONLY {}").format(sql.Identifier(schema, table))
-        (found,) = connection.execute(statement).fetchone() or (0,)
+        try:
+            (found,) = fetch_row(connection, statement, [])
+        except psycopg.errors.UndefinedTable as error:
+            raise RestoreError(
+                f"the table {schema}.{table} is missing after the restore"
+            ) from error
         if found != expected:
             raise RestoreError(
                 f"the table {schema}.{table} has {found} rows after the restore, and {expected} in "
