@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from airflow_provider_pgclone.core.pg_errors import without_row_data
 CHUNK_BYTES = 1024 * 1024
 SMALL_READ_BYTES = 256 * 1024
 GATHER_SECONDS = 0.002
+# A program that pauses for so long shows what it has written.
+IDLE_MILLISECONDS = 200
 # Linux takes up to /proc/sys/fs/pipe-max-size, 1 MiB; others have no such call.
 _PIPE_BYTES = 1024 * 1024
 STDERR_TAIL_LINES = 40
@@ -54,8 +57,13 @@ class Child:
         return cast("IO[bytes]", self._process.stdin)
 
     def output(self) -> Iterator[bytes]:
-        """Yield stdout in chunks; it ends alike on success and failure, so wait for success."""
+        """Yield stdout in chunks of about 1 MiB, less where the program pauses.
+
+        It ends alike on success and failure, so wait for success.
+        """
         descriptor = cast("IO[bytes]", self._process.stdout).fileno()
+        more = select.poll()
+        more.register(descriptor, select.POLLIN)
         gathered: list[bytes] = []
         size = 0
         while piece := os.read(descriptor, CHUNK_BYTES):
@@ -68,6 +76,9 @@ class Child:
                 # psql writes 4 KiB at a time: let some of them gather in the pipe, since each read
                 # costs the interpreter's lock, for which other readers wait.
                 time.sleep(GATHER_SECONDS)
+                if not more.poll(IDLE_MILLISECONDS):
+                    yield b"".join(gathered)
+                    gathered, size = [], 0
         if gathered:
             yield b"".join(gathered)
 
