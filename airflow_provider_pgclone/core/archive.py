@@ -5,14 +5,13 @@ The format is that of PostgreSQL's ``pg_backup_archiver.c`` (``ReadHead``, ``Rea
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.errors import ArchiveError, UnsupportedError
 
 MAGIC = b"PGDMP"
 FORMAT_CUSTOM = 1
-_FORMAT_TAR = 3
 _INT_BYTES, _OFFSET_BYTES = 4, 8
 OLDEST_ARCHIVE, NEWEST_ARCHIVE = (1, 12), (1, 16)
 # The first pg_restore that reads each version of the format: K_VERS_… in pg_backup_archiver.h.
@@ -269,20 +268,8 @@ def _read_data_state(reader: ArchiveReader) -> int:
 
 def write_toc(toc: Toc) -> bytes:
     """Return the start of a custom-format archive whose blocks follow one after another."""
-    return _write_start(toc, FORMAT_CUSTOM) + b"".join(
+    return _write_start(toc) + b"".join(
         _write_entry(entry, toc.version) + bytes([entry.data_state]) + bytes(_OFFSET_BYTES)
-        for entry in toc.entries
-    )
-
-
-def write_directory_toc(toc: Toc, file_names: Mapping[int, str]) -> bytes:
-    """Return the ``toc.dat`` of a directory-format archive.
-
-    :param file_names: the file of each dump id that has data.
-    """
-    # pg_dump writes the number of the tar format there, and pg_restore wants it.
-    return _write_start(toc, _FORMAT_TAR) + b"".join(
-        _write_entry(entry, toc.version) + write_text(file_names.get(entry.dump_id, ""))
         for entry in toc.entries
     )
 
@@ -299,7 +286,7 @@ def write_text(value: str | None) -> bytes:
     return write_integer(len(data)) + data
 
 
-def _write_start(toc: Toc, format_number: int) -> bytes:
+def _write_start(toc: Toc) -> bytes:
     if toc.version >= (1, 15):
         compression = bytes([_COMPRESSION_NUMBERS[toc.compression]])
     else:
@@ -308,7 +295,7 @@ def _write_start(toc: Toc, format_number: int) -> bytes:
     return b"".join(
         [
             MAGIC,
-            bytes([*toc.version, 0, _INT_BYTES, _OFFSET_BYTES, format_number]),
+            bytes([*toc.version, 0, _INT_BYTES, _OFFSET_BYTES, FORMAT_CUSTOM]),
             compression,
             *map(write_integer, toc.created),
             *map(write_text, (toc.database, toc.server_version, toc.pg_dump_version)),

@@ -51,12 +51,12 @@ class BlockWriter:
 
     def data(self, dump_id: int, chunks: Iterable[Chunk]) -> None:
         """Write the rows of a table, or of a range of it."""
-        with_head = _Account(self._write)
-        with_head.put(bytes([DATA]) + write_integer(dump_id))
+        account = _Account(self._write)
+        account.put(bytes([DATA]) + write_integer(dump_id))
         for chunk in chunks:
-            with_head.chunk(chunk)
-        with_head.put(_END)
-        self._note(dump_id, DATA, with_head, with_head.rows)
+            account.chunk(chunk)
+        account.put(_END)
+        self._note(dump_id, DATA, account, account.rows)
 
     def large_objects(
         self,

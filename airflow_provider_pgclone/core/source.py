@@ -126,13 +126,15 @@ def _plan(
     connection.execute(
         sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(sql.SQL(", ONLY ").join(names))
     )
-    locked = {oid for oid, table in candidates.items() if table in chosen}
+    locked = [oid for oid, table in candidates.items() if table in chosen]
     # Anew, since only now nobody can rewrite them.
-    return choose_tables(table for oid, table in _tables(connection) if oid in locked)
+    return choose_tables(table for _, table in _tables(connection, locked))
 
 
-def _tables(connection: psycopg.Connection) -> Iterator[tuple[int, Table]]:
-    """Yield the tables whose rows a COPY by pages reads as pg_dump would.
+def _tables(
+    connection: psycopg.Connection, oids: Sequence[int] | None = None
+) -> Iterator[tuple[int, Table]]:
+    """Yield the tables, all or the given ones, whose rows a COPY by pages reads as pg_dump would.
 
     Not those of extensions, which pg_dump treats as it sees fit, nor of other access methods.
     """
@@ -157,7 +159,9 @@ def _tables(connection: psycopg.Connection) -> Iterator[tuple[int, Table]]:
                 SELECT FROM pg_depend
                 WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e'
             )
-        """
+            AND (%(oids)s::oid[] IS NULL OR c.oid = ANY(%(oids)s))
+        """,
+        {"oids": oids},
     )
     for oid, schema, name, pages, size_bytes, columns in rows:
         yield oid, Table(schema, name, pages, size_bytes, tuple(columns))
