@@ -5,13 +5,15 @@ The format is that of PostgreSQL's ``pg_backup_archiver.c`` (``ReadHead``, ``Rea
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from airflow_provider_pgclone.core.errors import ArchiveError, UnsupportedError
 
 MAGIC = b"PGDMP"
 FORMAT_CUSTOM = 1
+# What the toc.dat of a directory says: _CloseArchive() in pg_backup_directory.c.
+_FORMAT_TAR = 3
 _INT_BYTES, _OFFSET_BYTES = 4, 8
 OLDEST_ARCHIVE, NEWEST_ARCHIVE = (1, 12), (1, 16)
 # The first pg_restore that reads each version of the format: K_VERS_… in pg_backup_archiver.h.
@@ -84,6 +86,11 @@ class Toc:
     def first_reader(self) -> int:
         """The oldest major version whose pg_restore reads the archive."""
         return _FIRST_READER[self.version]
+
+    @property
+    def unused_id(self) -> int:
+        """A dump id that no entry has: our account's."""
+        return max((entry.dump_id for entry in self.entries), default=0) + 1
 
     @property
     def owners(self) -> frozenset[str]:
@@ -268,8 +275,19 @@ def _read_data_state(reader: ArchiveReader) -> int:
 
 def write_toc(toc: Toc) -> bytes:
     """Return the start of a custom-format archive whose blocks follow one after another."""
-    return _write_start(toc) + b"".join(
+    return _write_start(toc, FORMAT_CUSTOM) + b"".join(
         _write_entry(entry, toc.version) + bytes([entry.data_state]) + bytes(_OFFSET_BYTES)
+        for entry in toc.entries
+    )
+
+
+def write_directory_toc(toc: Toc, file_names: Mapping[int, str]) -> bytes:
+    """Return the ``toc.dat`` of an archive in directory format, its files not compressed.
+
+    :param file_names: of the data, by dump id.
+    """
+    return _write_start(replace(toc, compression="none"), _FORMAT_TAR) + b"".join(
+        _write_entry(entry, toc.version) + write_text(file_names.get(entry.dump_id, ""))
         for entry in toc.entries
     )
 
@@ -286,7 +304,7 @@ def write_text(value: str | None) -> bytes:
     return write_integer(len(data)) + data
 
 
-def _write_start(toc: Toc) -> bytes:
+def _write_start(toc: Toc, archive_format: int) -> bytes:
     if toc.version >= (1, 15):
         compression = bytes([_COMPRESSION_NUMBERS[toc.compression]])
     else:
@@ -295,7 +313,7 @@ def _write_start(toc: Toc) -> bytes:
     return b"".join(
         [
             MAGIC,
-            bytes([*toc.version, 0, _INT_BYTES, _OFFSET_BYTES, FORMAT_CUSTOM]),
+            bytes([*toc.version, 0, _INT_BYTES, _OFFSET_BYTES, archive_format]),
             compression,
             *map(write_integer, toc.created),
             *map(write_text, (toc.database, toc.server_version, toc.pg_dump_version)),

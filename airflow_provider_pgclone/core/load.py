@@ -1,44 +1,28 @@
-"""Fill a database from an archive with pg_restore, and judge what pg_restore says of it."""
+"""Fill a database by pg_restore: in parallel from named pipes, or as one stream."""
 
-import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from signal import SIGTERM
 
+from airflow_provider_pgclone.core.archive import Toc, TocEntry, write_directory_toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.database import Database
 from airflow_provider_pgclone.core.errors import RestoreError
-from airflow_provider_pgclone.core.pg_errors import (
-    RestoreMessage,
-    RestoreMessages,
-    harmless_name,
-)
-from airflow_provider_pgclone.core.pg_tools import (
-    ClientTools,
-    connection_arguments,
-    loading_environment,
-)
+from airflow_provider_pgclone.core.pg_restore import Judge, Loading
+from airflow_provider_pgclone.core.pg_tools import connection_arguments
+from airflow_provider_pgclone.core.pipes import Pipes, ReaderGoneError
 from airflow_provider_pgclone.core.process import Child, run_child
 from airflow_provider_pgclone.core.progress import ProgressMeter
+from airflow_provider_pgclone.core.schedule import Schedule
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Loading:
-    """How an archive is loaded.
-
-    :param server_major: of the server that is loaded.
-    :param no_owner: whether everything belongs to the user of the connection.
-    :param no_acl: whether rights are left out.
-    """
-
-    tools: ClientTools
-    server_major: int
-    no_owner: bool
-    no_acl: bool
+# Writes the data of an entry into the pipes of its file; called in a thread for each.
+Feed = Callable[[int, "DataFile"], None]
 
 
-def load_archive(
+def load_stream(
     chunks: Iterator[bytes],
     database: Database,
     loading: Loading,
@@ -46,97 +30,204 @@ def load_archive(
     meter: ProgressMeter,
     cancellation: Cancellation,
 ) -> None:
-    """Stream an archive into pg_restore.
+    """Stream an archive of pg_dump into pg_restore.
 
     :param chunks: the bytes of the archive.
     :param database: an empty one.
     :raises RestoreError: at the first error that is not harmless; nothing more is restored then.
     """
-    judge = _Judge(loading.server_major)
-    messages = RestoreMessages(judge.hear)
+    judge = Judge(loading.server_major)
     with run_child(
-        _pg_restore_argv(database, loading),
-        environment=loading_environment(database),
+        loading.argv(database, "--format=custom"),
+        environment=loading.environment(database),
         cancellation=cancellation,
-        on_stderr=messages.feed,
+        on_stderr=judge.feed,
         stdin=True,
     ) as pg_restore:
-        judge.child = pg_restore
-        _feed(pg_restore, chunks, meter, cancellation)
-        code = pg_restore.wait()
-    messages.close()
-    judge.pronounce(code, messages, pg_restore)
+        judge.attach(pg_restore)
+        try:
+            for chunk in chunks:
+                cancellation.check()
+                pg_restore.stdin.write(chunk)
+                meter.add(len(chunk))
+            pg_restore.stdin.close()
+        except BrokenPipeError:
+            pass  # it has ended, or was ended for an error: its exit code and messages tell
+        judge.pronounce(pg_restore.wait(), pg_restore)
 
 
-def analyze(
-    database: Database, tools: ClientTools, *, jobs: int, cancellation: Cancellation
+def load_pipes(
+    schedule: Schedule,
+    feed: Feed,
+    database: Database,
+    loading: Loading,
+    *,
+    cancellation: Cancellation,
 ) -> None:
+    """Restore an archive in parallel, each entry's data from a named pipe.
+
+    :param feed: called with the old id of an entry when pg_restore starts it.
+    :param database: an empty one.
+    :raises RestoreError: at the first error that is not harmless.
+    :raises PgCloneError: what ``feed`` raised.
+    """
+    with tempfile.TemporaryDirectory(prefix="pgclone-") as folder:
+        pipes = Pipes(Path(folder))
+        files = {
+            entry.dump_id: DataFile(pipes, entry, schedule.toc)
+            for entry in schedule.toc.entries
+            if entry.has_data
+        }
+        names = {dump_id: file.name for dump_id, file in files.items()}
+        (pipes.directory / "toc.dat").write_bytes(write_directory_toc(schedule.toc, names))
+        feeders = _Feeders(schedule, feed, files)
+        sessions = loading.sessions
+        judge = Judge(loading.server_major, feeders.launch if sessions > 1 else None)
+        try:
+            with run_child(
+                loading.argv(database, "--format=directory", f"--jobs={sessions}", folder),
+                environment=loading.environment(database),
+                cancellation=cancellation,
+                on_stderr=judge.feed,
+                # It ends its workers then, and what they run on the server.
+                death_signal=SIGTERM,
+            ) as pg_restore:
+                judge.attach(pg_restore)
+                feeders.attach(pg_restore)
+                if sessions == 1:
+                    feeders.launch_all()
+                code = pg_restore.wait()
+        finally:
+            pipes.end(feeders.are_running)
+        feeders.raise_failure()
+        judge.pronounce(code, pg_restore)
+        feeders.check_complete()
+
+
+def analyze(database: Database, loading: Loading, cancellation: Cancellation) -> None:
     """Gather the planner's statistics, which an archive does not carry."""
-    program = tools.path("vacuumdb")
-    argv = [program, "--analyze-only", "--quiet", f"--jobs={jobs}", *connection_arguments(database)]
+    program = loading.tools.path("vacuumdb")
+    options = ["--analyze-only", "--quiet", f"--jobs={loading.jobs}"]
     with run_child(
-        argv, environment=loading_environment(database), cancellation=cancellation
+        [program, *options, *connection_arguments(database)],
+        environment=loading.environment(database),
+        cancellation=cancellation,
     ) as vacuumdb:
         vacuumdb.wait_for_success()
 
 
-class _Judge:
-    """Hears pg_restore's errors, ends it at the first that matters, and gives the verdict."""
+class DataFile:
+    """The file of an entry in the directory, as the named pipes that stand for it.
 
-    def __init__(self, server_major: int) -> None:
-        self._server_major = server_major
-        self._harmless: list[RestoreMessage] = []
-        self._fatal: list[RestoreMessage] = []
-        self.child: Child | None = None
+    Large objects have one that lists them, each with its own file. Two pipes in turn are enough for
+    these: once the second is open for reading, the reader has closed the first.
+    ``_LoadLOs`` in pg_backup_directory.c.
+    """
 
-    def hear(self, message: RestoreMessage) -> None:
-        kind = harmless_name(message, self._server_major)
-        if kind is not None:
-            self._harmless.append(message)
-            log.info("harmless error of pg_restore (%s): %s", kind, message)
-            return
-        self._fatal.append(message)
-        if self.child is not None:
-            self.child.kill()
+    def __init__(self, pipes: Pipes, entry: TocEntry, toc: Toc) -> None:
+        self._pipes = pipes
+        self._object_names: list[str] = []
+        if entry.description == "BLOBS":
+            # Before 1.16 there is one such entry, and its file has this name whatever the TOC says.
+            self.name = "blobs.toc" if toc.version < (1, 16) else f"blobs_{entry.dump_id}.toc"
+            self._object_names = [f"blob_{entry.dump_id}_{turn}.dat" for turn in range(2)]
+        else:
+            self.name = f"{entry.dump_id}.dat"
+        for name in (self.name, *self._object_names):
+            pipes.make(name)
 
-    def pronounce(self, code: int, messages: RestoreMessages, child: Child) -> None:
-        """Raise unless pg_restore succeeded, or failed only by errors that are harmless."""
-        if self._fatal:
-            raise RestoreError(f"pg_restore failed: {self._fatal[0]}")
-        explained = code == 1 and 0 < messages.ignored_count == len(self._harmless)
-        if code != 0 and not explained:
-            said = f": {messages.before_start}" if messages.before_start else ""
-            raise RestoreError(f"{child.failure(code)}{said}")
+    @property
+    def holds_large_objects(self) -> bool:
+        return bool(self._object_names)
+
+    def in_use(self) -> AbstractContextManager[Path]:
+        """Yield the path for another program to write the rows of a table to."""
+        return self._pipes.in_use(self.name)
+
+    def write_rows(self, pieces: Iterator[bytes]) -> None:
+        """Write the rows of a table.
+
+        :raises ReaderGoneError: when pg_restore ended before.
+        """
+        with self._pipes.writing(self.name) as write:
+            for piece in pieces:
+                write(piece)
+
+    def write_large_objects(self, objects: Iterator[tuple[int, Iterator[bytes]]]) -> None:
+        """Write large objects, each with its OID.
+
+        :raises ReaderGoneError: when pg_restore ended before.
+        """
+        with self._pipes.writing(self.name) as write_line:
+            for number, (oid, pieces) in enumerate(objects):
+                name = self._object_names[number % 2]
+                write_line(f"{oid} {name}\n".encode())
+                with self._pipes.writing(name) as write:
+                    for piece in pieces:
+                        write(piece)
 
 
-def _pg_restore_argv(database: Database, loading: Loading) -> list[str]:
-    argv = [
-        loading.tools.path("pg_restore"),
-        "--format=custom",
-        "--verbose",  # without it the errors do not name their entry
-        *connection_arguments(database),
-        # A subscription that a restored database has would take the slot of the original's.
-        "--no-subscriptions",
-    ]
-    return [
-        *argv,
-        *(["--no-owner"] if loading.no_owner else []),
-        *(["--no-acl"] if loading.no_acl else []),
-    ]
+class _Feeders:
+    """The threads that feed pg_restore, one for each entry that it is at."""
 
+    def __init__(self, schedule: Schedule, feed: Feed, files: Mapping[int, DataFile]) -> None:
+        self._schedule = schedule
+        self._feed = feed
+        self._files = files
+        self._threads: dict[int, threading.Thread] = {}
+        self._fed: set[int] = set()
+        self._failure: BaseException | None = None
+        self._child: Child | None = None
 
-def _feed(
-    pg_restore: Child,
-    chunks: Iterator[bytes],
-    meter: ProgressMeter,
-    cancellation: Cancellation,
-) -> None:
-    try:
-        for chunk in chunks:
-            cancellation.check()
-            pg_restore.stdin.write(chunk)
-            meter.add(len(chunk))
-        pg_restore.stdin.close()
-    except BrokenPipeError:
-        # It has ended, or was ended for an error: its exit code and messages tell.
-        pass
+    def attach(self, child: Child) -> None:
+        """Say which program to end where a feeder fails."""
+        self._child = child
+        if self._failure is not None:
+            child.kill()
+
+    def launch(self, dump_id: int) -> None:
+        """Feed an entry, where it has data."""
+        if self._child is not None:
+            self._child.note_workers()
+        if dump_id in self._files and dump_id not in self._threads:
+            self._start(dump_id, [dump_id])
+
+    def launch_all(self) -> None:
+        """Feed all entries one after another, in the order of the archive."""
+        self._start(0, self._schedule.start_order(sessions=1))
+
+    def are_running(self) -> bool:
+        return any(thread.is_alive() for thread in self._threads.values())
+
+    def raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def check_complete(self) -> None:
+        """Refuse a success of pg_restore that has not asked for all data."""
+        missing = [
+            f"{entry.namespace}.{entry.tag}"
+            for entry in self._schedule.toc.entries
+            if entry.has_data and entry.dump_id not in self._fed
+        ]
+        if missing:
+            raise RestoreError(f"pg_restore has not read the data of {missing[0]}")
+
+    def _start(self, name: int, dump_ids: list[int]) -> None:
+        thread = threading.Thread(
+            target=self._run, args=(dump_ids,), name=f"feed-{name}", daemon=True
+        )
+        self._threads[name] = thread
+        thread.start()
+
+    def _run(self, dump_ids: list[int]) -> None:
+        try:
+            for dump_id in dump_ids:
+                self._feed(self._schedule.old_ids[dump_id], self._files[dump_id])
+                self._fed.add(dump_id)
+        except ReaderGoneError:
+            return  # pg_restore has ended, and tells why
+        except BaseException as error:  # noqa: BLE001  # load_pipes raises it
+            self._failure = self._failure or error
+            if self._child is not None:
+                self._child.kill()

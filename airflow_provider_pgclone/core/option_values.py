@@ -1,6 +1,7 @@
 """Reading the values of options, which may be texts of a config file or a template."""
 
 import ast
+import re
 from typing import Any
 
 _TRUE_WORDS = frozenset({"true", "t", "yes", "y", "on", "1"})
@@ -26,6 +27,14 @@ def positive_integer(value: Any) -> int:
     if isinstance(value, bool) or not str(value).strip().isdecimal() or int(value) < 1:
         raise ValueError("is no whole number from 1 up")
     return int(value)
+
+
+def memory(value: Any) -> str:
+    """Read an amount as PostgreSQL takes it, without a space."""
+    amount = re.fullmatch(r"\s*(\d+)\s*(kB|MB|GB|TB)\s*", str(value))
+    if amount is None:
+        raise ValueError("is no amount of memory such as 256MB")
+    return "".join(amount.groups())
 
 
 def zstd_level(value: Any) -> int:

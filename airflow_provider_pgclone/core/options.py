@@ -13,6 +13,7 @@ from airflow_provider_pgclone.core.errors import (
 )
 from airflow_provider_pgclone.core.option_values import (
     flag,
+    memory,
     names,
     positive_integer,
     seconds,
@@ -151,10 +152,18 @@ OPTIONS: tuple[Option, ...] = (
         "jobs",
         positive_integer,
         default_jobs,
-        "How many sessions work at once: they read the large tables of a dump, and analyze a "
-        "restored database.",
+        "How many sessions work at once: they read the large tables of a dump, or load and analyze "
+        "a restored database.",
         ("dump", "restore"),
         default_help="the worker's cores, from 2 to 4",
+    ),
+    Option(
+        "maintenance_work_mem",
+        memory,
+        None,
+        "How much memory each session of a restore may use to build an index, such as `512MB`.",
+        ("restore",),
+        default_help="the server's",
     ),
     Option(
         "compression_level",

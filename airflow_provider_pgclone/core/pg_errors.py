@@ -12,7 +12,8 @@ from dataclasses import dataclass
 # What a program says itself, and what it passes on of the server behind its first line.
 _TOOL_LINE = re.compile(r"\S+: (?:error|warning|detail|hint|ERROR|FATAL|PANIC)\b")
 _SERVER_FIELD = re.compile(r"[^\s:]+:  ")
-_PROGRAM_LINE = re.compile(r"pg_restore: (?:(\w+): )?(.*)")
+# Its processes write the prefix apart from the rest, so that some may come together.
+_PROGRAM_LINE = re.compile(r"(?:pg_restore: *)+(?:(\w+): )?(.*)")
 _STAGE_LINE = re.compile(r"while [A-Z ]+:")
 _ENTRY_LINE = re.compile(r"from TOC entry \d+; \d+ \d+ (.*)")
 _IGNORED_LINE = re.compile(r"errors ignored on restore: (\d+)")

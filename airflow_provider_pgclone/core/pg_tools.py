@@ -134,13 +134,15 @@ def tool_environment(database: Database) -> dict[str, str]:
     return {**database.environment(), "LC_ALL": "C"}
 
 
-def loading_environment(database: Database) -> dict[str, str]:
+def loading_environment(database: Database, settings: Sequence[str] = ()) -> dict[str, str]:
     """Return the variables of a program that loads a database.
 
     Settings of its role or of the database could be in its way; those of a connection come first.
+
+    :param settings: more of them, as ``name=value`` without spaces.
     """
     variables = tool_environment(database)
-    options = " ".join(f"-c {setting}" for setting in _LOADING_SETTINGS)
+    options = " ".join(f"-c {setting}" for setting in (*_LOADING_SETTINGS, *settings))
     return {**variables, "PGOPTIONS": f"{variables.get('PGOPTIONS', '')} {options}".strip()}
 
 

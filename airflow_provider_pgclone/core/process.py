@@ -51,6 +51,7 @@ class Child:
             target=self._drain_stderr, name=f"{self.program}-stderr", daemon=True
         )
         self._stderr_thread.start()
+        self._workers: list[int] = []
 
     @property
     def stdin(self) -> IO[bytes]:
@@ -88,6 +89,7 @@ class Child:
         :raises CancelledError: when it ended because of a cancel.
         """
         code = self._process.wait()
+        self._kill_workers()
         self._stderr_thread.join()
         self._cancellation.check()
         return code
@@ -111,6 +113,18 @@ class Child:
         """End the program at once; harmless when it has ended."""
         self._process.kill()
 
+    def note_workers(self) -> None:
+        """Take note of the processes that the program has forked, so that they end with it.
+
+        Only Linux tells; elsewhere they end by themselves once their parent does not answer.
+        """
+        if self._workers:
+            return
+        pid = self._process.pid
+        with suppress(OSError):
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                self._workers.append(os.pidfd_open(int(child)))
+
     def reap(self) -> None:
         """Close our ends of its pipes, kill it where it still runs, and wait for its end."""
         for pipe in (self._process.stdin, self._process.stdout):
@@ -119,7 +133,15 @@ class Child:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        self._kill_workers()
         self._stderr_thread.join()
+        while self._workers:
+            os.close(self._workers.pop())
+
+    def _kill_workers(self) -> None:
+        for descriptor in self._workers:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
 
     def _drain_stderr(self) -> None:
         with cast("IO[bytes]", self._process.stderr) as stream:
@@ -136,6 +158,7 @@ def run_child(
     on_stderr: Callable[[str], None] | None = None,
     stdin: bool = False,
     stdout: bool = False,
+    death_signal: signal.Signals = signal.SIGKILL,
 ) -> Iterator[Child]:
     """Run a program while the block runs: killed when the block ends early, reaped in any case.
 
@@ -145,6 +168,8 @@ def run_child(
         kept for the error.
     :param stdin: whether the block writes to the program; otherwise it reads nothing.
     :param stdout: whether the block reads from the program; otherwise its output is dropped.
+    :param death_signal: what the kernel sends it when this process dies; one that it can catch
+        where it has processes of its own to end.
     """
     cancellation.check()
     parent = os.getpid()
@@ -157,10 +182,11 @@ def run_child(
         # The kernel kills the child with us, also after kill -9. It is told in the child because
         # the setting does not survive fork; and it belongs to the thread that forked, which must
         # therefore live as long as the child: prctl(2), PR_SET_PDEATHSIG.
-        preexec_fn=lambda: _die_with(parent),
+        preexec_fn=lambda: _die_with(parent, death_signal),
     )
     for pipe in (process.stdin, process.stdout):
-        _widen(pipe)
+        if pipe is not None:
+            widen_pipe(pipe.fileno())
     child = Child(process, cancellation, on_stderr)
     try:
         with cancellation.ending(child.kill):
@@ -169,18 +195,18 @@ def run_child(
         child.reap()
 
 
-def _die_with(parent: int) -> None:
+def _die_with(parent: int, death_signal: int) -> None:
     if _PRCTL is not None:
-        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _PRCTL(_PR_SET_PDEATHSIG, death_signal)
         if os.getppid() != parent:
             os._exit(1)
 
 
-def _widen(pipe: IO[bytes] | None) -> None:
+def widen_pipe(descriptor: int) -> None:
     """Give a pipe room for a chunk, so that both sides switch less often."""
-    if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):  # the user's pipes may have used up their share
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _close(pipe: IO[bytes]) -> None:

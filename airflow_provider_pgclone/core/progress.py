@@ -1,7 +1,8 @@
 """How far a stream is, told at intervals."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 REPORT_SECONDS = 10.0
@@ -12,26 +13,56 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 class Progress:
     """A look at a running stream.
 
-    :param bytes_done: compressed bytes that went by.
+    :param bytes_done: compressed bytes that went by; of a copy, which compresses nothing, 0.
     :param bytes_total: how many there will be, ``None`` where that is not known.
+    :param rows_done: rows of the tables that are done.
+    :param rows_total: as ``bytes_total``.
+    :param share_done: from 0 to 1; ``None`` where it cannot be told.
     """
 
     bytes_done: int
     bytes_total: int | None
+    rows_done: int
+    rows_total: int | None
+    share_done: float | None
     elapsed_seconds: float
 
+    @property
+    def bytes_per_second(self) -> float:
+        return self.bytes_done / self.elapsed_seconds if self.elapsed_seconds else 0.0
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """How much longer it takes at this rate, ``None`` where that cannot be told."""
+        if not self.share_done:
+            return None
+        return self.elapsed_seconds * (1 - self.share_done) / self.share_done
+
     def __str__(self) -> str:
-        rate = self.bytes_done / self.elapsed_seconds if self.elapsed_seconds else 0.0
-        share = f" of {format_bytes(self.bytes_total)}" if self.bytes_total else ""
-        return f"{format_bytes(self.bytes_done)}{share}, {format_bytes(int(rate))}/s"
+        texts = []
+        if self.bytes_done:
+            total = f" of {format_bytes(self.bytes_total)}" if self.bytes_total else ""
+            rate = format_bytes(int(self.bytes_per_second))
+            texts.append(f"{format_bytes(self.bytes_done)}{total}, {rate}/s")
+        if self.rows_done:
+            total = f" of {self.rows_total:,}" if self.rows_total else ""
+            texts.append(f"{self.rows_done:,}{total} rows")
+        if self.share_done is not None:
+            texts.append(f"{self.share_done:.0%}")
+        if self.eta_seconds:
+            texts.append(f"{self.eta_seconds:.0f} s left")
+        return ", ".join(texts) or "nothing yet"
 
 
 ProgressCallback = Callable[[Progress], None]
 
 
 class ProgressMeter:
-    """Counts bytes and calls back every few seconds.
+    """Counts what goes by, in any thread, and calls back every few seconds.
 
+    :param bytes_total: compressed bytes, where that is known.
+    :param rows_total: where that is known.
+    :param work_total: in any unit that says how much there is to do; bytes where it is not given.
     :param interval_seconds: the shortest time between two calls.
     """
 
@@ -40,26 +71,54 @@ class ProgressMeter:
         callback: ProgressCallback,
         *,
         bytes_total: int | None = None,
+        rows_total: int | None = None,
+        work_total: int | None = None,
         interval_seconds: float = REPORT_SECONDS,
     ) -> None:
         self._callback = callback
         self._bytes_total = bytes_total
+        self._rows_total = rows_total
+        self._work_total = work_total
         self._interval_seconds = interval_seconds
+        self._lock = threading.Lock()
         self._started = self._reported = time.monotonic()
-        self.bytes_done = 0
+        self._bytes_done = self._rows_done = self._work_done = 0
 
-    def add(self, count: int) -> None:
-        self.bytes_done += count
-        now = time.monotonic()
-        if now - self._reported >= self._interval_seconds:
+    def add(self, byte_count: int = 0, *, rows: int = 0, work: int = 0) -> None:
+        """Count what was done since the last call."""
+        with self._lock:
+            self._bytes_done += byte_count
+            self._rows_done += rows
+            self._work_done += work
+            now = time.monotonic()
+            if now - self._reported < self._interval_seconds:
+                return
             self._reported = now
-            self._callback(self._progress(now))
+            progress = self._progress(now)
+        self._callback(progress)
+
+    def counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass chunks on and count their bytes."""
+        for chunk in chunks:
+            self.add(len(chunk))
+            yield chunk
 
     def finish(self) -> Progress:
-        return self._progress(time.monotonic())
+        with self._lock:
+            return self._progress(time.monotonic())
 
     def _progress(self, now: float) -> Progress:
-        return Progress(self.bytes_done, self._bytes_total, now - self._started)
+        done, total = self._bytes_done, self._bytes_total
+        if self._work_total is not None:
+            done, total = self._work_done, self._work_total
+        return Progress(
+            bytes_done=self._bytes_done,
+            bytes_total=self._bytes_total,
+            rows_done=self._rows_done,
+            rows_total=self._rows_total,
+            share_done=min(1.0, done / total) if total else None,
+            elapsed_seconds=now - self._started,
+        )
 
 
 def format_bytes(count: int) -> str:

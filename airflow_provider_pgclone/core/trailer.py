@@ -21,8 +21,9 @@ MAGIC = b"PGCLONE1"
 FORMAT = 1
 # The magic, where the account starts, its length, and its SHA-256.
 _FOOTER = struct.Struct("<8sQQ32s")
-_END = write_integer(0)
-TAIL_BYTES = _FOOTER.size + len(_END)
+_FOOTER_LENGTH, _END = write_integer(_FOOTER.size), write_integer(0)
+HEAD_BYTES = 1 + 2 * len(_END)
+TAIL_BYTES = len(_FOOTER_LENGTH) + _FOOTER.size + len(_END)
 _MAX_ACCOUNT_BYTES = 1 << 30
 
 
@@ -36,6 +37,12 @@ class Part:
     block: Block
     schema: str
     table: str
+
+    @property
+    def name(self) -> str:
+        """What a message calls it."""
+        what = f"the data of {self.schema}.{self.table}" if self.table else "the large objects"
+        return f"{what} (block {self.block.dump_id})"
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,11 @@ class Trailer:
     def has_rows(self) -> bool:
         """Whether the data are rows of COPY, which can be counted, and not INSERT statements."""
         return bool(self.facts["has_rows"])
+
+    @property
+    def toc_bytes(self) -> int:
+        """How long the table of contents is, behind which the blocks start."""
+        return int(self.facts["toc_bytes"])
 
     @property
     def rows_of_tables(self) -> dict[tuple[str, str], int]:
@@ -72,9 +84,14 @@ def trailer_block(trailer: Trailer, *, dump_id: int, offset: int) -> bytes:
     """
     text = json.dumps({"format": FORMAT, **trailer.facts, "parts": _flat(trailer.parts)})
     account = zstandard.ZstdCompressor(level=3).compress(text.encode())
-    head = bytes([DATA]) + write_integer(dump_id) + write_integer(len(account))
+    head = account_head(dump_id, len(account))
     footer = _FOOTER.pack(MAGIC, offset + len(head), len(account), hashlib.sha256(account).digest())
-    return head + account + write_integer(len(footer)) + footer + _END
+    return head + account + _FOOTER_LENGTH + footer + _END
+
+
+def account_head(dump_id: int, account_bytes: int) -> bytes:
+    """Return what the last block has before its account."""
+    return bytes([DATA]) + write_integer(dump_id) + write_integer(account_bytes)
 
 
 @dataclass(frozen=True)
@@ -92,12 +109,16 @@ def read_footer(tail: bytes, archive_bytes: int) -> Footer | None:
     :param archive_bytes: the size of the whole archive.
     :raises ArchiveError: when the footer does not fit the archive.
     """
-    if len(tail) < TAIL_BYTES or not tail.endswith(_END):
+    start = len(tail) - len(_END) - _FOOTER.size
+    if start < 0 or not tail.endswith(_END):
         return None
-    magic, offset, length, digest = _FOOTER.unpack(tail[-TAIL_BYTES : -len(_END)])
+    magic, offset, length, digest = _FOOTER.unpack(tail[start : -len(_END)])
     if magic != MAGIC:
         return None
-    if length > _MAX_ACCOUNT_BYTES or offset + length + TAIL_BYTES > archive_bytes:
+    if not tail[:start].endswith(_FOOTER_LENGTH):
+        raise ArchiveError("the footer of the archive does not fit it: the archive is damaged")
+    fits = offset >= HEAD_BYTES and offset + length + TAIL_BYTES == archive_bytes
+    if length > _MAX_ACCOUNT_BYTES or not fits:
         raise ArchiveError("the footer of the archive does not fit it: the archive is damaged")
     return Footer(offset, length, digest)
 

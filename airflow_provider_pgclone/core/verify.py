@@ -2,21 +2,24 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from airflow_provider_pgclone.core.archive import Toc, read_toc
+from airflow_provider_pgclone.core.blocks import DATA
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.database import fetch_row
 from airflow_provider_pgclone.core.errors import ArchiveError, RestoreError, UnsupportedError
 from airflow_provider_pgclone.core.listing import Dump
 from airflow_provider_pgclone.core.storage import Storage
 from airflow_provider_pgclone.core.trailer import (
+    HEAD_BYTES,
     TAIL_BYTES,
-    Part,
     Trailer,
+    account_head,
     read_account,
     read_footer,
 )
@@ -28,25 +31,69 @@ TOC_RANGE_BYTES = 256 * 1024
 OUR_MARK = "airflow-provider-pgclone"
 
 
-def read_dump_toc(storage: Storage, dump: Dump) -> Toc:
-    """Return the table of contents of a dump, reading little more than it."""
-    return read_toc(_start_of(storage, dump))
+@dataclass(frozen=True)
+class Archive:
+    """A dump in storage, as far as it tells of itself.
+
+    :param trailer: its account; ``None`` where pg_dump or another program wrote it.
+    """
+
+    storage: Storage
+    dump: Dump
+    toc: Toc
+    trailer: Trailer | None
 
 
-def read_trailer(storage: Storage, dump: Dump, toc: Toc) -> Trailer | None:
-    """Return the account of a dump by two reads, ``None`` for an archive that is not ours.
+def open_archive(storage: Storage, dump: Dump) -> Archive:
+    """Read the table of contents and the account of a dump, and little more.
 
-    :raises ArchiveError: when an archive of ours has none, so that its end is missing.
+    :raises ArchiveError: when they are damaged, do not fit each other or have no end.
     """
     tail_start = max(0, dump.size_bytes - TAIL_BYTES)
     tail = storage.read_range(dump.key, tail_start, dump.size_bytes)
     footer = read_footer(tail, dump.size_bytes)
-    if footer is not None:
-        data = storage.read_range(dump.key, footer.offset, footer.offset + footer.length)
-        return read_account(data, footer)
-    if OUR_MARK in toc.pg_dump_version:
-        raise ArchiveError(f"the end of {dump.key} is missing: the archive was cut")
-    return None
+    if footer is None:
+        toc = read_toc(_start_of(storage, dump))
+        if OUR_MARK in toc.pg_dump_version:
+            raise ArchiveError(f"the end of {dump.key} is missing: the archive was cut")
+        return Archive(storage, dump, toc, None)
+    start = footer.offset - HEAD_BYTES
+    block = storage.read_range(dump.key, start, footer.offset + footer.length)
+    trailer = read_account(block[HEAD_BYTES:], footer)
+    toc = _checked_toc(storage, dump, trailer)
+    head = account_head(toc.unused_id, footer.length)
+    if _check_parts(toc, trailer) != start or not block.startswith(head):
+        raise ArchiveError("the account of the archive is not where the last block ends")
+    return Archive(storage, dump, toc, trailer)
+
+
+def _checked_toc(storage: Storage, dump: Dump, trailer: Trailer) -> Toc:
+    if not 0 < trailer.toc_bytes <= dump.size_bytes:
+        raise ArchiveError("the account of the archive does not fit it: the archive is damaged")
+    start = storage.read_range(dump.key, 0, trailer.toc_bytes)
+    if hashlib.sha256(start).hexdigest() != trailer.facts["toc_sha256"]:
+        raise ArchiveError("the table of contents differs from what was written: it is damaged")
+    return read_toc(iter([start]))
+
+
+def _check_parts(toc: Toc, trailer: Trailer) -> int:
+    """Make sure that the account has the data of each entry once, with no byte between.
+
+    :return: where the last block ends.
+    """
+    names = {entry.dump_id: (entry.namespace, entry.tag) for entry in toc.entries if entry.has_data}
+    offset = trailer.toc_bytes
+    for part in trailer.parts:
+        name = names.pop(part.block.dump_id, None)
+        if name is None or (part.block.kind == DATA and name != (part.schema, part.table)):
+            raise ArchiveError(f"{part.name} is not what the table of contents has there")
+        if part.block.offset != offset or part.block.length <= 0:
+            raise ArchiveError(f"{part.name} is not where the one before it ends")
+        offset += part.block.length
+    if names:
+        dump_id, (schema, table) = next(iter(names.items()))
+        raise ArchiveError(f"the data of {schema}.{table} (block {dump_id}) is not in the account")
+    return offset
 
 
 def checked(
@@ -94,19 +141,22 @@ def inspect(storage: Storage, dump: Dump) -> Trailer:
 
     :raises UnsupportedError: when it is not ours.
     """
-    trailer = read_trailer(storage, dump, read_dump_toc(storage, dump))
+    trailer = open_archive(storage, dump).trailer
     if trailer is None:
         raise UnsupportedError(f"{dump.key} was not made by this package: it has no account")
     return trailer
 
 
-def check_rows(connection: psycopg.Connection, trailer: Trailer) -> None:
+def check_rows(
+    connection: psycopg.Connection, rows_of_tables: Mapping[tuple[str, str], int]
+) -> None:
     """Count the rows of each restored table.
 
     :param connection: a session on the restored database.
+    :param rows_of_tables: how many there must be, by schema and name.
     :raises RestoreError: naming a table that has another number of rows than the dump.
     """
-    for (schema, table), expected in trailer.rows_of_tables.items():
+    for (schema, table), expected in rows_of_tables.items():
         statement = sql.SQL("SELECT count(*) FROM ONLY {}").format(sql.Identifier(schema, table))
         try:
             (found,) = fetch_row(connection, statement, [])
@@ -123,14 +173,9 @@ def check_rows(connection: psycopg.Connection, trailer: Trailer) -> None:
 
 def _regions(trailer: Trailer) -> Iterator[tuple[str, int, str]]:
     """Yield what the archive holds one after another: its name, length and hash."""
-    yield "the table of contents", trailer.facts["toc_bytes"], trailer.facts["toc_sha256"]
+    yield "the table of contents", trailer.toc_bytes, trailer.facts["toc_sha256"]
     for part in trailer.parts:
-        yield _name(part), part.block.length, part.block.sha256
-
-
-def _name(part: Part) -> str:
-    what = f"the data of {part.schema}.{part.table}" if part.table else "the large objects"
-    return f"{what} (block {part.block.dump_id})"
+        yield part.name, part.block.length, part.block.sha256
 
 
 def _start_of(storage: Storage, dump: Dump) -> Iterator[bytes]:

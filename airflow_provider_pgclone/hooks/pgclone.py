@@ -1,6 +1,7 @@
 """The hook: Airflow connections and options in, calls of the core out."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, overload
 
@@ -14,6 +15,7 @@ from airflow_provider_pgclone.hooks.calls import Call, resolve_call
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.listing import Dump
+    from airflow_provider_pgclone.core.loading import LoadOptions
     from airflow_provider_pgclone.core.progress import Progress, ProgressCallback
 
 
@@ -195,6 +197,7 @@ class PgCloneHook(BaseHook):
         no_owner: bool | None = None,
         no_acl: bool | None = None,
         jobs: int | None = None,
+        maintenance_work_mem: str | None = None,
         wait_seconds: float | None = None,
         maker: str = "",
         run: str = "",
@@ -209,7 +212,8 @@ class PgCloneHook(BaseHook):
         :param swap: whether to swap in; otherwise the restored database waits for its swap.
         :param no_owner: whether restored objects belong to the connection's user.
         :param no_acl: whether rights are left out.
-        :param jobs: how many sessions analyze at once.
+        :param jobs: how many sessions load and analyze at once.
+        :param maintenance_work_mem: of each of these, for index builds, such as ``512MB``.
         :param wait_seconds: how long to wait for another restore of the database.
         :param maker: who restores, such as a task; what it left at an earlier time is dropped.
         :param run: which of its runs; a retry keeps the ``:pre`` of the first attempt.
@@ -225,14 +229,21 @@ class PgCloneHook(BaseHook):
             no_owner=no_owner,
             no_acl=no_acl,
             jobs=jobs,
+            maintenance_work_mem=maintenance_work_mem,
             wait_seconds=wait_seconds,
         )
-        names = ("reversible", "swap", "no_owner", "no_acl", "jobs", "wait_seconds", "pg_bin_dir")
+        names = ("reversible", "swap", "wait_seconds")
         restored = restore(
             call.database,
             call.maintenance,
             lambda: call.storage(),
-            RestoreOptions(key=key, maker=maker, run=run, **{name: call[name] for name in names}),
+            RestoreOptions(
+                key=key,
+                load=_load_options(call),
+                maker=maker,
+                run=run,
+                **{name: call[name] for name in names},
+            ),
             on_progress=self._on_progress,
             cancellation=self._cancellation,
         )
@@ -346,6 +357,12 @@ class PgCloneHook(BaseHook):
 
     def _log_progress(self, progress: "Progress") -> None:
         self.log.info("%s", progress)
+
+
+def _load_options(call: Call) -> "LoadOptions":
+    from airflow_provider_pgclone.core.loading import LoadOptions
+
+    return LoadOptions(**{field.name: call[field.name] for field in fields(LoadOptions)})
 
 
 def _check_text(name: str, value: object) -> None:

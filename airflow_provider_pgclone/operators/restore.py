@@ -25,7 +25,8 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     :param swap: whether to swap in; otherwise the restored database waits for its swap.
     :param no_owner: whether restored objects belong to the connection's user.
     :param no_acl: whether rights are left out.
-    :param jobs: how many sessions analyze at once.
+    :param jobs: how many sessions load and analyze at once.
+    :param maintenance_work_mem: of each of these, for index builds, such as ``512MB``.
     :param wait_seconds: how long to wait for another restore of the database.
     :param maintenance_database: where to connect while databases are created and renamed.
     :param pg_bin_dir: the folder of PostgreSQL's programs.
@@ -42,6 +43,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         "no_owner",
         "no_acl",
         "jobs",
+        "maintenance_work_mem",
         "wait_seconds",
         "maintenance_database",
         "pg_bin_dir",
@@ -59,6 +61,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         no_owner: bool | str | None = None,
         no_acl: bool | str | None = None,
         jobs: int | str | None = None,
+        maintenance_work_mem: str | None = None,
         wait_seconds: float | str | None = None,
         maintenance_database: str | None = None,
         pg_bin_dir: str | None = None,
@@ -74,6 +77,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         self.no_owner = no_owner
         self.no_acl = no_acl
         self.jobs = jobs
+        self.maintenance_work_mem = maintenance_work_mem
         self.wait_seconds = wait_seconds
         self.maintenance_database = maintenance_database
         self.pg_bin_dir = pg_bin_dir
@@ -81,8 +85,16 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     def call(self, hook: "PgCloneHook", context: "Context") -> str:
         instance = context["ti"]
         maker = f"{instance.dag_id}/{instance.task_id}/{instance.map_index}"
-        names = ("reversible", "swap", "no_owner", "no_acl", "jobs", "wait_seconds")
-        key = hook.restore(self.key, maker=maker, run=instance.run_id, **self.given(*names))
+        options = self.given(
+            "reversible",
+            "swap",
+            "no_owner",
+            "no_acl",
+            "jobs",
+            "maintenance_work_mem",
+            "wait_seconds",
+        )
+        key = hook.restore(self.key, maker=maker, run=instance.run_id, **options)
         if hook.temp_database is not None:
             instance.xcom_push(key="temp_database", value=hook.temp_database)
         return key

@@ -1,0 +1,83 @@
+"""Load a dump into an empty database: ours in parallel by ranged reads, others as a stream."""
+
+import logging
+
+from airflow_provider_pgclone.core.archive import Toc
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.content import BlockContent
+from airflow_provider_pgclone.core.database import Database, connect
+from airflow_provider_pgclone.core.fetch import BlockFetcher
+from airflow_provider_pgclone.core.load import DataFile, load_pipes, load_stream
+from airflow_provider_pgclone.core.pg_restore import Loading
+from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
+from airflow_provider_pgclone.core.schedule import schedule
+from airflow_provider_pgclone.core.trailer import Trailer
+from airflow_provider_pgclone.core.verify import Archive, check_rows
+
+log = logging.getLogger(__name__)
+
+# So that a read is under way for each session while another waits for its use.
+READS_AHEAD_OF_SESSION = 2
+
+
+def load_dump(
+    archive: Archive,
+    database: Database,
+    loading: Loading,
+    *,
+    on_progress: ProgressCallback,
+    cancellation: Cancellation,
+) -> None:
+    """Load an archive, and compare what is there then with its account.
+
+    :param database: an empty one.
+    :raises RestoreError: at an error of pg_restore that is not harmless, or a table that has other
+        rows than the dump.
+    :raises ArchiveError: when a byte is not what was written.
+    """
+    dump, trailer = archive.dump, archive.trailer
+    log.info("loading %s into %r by pg_restore %s", dump.key, database.name, loading.tools.major)
+    if trailer is None:
+        meter = ProgressMeter(on_progress, bytes_total=dump.size_bytes)
+        chunks = archive.storage.read(dump.key)
+        load_stream(chunks, database, loading, meter=meter, cancellation=cancellation)
+    else:
+        meter = ProgressMeter(
+            on_progress,
+            bytes_total=sum(part.block.length for part in trailer.parts),
+            rows_total=sum(trailer.rows_of_tables.values()) if trailer.has_rows else None,
+        )
+        _load_blocks(archive, archive.toc, trailer, database, loading, meter, cancellation)
+    log.info("loaded %s: %s", dump.key, meter.finish())
+    if trailer is not None and trailer.has_rows:
+        with connect(database, cancellation) as connection:
+            check_rows(connection, trailer.rows_of_tables)
+
+
+def _load_blocks(
+    archive: Archive,
+    toc: Toc,
+    trailer: Trailer,
+    database: Database,
+    loading: Loading,
+    meter: ProgressMeter,
+    cancellation: Cancellation,
+) -> None:
+    parts = {part.block.dump_id: part for part in trailer.parts}
+    plan = schedule(toc, {id_: part.block.raw_bytes for id_, part in parts.items()})
+    order = [plan.old_ids[new_id] for new_id in plan.start_order(loading.sessions)]
+    blocks = [parts[dump_id].block for dump_id in order]
+    ahead = READS_AHEAD_OF_SESSION * loading.sessions
+    with BlockFetcher(archive.storage, archive.dump.key, blocks, ahead=ahead) as fetcher:
+
+        def feed(dump_id: int, file: DataFile) -> None:
+            part = parts[dump_id]
+            pieces = meter.counted(fetcher.pieces(part.block))
+            content = BlockContent(part, pieces, toc.compression)
+            if file.holds_large_objects:
+                file.write_large_objects(content.large_objects())
+            else:
+                file.write_rows(content.rows())
+                meter.add(rows=part.block.rows)
+
+        load_pipes(plan, feed, database, loading, cancellation=cancellation)
