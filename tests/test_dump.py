@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_pgclone.core import plan
 from airflow_provider_pgclone.core.errors import (
     InvalidInputError,
     NotFoundError,
@@ -138,11 +139,16 @@ def test_a_database_name_may_have_any_characters(
 
 
 def test_a_pg_dump_that_is_killed_leaves_nothing_in_s3(
-    make_database: MakeDatabase, make_hook: MakeHook, s3: S3Server, s3_connection: str
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    s3: S3Server,
+    s3_connection: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(plan, "THRESHOLD_BYTES", 1 << 40)  # pg_dump has the rows itself
     database = make_database(
         "CREATE EXTENSION pgcrypto; CREATE TABLE noise AS "
-        "SELECT gen_random_bytes(1024) AS noise FROM generate_series(1, 50000)"
+        "SELECT gen_random_bytes(1024) AS noise FROM generate_series(1, 150000)"
     )
 
     hook = make_hook(

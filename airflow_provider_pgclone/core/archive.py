@@ -131,6 +131,7 @@ class ArchiveReader:
         self._chunks = chunks
         self._buffer = b""
         self._position = 0
+        self.has_ended = False  # whether a chunk more was wanted than there were
         self.int_bytes = 4
         self.offset_bytes = 8
 
@@ -148,6 +149,7 @@ class ArchiveReader:
         while missing > 0:
             chunk = next(self._chunks, None)
             if chunk is None:
+                self.has_ended = True
                 raise ArchiveError("the archive ends too early")
             pieces.append(chunk)
             missing -= len(chunk)

@@ -43,3 +43,16 @@ class Cancellation:
             yield
         finally:
             self._ends.remove(end)
+
+    @contextmanager
+    def own(self) -> "Iterator[Cancellation]":
+        """Yield another one, which this one sets, but which does not set this one.
+
+        A step that has threads of its own ends them by it.
+        """
+        own = Cancellation()
+        with self.ending(own.cancel):
+            try:
+                yield own
+            finally:
+                self.check()

@@ -1,14 +1,12 @@
 """Dump a database: one archive, written in parallel, in storage only when it is whole."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
 from airflow_provider_pgclone import __version__
-from airflow_provider_pgclone.core.archive import ArchiveReader, Toc, read_start, write_toc
+from airflow_provider_pgclone.core.archive import Toc, write_toc
 from airflow_provider_pgclone.core.blocks import (
     DATA,
     BlockWriter,
@@ -18,20 +16,18 @@ from airflow_provider_pgclone.core.blocks import (
 )
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.compression import Compressor, compressor_of
+from airflow_provider_pgclone.core.copy_out import RangeReader
 from airflow_provider_pgclone.core.database import Database
 from airflow_provider_pgclone.core.dump_key import DumpKey
 from airflow_provider_pgclone.core.errors import ArchiveError
 from airflow_provider_pgclone.core.pg_tools import (
     ClientTools,
     check_extra_arguments,
-    connection_arguments,
-    tool_environment,
-    tools_for_dump,
 )
-from airflow_provider_pgclone.core.plan import add_ranges, quote
-from airflow_provider_pgclone.core.process import Child, run_child
+from airflow_provider_pgclone.core.plan import add_ranges
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
-from airflow_provider_pgclone.core.ranges import RangeReader, reading_ranges
+from airflow_provider_pgclone.core.ranges import reading_ranges
+from airflow_provider_pgclone.core.skeleton import Skeleton, open_skeleton
 from airflow_provider_pgclone.core.source import DumpContent, Source, open_source
 from airflow_provider_pgclone.core.storage import Storage, Upload
 from airflow_provider_pgclone.core.trailer import Part, Trailer, trailer_block
@@ -50,11 +46,14 @@ class _Dump:
     database: Database
     content: DumpContent
     source: Source
-    tools: ClientTools
     jobs: int
     compression_level: int
     meter: ProgressMeter
     cancellation: Cancellation
+
+    @property
+    def tools(self) -> ClientTools:
+        return self.source.tools
 
     @property
     def compression(self) -> str:
@@ -87,15 +86,20 @@ def dump(
     """
     check_extra_arguments("pg_dump", content.pg_dump_args)
     storage.check_writable()
-    with open_source(database, content, cancellation) as source, _own(cancellation) as own:
+    with (
+        open_source(database, content, pg_bin_dir, cancellation) as source,
+        cancellation.own() as own,
+    ):
         work = _Dump(
             database=database,
             content=content,
             source=source,
-            tools=tools_for_dump(source.major, pg_bin_dir),
             jobs=jobs,
             compression_level=compression_level,
-            meter=ProgressMeter(on_progress),
+            meter=ProgressMeter(
+                on_progress,
+                work_total=source.small_bytes + sum(table.size_bytes for table in source.planned),
+            ),
             cancellation=own,
         )
         log.info(
@@ -106,66 +110,29 @@ def dump(
             len(source.planned),
         )
         with (
-            run_child(
-                _pg_dump_argv(work),
-                environment=tool_environment(database),
-                cancellation=own,
-                stdout=True,
-            ) as pg_dump,
+            open_skeleton(database, source, content, own) as skeleton,
             storage.open_write(
                 str(key), expected_bytes=source.size_bytes, cancellation=own
             ) as upload,
         ):
-            _write_archive(work, pg_dump, upload)
+            _write_archive(work, skeleton, upload)
         if cancellation.requested:  # too late to abort
             storage.delete(str(key))
     log.info("dumped %r to %s: %s", database.name, key, work.meter.finish())
 
 
-@contextmanager
-def _own(cancellation: Cancellation) -> Iterator[Cancellation]:
-    """Yield a cancellation that the caller's sets, but which does not set the caller's."""
-    own = Cancellation()
-    with cancellation.ending(own.cancel):
-        try:
-            yield own
-        finally:
-            cancellation.check()
-
-
-def _pg_dump_argv(work: _Dump) -> list[str]:
-    """Return the command line of pg_dump; it holds nothing secret.
-
-    It writes its blocks uncompressed: we count their rows, and compress them with a checksum.
-    """
-    content, source = work.content, work.source
-    planned = [f"{quote(table.schema)}.{quote(table.name)}" for table in source.planned]
-    left_out = (*content.exclude, *source.excluded_partitions, *planned)
-    return [
-        *(work.tools.path("pg_dump"), "--format=custom", "--compress=0"),
-        *(f"--snapshot={source.snapshot}", *connection_arguments(work.database)),
-        *(f"--exclude-table-data={pattern}" for pattern in left_out),
-        *(f"--schema={pattern}" for pattern in content.schemas),
-        *(f"--exclude-schema={pattern}" for pattern in content.exclude_schemas),
-        *content.pg_dump_args,
-    ]
-
-
-def _write_archive(work: _Dump, pg_dump: Child, upload: Upload) -> None:
+def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
     def write(data: bytes) -> None:
         upload.write(data)
         work.meter.add(len(data))
 
-    reader = ArchiveReader(pg_dump.output())
-    toc = _read_toc(reader, pg_dump)
-    _check_left_out(toc, work.source)
     toc = replace(
-        toc,
+        skeleton.toc,
         compression=work.compression,
-        pg_dump_version=f"{toc.pg_dump_version} ({OUR_MARK})",
+        pg_dump_version=f"{skeleton.toc.pg_dump_version} ({OUR_MARK})",
     )
     toc, planned = add_ranges(toc, work.source.planned)
-    ranges = RangeReader(work.database, work.tools, work.source.snapshot, work.cancellation)
+    ranges = RangeReader(work.database, work.source, work.cancellation)
     start = write_toc(toc)
     writer = BlockWriter(write, len(start))
     with reading_ranges(
@@ -176,45 +143,28 @@ def _write_archive(work: _Dump, pg_dump: Child, upload: Upload) -> None:
         cancellation=work.cancellation,
     ) as queues:
         write(start)
-        _copy_blocks(work, reader, writer)
-        pg_dump.wait_for_success()
+        _copy_blocks(work, skeleton, writer)
         for planned_range, queue in zip(planned, queues, strict=True):
             writer.data(planned_range.entry.dump_id, queue.chunks(work.cancellation))
+            work.meter.add(rows=writer.blocks[-1].rows, work=planned_range.size_bytes)
     _check_complete(toc, writer)
     write(_trailer(work, toc, start, writer))
 
 
-def _read_toc(reader: ArchiveReader, pg_dump: Child) -> Toc:
-    try:
-        return read_start(reader)
-    except ArchiveError:
-        pg_dump.wait_for_success()  # it failed, and says why
-        raise
-
-
-def _check_left_out(toc: Toc, source: Source) -> None:
-    """Make sure that pg_dump has understood what stays out as we have.
-
-    :raises ArchiveError: naming a table whose data it would dump all the same.
-    """
-    for entry in toc.entries:
-        if entry.has_data and (entry.namespace, entry.tag) in source.excluded_names:
-            raise ArchiveError(
-                f"pg_dump would dump the data of {entry.namespace}.{entry.tag}, which is excluded"
-            )
-
-
-def _copy_blocks(work: _Dump, reader: ArchiveReader, writer: BlockWriter) -> None:
+def _copy_blocks(work: _Dump, skeleton: Skeleton, writer: BlockWriter) -> None:
     """Write the blocks of pg_dump itself, compressed."""
-    try:
+    reader, left = skeleton.reader, work.source.small_bytes
+    with skeleton.telling_why():
         for kind, dump_id in read_blocks(reader):
             if kind == DATA:
                 writer.data(dump_id, work.new_compressor().chunks(read_pieces(reader)))
             else:
                 writer.large_objects(dump_id, read_large_objects(reader), work.new_compressor)
-    except ArchiveError:
-        work.cancellation.check()
-        raise
+            block = writer.blocks[-1]
+            done = min(left, block.raw_bytes)  # of files and of text: about the same
+            left -= done
+            work.meter.add(rows=block.rows if kind == DATA else 0, work=done)
+    skeleton.pg_dump.wait_for_success()
 
 
 def _check_complete(toc: Toc, writer: BlockWriter) -> None:
@@ -247,6 +197,5 @@ def _trailer(work: _Dump, toc: Toc, start: bytes, writer: BlockWriter) -> bytes:
         "encoding": work.source.encoding,
         "content": {name: list(value) for name, value in asdict(work.content).items()},
     }
-    unused = max((entry.dump_id for entry in toc.entries), default=0) + 1
     trailer = Trailer(tuple(parts), facts)
-    return trailer_block(trailer, dump_id=unused, offset=writer.offset)
+    return trailer_block(trailer, dump_id=toc.unused_id, offset=writer.offset)

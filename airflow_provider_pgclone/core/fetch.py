@@ -5,18 +5,19 @@ distant storage costs neither bandwidth nor a round trip a table.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from airflow_provider_pgclone.core.blocks import Block
-from airflow_provider_pgclone.core.storage import Storage
 
 READ_BYTES = 8 * 1024 * 1024
 # Blocks above it are read by themselves: their neighbours may be wanted at quite another time.
 SMALL_BLOCK_BYTES = 1024 * 1024
+# How soon a wait for storage sees that it is in vain.
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,16 @@ def spans_of(blocks: Sequence[Block]) -> dict[int, list[Span]]:
 class BlockFetcher:
     """Hands out the blocks of an archive.
 
+    :param read_range: reads bytes of the archive from one place up to another; called in threads.
     :param blocks: in the order in which they will be asked for, about.
     :param ahead: how many reads may be under way or waiting for their use. Memory is that many
         times ``READ_BYTES``, and one more for each block that is being handed out.
     """
 
-    def __init__(self, storage: Storage, path: str, blocks: Sequence[Block], *, ahead: int) -> None:
-        self._storage = storage
-        self._path = path
+    def __init__(
+        self, read_range: Callable[[int, int], bytes], blocks: Sequence[Block], *, ahead: int
+    ) -> None:
+        self._read_range = read_range
         self._spans = spans_of(sorted(blocks, key=lambda block: block.offset))
         self._users: dict[Span, int] = {}
         for block in blocks:
@@ -88,21 +91,24 @@ class BlockFetcher:
     ) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def pieces(self, block: Block) -> Iterator[bytes]:
+    def pieces(self, block: Block, check: Callable[[], None]) -> Iterator[bytes]:
         """Yield the bytes of a block.
 
-        :raises StorageError: when storage breaks off.
+        :param check: raises where they are not wanted any more; called while storage is waited for.
+        :raises PgCloneError: what ``read_range`` raised.
         """
         for span in self._spans[block.dump_id]:
-            data = self._take(span)
+            data = self._take(span, check)
             start = max(block.offset, span.start) - span.start
             end = min(block.offset + block.length, span.end) - span.start
             yield data if end - start == len(data) else data[start:end]
 
-    def _take(self, span: Span) -> bytes:
+    def _take(self, span: Span, check: Callable[[], None]) -> bytes:
         with self._lock:
             wanted = self._fetched.get(span) or self._fetch(span)
             self._look_ahead()
+        while not wait([wanted], timeout=POLL_SECONDS).done:
+            check()
         data = wanted.result()
         with self._lock:
             self._users[span] -= 1
@@ -123,6 +129,6 @@ class BlockFetcher:
         while len(self._fetched) > self._ahead:
             # What was fetched first and is still not used up is fetched again when it is wanted.
             del self._fetched[next(iter(self._fetched))]
-        future = self._pool.submit(self._storage.read_range, self._path, span.start, span.end)
+        future = self._pool.submit(self._read_range, span.start, span.end)
         self._fetched[span] = future
         return future

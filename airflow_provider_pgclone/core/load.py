@@ -144,6 +144,13 @@ class DataFile:
         """Yield the path for another program to write the rows of a table to."""
         return self._pipes.in_use(self.name)
 
+    def check(self) -> None:
+        """Raise where nothing will be read any more.
+
+        :raises ReaderGoneError: when pg_restore has ended.
+        """
+        self._pipes.check()
+
     def write_rows(self, pieces: Iterator[bytes]) -> None:
         """Write the rows of a table.
 

@@ -1,6 +1,7 @@
 """Load a dump into an empty database: ours in parallel by ranged reads, others as a stream."""
 
 import logging
+from functools import partial
 
 from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
@@ -68,11 +69,12 @@ def _load_blocks(
     order = [plan.old_ids[new_id] for new_id in plan.start_order(loading.sessions)]
     blocks = [parts[dump_id].block for dump_id in order]
     ahead = READS_AHEAD_OF_SESSION * loading.sessions
-    with BlockFetcher(archive.storage, archive.dump.key, blocks, ahead=ahead) as fetcher:
+    read_range = partial(archive.storage.read_range, archive.dump.key)
+    with BlockFetcher(read_range, blocks, ahead=ahead) as fetcher:
 
         def feed(dump_id: int, file: DataFile) -> None:
             part = parts[dump_id]
-            pieces = meter.counted(fetcher.pieces(part.block))
+            pieces = meter.counted(fetcher.pieces(part.block, file.check))
             content = BlockContent(part, pieces, toc.compression)
             if file.holds_large_objects:
                 file.write_large_objects(content.large_objects())

@@ -35,7 +35,7 @@ class Pipes:
     def in_use(self, name: str) -> Iterator[Path]:
         """Say that somebody opens a pipe, who has to be let go of where nobody reads it."""
         with self._lock:
-            self._check()
+            self.check()
             self._in_use[name] = self._in_use.get(name, 0) + 1
         try:
             yield self.directory / name
@@ -54,7 +54,7 @@ class Pipes:
         with self.in_use(name) as path:
             descriptor = os.open(path, os.O_WRONLY)
             try:
-                self._check()
+                self.check()
                 widen_pipe(descriptor)
 
                 def write(data: bytes) -> None:
@@ -84,6 +84,10 @@ class Pipes:
                     os.close(os.open(self.directory / name, os.O_RDONLY | os.O_NONBLOCK))
             waiting.wait(_LET_GO_SECONDS)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise where nothing will be read any more.
+
+        :raises ReaderGoneError: after :meth:`end`.
+        """
         if self._ended:
             raise ReaderGoneError

@@ -19,8 +19,6 @@ THRESHOLD_BYTES = 16 * MIB
 RANGE_BYTES = 48 * MIB
 # More only lengthen the table of contents, and with it each index's dependencies.
 MAX_RANGES_OF_TABLE = 2000
-# Each is an argument of pg_dump; Linux takes 128 KiB for one and 2 MiB for all.
-MAX_PLANNED_TABLES = 5000
 
 
 @dataclass(frozen=True)
@@ -50,16 +48,24 @@ class PageRange:
 
 @dataclass(frozen=True)
 class PlannedRange:
-    """A range and the entry that it has in the table of contents."""
+    """A range and the entry that it has in the table of contents.
+
+    :param size_bytes: its share of the table.
+    """
 
     entry: TocEntry
     pages: PageRange
+    size_bytes: int
 
 
-def choose_tables(tables: Iterable[Table]) -> list[Table]:
-    """Return the tables worth splitting, the largest first."""
-    large = [table for table in tables if table.size_bytes >= THRESHOLD_BYTES and table.columns]
-    return sorted(large, key=lambda table: -table.size_bytes)[:MAX_PLANNED_TABLES]
+def choose_tables(tables: Iterable[Table], *, small_too: bool = False) -> list[Table]:
+    """Return the tables worth a session of their own, the largest first.
+
+    :param small_too: whether small ones are worth it as well.
+    """
+    least = 0 if small_too else THRESHOLD_BYTES
+    chosen = [table for table in tables if table.size_bytes >= least and table.columns]
+    return sorted(chosen, key=lambda table: -table.size_bytes)
 
 
 def split(table: Table) -> list[PageRange]:
@@ -98,9 +104,10 @@ def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[PlannedRang
             raise ArchiveError(
                 f"pg_dump has not written the table {table.schema}.{table.name}, which was planned"
             )
-        for pages in split(table):
+        ranges = split(table)
+        for pages in ranges:
             entry = _range_entry(table_entry, table, next_id, spare)
-            planned.append(PlannedRange(entry, pages))
+            planned.append(PlannedRange(entry, pages, table.size_bytes // len(ranges)))
             ids_of_table.setdefault(table_entry.dump_id, []).append(next_id)
             next_id += 1
     entries = [_with_ranges(entry, ids_of_table) for entry in toc.entries]

@@ -83,6 +83,14 @@ class Child:
         if gathered:
             yield b"".join(gathered)
 
+    def read_line(self) -> str:
+        """Return the next line of stdout, without its end; empty once there is none."""
+        return cast("IO[bytes]", self._process.stdout).readline().decode().rstrip("\n")
+
+    def ended_by_broken_pipe(self) -> bool:
+        """Wait for the end, and say whether nobody read what the program wrote."""
+        return self._process.wait() == -signal.SIGPIPE
+
     def wait(self) -> int:
         """Return the exit code once the program has ended and all its stderr was read.
 

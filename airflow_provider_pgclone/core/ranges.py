@@ -1,39 +1,20 @@
-"""Read the ranges of a plan by several psql at once, and hand them over in the order of the plan.
+"""Read the ranges of a plan by several workers at once, and hand them over in the plan's order.
 
-psql, since psycopg gives COPY row by row and two threads of it hold each other up on the
-interpreter's lock. Each range has a queue that is bounded in bytes: memory is ``jobs`` queues,
+Each range has a queue that is bounded in bytes: memory is ``jobs`` queues,
 however large the tables or their rows are.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.compression import COPY_END, Chunk, Compressor
-from airflow_provider_pgclone.core.database import Database
-from airflow_provider_pgclone.core.pg_tools import (
-    ClientTools,
-    connection_arguments,
-    tool_environment,
-)
-from airflow_provider_pgclone.core.plan import PageRange, PlannedRange, copy_query
-from airflow_provider_pgclone.core.process import run_child
+from airflow_provider_pgclone.core.compression import Chunk, Compressor
+from airflow_provider_pgclone.core.plan import PageRange, PlannedRange
 
 QUEUE_BYTES = 24 * 1024 * 1024
 POLL_SECONDS = 0.5
-
-# What pg_dump sets for itself: setup_connection() in pg_dump.c.
-_SESSION = (
-    "SET DATESTYLE = ISO; SET INTERVALSTYLE = POSTGRES; SET extra_float_digits = 3; "
-    "SET synchronize_seqscans = off; SET statement_timeout = 0; SET lock_timeout = 0; "
-    "SET idle_in_transaction_session_timeout = 0; SET row_security = off; "
-    "SELECT pg_catalog.set_config('search_path', '', false) \\g /dev/null\n"
-    # Against functions that a malicious owner hides in a view: CVE-2024-7348.
-    "SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings "
-    "WHERE name = 'restrict_nonsystem_relation_kind' \\g /dev/null\n"
-)
 
 
 class RangeQueue:
@@ -77,55 +58,6 @@ class RangeQueue:
                 self._bytes -= len(chunk.payload)
                 self._changed.notify_all()
             yield chunk
-
-
-class RangeReader:
-    """Runs the COPY of a range in the snapshot of a dump.
-
-    :param snapshot: as ``pg_export_snapshot()`` named it.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        tools: ClientTools,
-        snapshot: str,
-        cancellation: Cancellation,
-    ) -> None:
-        self._program = tools.path("psql")
-        self._connection = connection_arguments(database)
-        self._environment = tool_environment(database)
-        self._snapshot = snapshot
-        self._cancellation = cancellation
-
-    def pieces(self, pages: PageRange) -> Iterator[bytes]:
-        """Yield the rows of a range as COPY writes them, and their end.
-
-        :raises ToolError: when psql failed.
-        """
-        argv = [
-            *(self._program, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"),
-            *("--tuples-only", "--file=-"),
-            *self._connection,
-        ]
-        script = (
-            f"{_SESSION}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
-            f"SET TRANSACTION SNAPSHOT '{self._snapshot}';\n"
-            f"{copy_query(pages)};\n"
-        )
-        with run_child(
-            argv,
-            environment=self._environment,
-            cancellation=self._cancellation,
-            stdin=True,
-            stdout=True,
-        ) as psql:
-            with suppress(BrokenPipeError):  # its exit code tells why it has ended
-                psql.stdin.write(script.encode())
-                psql.stdin.close()
-            yield from psql.output()
-            psql.wait_for_success()
-        yield COPY_END
 
 
 @contextmanager

@@ -48,6 +48,7 @@ def schedule(toc: Toc, raw_bytes: Mapping[int, int]) -> Schedule:
 
     :param raw_bytes: how much data each entry has, by its id.
     """
+    toc = replace(toc, entries=tuple(_indexes_after_constraints(toc)))
     lengths = _chain_lengths(toc, raw_bytes)
     order = sorted(range(len(toc.entries)), key=lambda place: (-lengths[place], place))
     new_ids = {toc.entries[place].dump_id: _FIRST_ID + rank for rank, place in enumerate(order)}
@@ -60,6 +61,27 @@ def schedule(toc: Toc, raw_bytes: Mapping[int, int]) -> Schedule:
         for entry in toc.entries
     )
     return Schedule(replace(toc, entries=entries), {new: old for old, new in new_ids.items()})
+
+
+def _indexes_after_constraints(toc: Toc) -> Iterator[TocEntry]:
+    """Let the indexes of a table wait for its primary key and unique constraints.
+
+    Their locks conflict, so that one session would wait for the other in the server, and pg_restore
+    start nothing else in its place. What it runs at once holds ``has_lock_conflicts`` in
+    pg_backup_archiver.c, which leaves indexes out. pg_dump writes constraints first.
+    """
+    tables = {entry.dump_id for entry in toc.entries if entry.description == "TABLE"}
+    constraints: dict[int, list[int]] = {}
+    for entry in toc.entries:
+        if entry.description in ("CONSTRAINT", "INDEX"):
+            of = [dependency for dependency in entry.dependencies if dependency in tables]
+            if entry.description == "CONSTRAINT":
+                for table in of:
+                    constraints.setdefault(table, []).append(entry.dump_id)
+            else:
+                more = [id_ for table in of for id_ in constraints.get(table, ())]
+                entry = replace(entry, dependencies=(*entry.dependencies, *more))
+        yield entry
 
 
 def _new_dependencies(entry: TocEntry, new_ids: Mapping[int, int]) -> Iterator[int]:

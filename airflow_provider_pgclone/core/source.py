@@ -17,7 +17,15 @@ from airflow_provider_pgclone.core.database import (
 )
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.patterns import parse_schema_pattern, parse_table_pattern
+from airflow_provider_pgclone.core.pg_tools import ClientTools, tool_environment, tools_for_dump
 from airflow_provider_pgclone.core.plan import Table, choose_tables
+from airflow_provider_pgclone.core.table_filter import (
+    TableName,
+    exclude_arguments,
+    first_that_fit,
+    reads_filter,
+    room_for_arguments,
+)
 
 # What changes neither which rows pg_dump writes nor how.
 _HARMLESS_ARGUMENTS = frozenset(
@@ -50,32 +58,49 @@ class DumpContent:
 class Source:
     """A database as a dump sees it.
 
+    :param tools: the client that dumps it.
     :param snapshot: what pg_dump and every COPY read.
-    :param excluded_names: schema and name of all tables whose data stays out.
-    :param excluded_partitions: of the excluded tables, as patterns that mean just them.
+    :param excluded_names: all tables whose data stays out.
+    :param excluded_partitions: those of them that are partitions.
     :param planned: the tables to read in ranges, which are locked against being rewritten.
+    :param small_bytes: how large the tables are that pg_dump reads itself.
     """
 
-    major: int
+    tools: ClientTools
     version: str
     encoding: str
     size_bytes: int
     snapshot: str
-    excluded_names: frozenset[tuple[str, str]]
-    excluded_partitions: Sequence[str]
+    excluded_names: frozenset[TableName]
+    excluded_partitions: Sequence[TableName]
     planned: Sequence[Table]
+    small_bytes: int
+
+    @property
+    def named(self) -> list[TableName]:
+        """The tables whose data pg_dump is told by name to leave out."""
+        planned = ((table.schema, table.name) for table in self.planned)
+        return [*self.excluded_partitions, *planned]
 
 
 @contextmanager
 def open_source(
-    database: Database, content: DumpContent, cancellation: Cancellation
+    database: Database,
+    content: DumpContent,
+    pg_bin_dir: str | None,
+    cancellation: Cancellation,
+    *,
+    small_too: bool = False,
 ) -> Iterator[Source]:
     """Open the snapshot of a dump, for as long as the block runs.
 
+    :param small_too: whether to plan small tables as well, which otherwise cost more than pg_dump.
     :raises InvalidInputError: when a pattern matches nothing: it would let data out that was meant
         to stay.
+    :raises UnsupportedError: when no pg_dump is as new as the server.
     """
     with connect(database, cancellation) as connection:
+        tools = tools_for_dump(server_major(connection), pg_bin_dir)
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         (snapshot,) = fetch_row(connection, "SELECT pg_export_snapshot()", [])
         size_bytes, encoding, version = fetch_row(
@@ -87,30 +112,62 @@ def open_source(
         _check_readable([*content.exclude, *content.schemas, *content.exclude_schemas], encoding)
         _check_schemas(connection, database, [*content.schemas, *content.exclude_schemas])
         excluded = _excluded_tables(connection, database, content.exclude)
+        # A partitioned table has no data of its own, and pg_dump below 16 cannot exclude it with
+        # its partitions.
+        partitions = _names(connection, excluded, partitions=True)
+        room = _room_for_planned(tools, database, content, partitions)
+        planned, small_bytes = _plan(
+            connection, content, excluded, encoding, room, small_too=small_too
+        )
         yield Source(
-            major=server_major(connection),
+            tools=tools,
             version=version,
             encoding=encoding,
             size_bytes=size_bytes,
             snapshot=snapshot,
-            excluded_names=_names(connection, excluded),
-            excluded_partitions=_partitions(connection, excluded),
-            planned=_plan(connection, content, excluded, encoding),
+            excluded_names=frozenset(_names(connection, excluded)),
+            excluded_partitions=partitions,
+            planned=planned,
+            small_bytes=small_bytes,
         )
         connection.execute("COMMIT")
 
 
+def _room_for_planned(
+    tools: ClientTools, database: Database, content: DumpContent, partitions: Sequence[TableName]
+) -> int | None:
+    """Return how many bytes of arguments may name planned tables; ``None`` is no limit."""
+    if reads_filter(tools):
+        return None
+    patterns = [*content.exclude, *content.schemas, *content.exclude_schemas]
+    arguments = [
+        *(f"--exclude-table-data={pattern}" for pattern in patterns),
+        *content.pg_dump_args,
+        *exclude_arguments(partitions),
+    ]
+    return room_for_arguments(arguments, tool_environment(database))
+
+
 def _plan(
-    connection: psycopg.Connection, content: DumpContent, excluded: Sequence[int], encoding: str
-) -> list[Table]:
+    connection: psycopg.Connection,
+    content: DumpContent,
+    excluded: Sequence[int],
+    encoding: str,
+    room: int | None,
+    *,
+    small_too: bool,
+) -> tuple[list[Table], int]:
     """Choose the tables that are read in ranges, and lock them as pg_dump does.
 
     Without the lock VACUUM FULL could move rows from a range that was not yet read into one that
     was.
+
+    :param room: how many bytes of arguments may name them.
+    :return: these, and how large the others are.
     """
     arguments = {argument.partition("=")[0] for argument in content.pg_dump_args}
     if not arguments <= _HARMLESS_ARGUMENTS:
-        return []  # pg_dump alone knows what they leave out
+        return [], 0  # pg_dump alone knows what they leave out
     candidates = {
         oid: table
         for oid, table in _tables(connection)
@@ -119,16 +176,19 @@ def _plan(
         # In another encoding the table of contents could not be compared with the catalog.
         and (encoding == "UTF8" or f"{table.schema}{table.name}".isascii())
     }
-    chosen = set(choose_tables(candidates.values()))
+    worth_it = choose_tables(candidates.values(), small_too=small_too)
+    chosen = set(worth_it if room is None else first_that_fit(worth_it, room))
+    small_bytes = sum(table.size_bytes for table in candidates.values() if table not in chosen)
     if not chosen:
-        return []
+        return [], small_bytes
     names = [sql.Identifier(table.schema, table.name) for table in chosen]
     connection.execute(
         sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(sql.SQL(", ONLY ").join(names))
     )
     locked = [oid for oid, table in candidates.items() if table in chosen]
     # Anew, since only now nobody can rewrite them.
-    return choose_tables(table for _, table in _tables(connection, locked))
+    renewed = (table for _, table in _tables(connection, locked))
+    return choose_tables(renewed, small_too=small_too), small_bytes
 
 
 def _tables(
@@ -186,13 +246,27 @@ def _check_readable(patterns: Sequence[str], encoding: str) -> None:
             )
 
 
-def _names(connection: psycopg.Connection, oids: Sequence[int]) -> frozenset[tuple[str, str]]:
+def _names(
+    connection: psycopg.Connection, oids: Sequence[int], *, partitions: bool = False
+) -> list[TableName]:
+    """Return the names of tables as pg_dump writes them: in the database's encoding.
+
+    :param partitions: whether to return those that are partitions alone.
+    """
     rows = connection.execute(
-        "SELECT nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
-        "WHERE c.oid = ANY(%s)",
-        [list(oids)],
+        """
+        SELECT convert_to(nspname, getdatabaseencoding()),
+            convert_to(relname, getdatabaseencoding())
+        FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE c.oid = ANY(%s) AND (relispartition OR NOT %s)
+        ORDER BY nspname, relname
+        """,
+        [list(oids), partitions],
     )
-    return frozenset((schema, name) for schema, name in rows)
+    return [
+        (schema.decode(errors="surrogateescape"), name.decode(errors="surrogateescape"))
+        for schema, name in rows
+    ]
 
 
 def _check_schemas(
@@ -236,22 +310,3 @@ def _excluded_tables(
         "SELECT relid::oid FROM unnest(%s::oid[]) AS root, pg_partition_tree(root)", [found]
     )
     return [*found, *(row[0] for row in rows)]
-
-
-def _partitions(connection: psycopg.Connection, excluded: Sequence[int]) -> list[str]:
-    """Return the partitions among excluded tables as patterns.
-
-    A partitioned table has no data of its own, and pg_dump below 16 cannot exclude it with its
-    partitions. Each part in quotes is a pattern that means just this name.
-    """
-    rows = connection.execute(
-        """
-        SELECT DISTINCT
-            '"' || replace(nspname, '"', '""') || '"."' || replace(relname, '"', '""') || '"'
-        FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-        WHERE c.oid = ANY(%s) AND relispartition
-        ORDER BY 1
-        """,
-        [list(excluded)],
-    )
-    return [row[0] for row in rows]

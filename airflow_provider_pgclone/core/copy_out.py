@@ -1,0 +1,113 @@
+"""COPY TO in the snapshot of a dump, by psql.
+
+psql, since psycopg gives COPY row by row and two threads of it hold each other up on the
+interpreter's lock.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.compression import COPY_END
+from airflow_provider_pgclone.core.database import Database
+from airflow_provider_pgclone.core.pg_tools import connection_arguments, tool_environment
+from airflow_provider_pgclone.core.pipes import ReaderGoneError
+from airflow_provider_pgclone.core.plan import PageRange, copy_query
+from airflow_provider_pgclone.core.process import Child, run_child
+from airflow_provider_pgclone.core.source import Source
+
+# What pg_dump sets for itself: setup_connection() in pg_dump.c.
+_SESSION = (
+    "SET DATESTYLE = ISO; SET INTERVALSTYLE = POSTGRES; SET extra_float_digits = 3; "
+    "SET synchronize_seqscans = off; SET statement_timeout = 0; SET lock_timeout = 0; "
+    "SET idle_in_transaction_session_timeout = 0; SET row_security = off; "
+    "SELECT pg_catalog.set_config('search_path', '', false) \\g /dev/null\n"
+    # Against functions that a malicious owner hides in a view: CVE-2024-7348.
+    "SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings "
+    "WHERE name = 'restrict_nonsystem_relation_kind' \\g /dev/null\n"
+)
+
+
+class RangeReader:
+    """Runs the COPY of a range in the snapshot of a dump, each by a psql of its own."""
+
+    def __init__(self, database: Database, source: Source, cancellation: Cancellation) -> None:
+        self._database = database
+        self._source = source
+        self._cancellation = cancellation
+
+    def pieces(self, pages: PageRange) -> Iterator[bytes]:
+        """Yield the rows of a range as COPY writes them, and their end.
+
+        :raises ToolError: when psql failed.
+        """
+        with _psql(self._database, self._source, self._cancellation) as psql:
+            with suppress(BrokenPipeError):  # its exit code tells why it has ended
+                psql.stdin.write(f"{copy_query(pages)};\n".encode())
+                psql.stdin.close()
+            yield from psql.output()
+            psql.wait_for_success()
+        yield COPY_END
+
+
+class CopySession:
+    """A psql that writes range after range to where it is told, past this process."""
+
+    def __init__(self, psql: Child) -> None:
+        self._psql = psql
+
+    def copy(self, pages: PageRange, path: Path) -> int:
+        """Write the rows of a range to a file, and return how many they were.
+
+        :raises ReaderGoneError: when the file is a pipe that is not read to its end.
+        :raises ToolError: when psql failed.
+        """
+        script = f"\\o {_quoted(path)}\n{copy_query(pages)};\n\\o\n\\echo :ROW_COUNT\n"
+        with suppress(BrokenPipeError):
+            self._psql.stdin.write(script.encode())
+            self._psql.stdin.flush()
+        line = self._psql.read_line()
+        if not line:
+            if self._psql.ended_by_broken_pipe():
+                raise ReaderGoneError
+            self._psql.wait_for_success()
+        return int(line)
+
+
+@contextmanager
+def open_session(
+    database: Database, source: Source, cancellation: Cancellation
+) -> Iterator[CopySession]:
+    """Start a psql in the snapshot, for as long as the block runs."""
+    with _psql(database, source, cancellation) as psql:
+        yield CopySession(psql)
+
+
+@contextmanager
+def _psql(database: Database, source: Source, cancellation: Cancellation) -> Iterator[Child]:
+    argv = [
+        *(source.tools.path("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"),
+        *("--tuples-only", "--file=-"),
+        *connection_arguments(database),
+    ]
+    start = (
+        f"{_SESSION}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
+        f"SET TRANSACTION SNAPSHOT '{source.snapshot}';\n"
+    )
+    with run_child(
+        argv,
+        environment=tool_environment(database),
+        cancellation=cancellation,
+        stdin=True,
+        stdout=True,
+    ) as psql:
+        with suppress(BrokenPipeError):
+            psql.stdin.write(start.encode())
+        yield psql
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as an argument of psql's commands."""
+    text = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"

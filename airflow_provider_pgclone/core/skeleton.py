@@ -1,0 +1,125 @@
+"""What pg_dump itself writes of a database: all but the rows that are read in ranges."""
+
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from airflow_provider_pgclone.core.archive import ArchiveReader, Toc, read_start
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.database import Database
+from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
+from airflow_provider_pgclone.core.pg_tools import connection_arguments, tool_environment
+from airflow_provider_pgclone.core.process import Child, run_child
+from airflow_provider_pgclone.core.source import DumpContent, Source
+from airflow_provider_pgclone.core.table_filter import (
+    exclude_arguments,
+    filter_lines,
+    reads_filter,
+)
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A running pg_dump, whose table of contents was read.
+
+    :param reader: at its first block.
+    """
+
+    pg_dump: Child
+    toc: Toc
+    reader: ArchiveReader
+
+    @contextmanager
+    def telling_why(self) -> Iterator[None]:
+        """Tell why pg_dump has failed where its archive ends too early."""
+        with _telling_why(self.pg_dump, self.reader):
+            yield
+
+
+@contextmanager
+def open_skeleton(
+    database: Database, source: Source, content: DumpContent, cancellation: Cancellation
+) -> Iterator[Skeleton]:
+    """Run pg_dump while the block runs.
+
+    :raises InvalidInputError: when its arguments are longer than the system allows.
+    :raises ArchiveError: when it would dump rows that it was told to leave out.
+    :raises ToolError: when it failed before it wrote its table of contents.
+    """
+    with _running_pg_dump(database, source, content, cancellation) as pg_dump:
+        reader = ArchiveReader(pg_dump.output())
+        with _telling_why(pg_dump, reader):
+            toc = read_start(reader)
+        _check_left_out(toc, source)
+        yield Skeleton(pg_dump, toc, reader)
+
+
+@contextmanager
+def _telling_why(pg_dump: Child, reader: ArchiveReader) -> Iterator[None]:
+    try:
+        yield
+    except ArchiveError:
+        if reader.has_ended:
+            pg_dump.wait_for_success()
+        raise
+
+
+@contextmanager
+def _running_pg_dump(
+    database: Database, source: Source, content: DumpContent, cancellation: Cancellation
+) -> Iterator[Child]:
+    by_filter = reads_filter(source.tools)
+    named = ["--filter=-"] if by_filter else exclude_arguments(source.named)
+    try:
+        with run_child(
+            _pg_dump_argv(database, source, content, named),
+            environment=tool_environment(database),
+            cancellation=cancellation,
+            stdin=True,
+            stdout=True,
+        ) as pg_dump:
+            with suppress(BrokenPipeError):  # its exit code tells why it has ended
+                if by_filter:  # before anything else
+                    pg_dump.stdin.write(filter_lines(source.named))
+                pg_dump.stdin.close()
+            yield pg_dump
+    except OSError as error:
+        if error.errno != errno.E2BIG:
+            raise
+        raise InvalidInputError(
+            "what is chosen and excluded is longer than the arguments of pg_dump may be",
+            hint="Give fewer or shorter patterns; clients from PostgreSQL 17 on need no arguments "
+            "for the partitions of an excluded table.",
+        ) from error
+
+
+def _pg_dump_argv(
+    database: Database, source: Source, content: DumpContent, named: Sequence[str]
+) -> list[str]:
+    """Return the command line of pg_dump; it holds nothing secret.
+
+    It writes its blocks uncompressed: we count their rows, and compress them with a checksum.
+
+    :param named: the arguments that leave out the tables which we name.
+    """
+    return [
+        *(source.tools.path("pg_dump"), "--format=custom", "--compress=0"),
+        *(f"--snapshot={source.snapshot}", *connection_arguments(database)),
+        *(f"--exclude-table-data={pattern}" for pattern in content.exclude),
+        *named,
+        *(f"--schema={pattern}" for pattern in content.schemas),
+        *(f"--exclude-schema={pattern}" for pattern in content.exclude_schemas),
+        *content.pg_dump_args,
+    ]
+
+
+def _check_left_out(toc: Toc, source: Source) -> None:
+    """Make sure that pg_dump has understood what stays out as we have."""
+    left_out = source.excluded_names.union(source.named)
+    for entry in toc.entries:
+        if entry.has_data and (entry.namespace, entry.tag) in left_out:
+            raise ArchiveError(
+                f"pg_dump would dump the data of {entry.namespace}.{entry.tag}, which it was told "
+                "to leave out"
+            )

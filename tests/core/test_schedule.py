@@ -1,0 +1,131 @@
+"""In which order a restore starts what is ready."""
+
+from airflow_provider_pgclone.core.archive import (
+    NO_DATA,
+    POSITION_NOT_SET,
+    SECTION_DATA,
+    SECTION_POST_DATA,
+    Toc,
+    TocEntry,
+)
+from airflow_provider_pgclone.core.schedule import Schedule, schedule
+
+MIB = 1024 * 1024
+SECTION_PRE_DATA = 2
+
+
+def entry(
+    dump_id: int,
+    description: str,
+    tag: str,
+    *dependencies: int,
+    section: int = SECTION_POST_DATA,
+    definition: str = "",
+) -> TocEntry:
+    has_data = description == "TABLE DATA"
+    return TocEntry(
+        dump_id=dump_id,
+        has_dumper=int(has_data),
+        catalog_oid="0",
+        object_oid="0",
+        tag=tag,
+        description=description,
+        section=section,
+        definition=definition,
+        drop_statement="",
+        copy_statement="",
+        namespace="public",
+        tablespace=None,
+        table_access_method=None,
+        relation_kind=0,
+        owner="",
+        with_oids="false",
+        dependencies=dependencies,
+        data_state=POSITION_NOT_SET if has_data else NO_DATA,
+    )
+
+
+def table(dump_id: int, name: str) -> TocEntry:
+    return entry(dump_id, "TABLE", name, section=SECTION_PRE_DATA)
+
+
+def data(dump_id: int, name: str, *dependencies: int) -> TocEntry:
+    return entry(dump_id, "TABLE DATA", name, *dependencies, section=SECTION_DATA)
+
+
+def planned(entries: list[TocEntry], sizes: dict[int, int]) -> Schedule:
+    toc = Toc((1, 16), "zstd", (0,) * 7, "db", "17", "17", tuple(entries))
+    return schedule(toc, sizes)
+
+
+def started(plan: Schedule) -> list[int]:
+    """Return the old ids in the order of the new ones."""
+    return [plan.old_ids[new_id] for new_id in sorted(plan.old_ids)]
+
+
+def test_the_table_with_the_longest_chain_starts_first() -> None:
+    plan = planned(
+        [
+            table(10, "large"),
+            table(11, "costly"),
+            data(20, "large", 10),
+            data(21, "costly", 11),
+            entry(30, "INDEX", "i", 11, definition="CREATE INDEX i ON costly USING gin (a)"),
+        ],
+        {20: 100 * MIB, 21: 60 * MIB},
+    )
+    assert [id_ for id_ in started(plan) if id_ in (20, 21)] == [21, 20]
+
+
+def test_all_ranges_of_a_table_count_for_each_of_them() -> None:
+    plan = planned(
+        [
+            table(10, "one"),
+            table(11, "ranges"),
+            data(20, "one", 10),
+            *(data(id_, "ranges", 5, 11) for id_ in (21, 22, 23)),
+        ],
+        {20: 50 * MIB, **dict.fromkeys((21, 22, 23), 40 * MIB)},
+    )
+    assert [plan.old_ids[id_] for id_ in plan.start_order(sessions=2)] == [21, 22, 23, 20]
+    assert [plan.old_ids[id_] for id_ in plan.start_order(sessions=1)] == [20, 21, 22, 23]
+
+
+def test_small_tables_start_in_the_order_of_the_archive() -> None:
+    ids = range(100, 120)
+    plan = planned([data(id_, f"t{id_}", 5) for id_ in ids], {id_: 5000 - id_ for id_ in ids})
+    assert started(plan) == list(ids)
+
+
+def test_the_first_dependency_of_a_range_is_still_no_entry() -> None:
+    plan = planned([table(10, "t"), data(20, "t", 5, 10), entry(30, "INDEX", "i", 10, 20, 6)], {})
+    new_ids = {entry.dump_id for entry in plan.toc.entries}
+    by_old_id = {plan.old_ids[entry.dump_id]: entry for entry in plan.toc.entries}
+    no_table = by_old_id[20].dependencies[0]
+    assert no_table not in new_ids
+    assert no_table <= max(new_ids)
+    # pg_restore puts the range in the place of that id: it may be nobody else's dependency.
+    assert no_table not in by_old_id[30].dependencies
+
+
+def test_indexes_wait_for_the_constraints_of_their_table() -> None:
+    plan = planned(
+        [
+            table(10, "a"),
+            table(11, "b"),
+            entry(30, "CONSTRAINT", "a_pkey", 10),
+            entry(31, "INDEX", "a_i", 10),
+            entry(32, "INDEX", "b_i", 11),
+        ],
+        {},
+    )
+    by_old_id = {plan.old_ids[entry.dump_id]: entry for entry in plan.toc.entries}
+    assert by_old_id[30].dump_id in by_old_id[31].dependencies
+    assert by_old_id[30].dump_id not in by_old_id[32].dependencies
+
+
+def test_the_order_of_the_archive_and_all_but_the_ids_stays() -> None:
+    entries = [table(10, "a"), table(11, "b"), data(20, "a", 10), data(21, "b", 11)]
+    plan = planned(entries, {21: 90 * MIB})
+    assert [entry.tag for entry in plan.toc.entries] == ["a", "b", "a", "b"]
+    assert [plan.old_ids[entry.dump_id] for entry in plan.toc.entries] == [10, 11, 20, 21]
