@@ -112,7 +112,7 @@ def test_the_default_storage_connection_forbids_too(
         make_hook(shop, storage_location="s3://dumps/").dump()
 
 
-@pytest.mark.parametrize("verb", ["restore", "swap", "copy", "drop_temp", "ls"])
+@pytest.mark.parametrize("verb", ["restore", "swap", "drop_temp", "ls"])
 def test_what_is_no_text_is_named(verb: str, shop: str, make_hook: MakeHook) -> None:
     with pytest.raises(InvalidInputError, match="is None"):
         getattr(make_hook(shop), verb)(None)

@@ -63,7 +63,8 @@ class CopySession:
         :raises ReaderGoneError: when the file is a pipe that is not read to its end.
         :raises ToolError: when psql failed.
         """
-        script = f"\\o {_quoted(path)}\n{copy_query(pages)};\n\\o\n\\echo :ROW_COUNT\n"
+        # To where \o leads psql would not count the rows.
+        script = f"{copy_query(pages)} \\g {_quoted(path)}\n\\echo :ROW_COUNT\n"
         with suppress(BrokenPipeError):
             self._psql.stdin.write(script.encode())
             self._psql.stdin.flush()

@@ -118,7 +118,8 @@ def dump(
             _write_archive(work, skeleton, upload)
         if cancellation.requested:  # too late to abort
             storage.delete(str(key))
-    log.info("dumped %r to %s: %s", database.name, key, work.meter.finish())
+        work.meter.finish()
+    log.info("dumped %r to %s", database.name, key)
 
 
 def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:

@@ -49,7 +49,7 @@ def load_dump(
             rows_total=sum(trailer.rows_of_tables.values()) if trailer.has_rows else None,
         )
         _load_blocks(archive, archive.toc, trailer, database, loading, meter, cancellation)
-    log.info("loaded %s: %s", dump.key, meter.finish())
+    meter.finish()
     if trailer is not None and trailer.has_rows:
         with connect(database, cancellation) as connection:
             check_rows(connection, trailer.rows_of_tables)

@@ -73,3 +73,10 @@ def strategy(value: Any) -> str:
     if word not in ("wal_log", "file_copy"):
         raise ValueError("is neither wal_log nor file_copy")
     return word
+
+
+def method(value: Any) -> str:
+    word = str(value).strip().lower()
+    if word not in ("template", "stream"):
+        raise ValueError("is neither template nor stream")
+    return word

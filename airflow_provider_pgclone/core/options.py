@@ -14,6 +14,7 @@ from airflow_provider_pgclone.core.errors import (
 from airflow_provider_pgclone.core.option_values import (
     flag,
     memory,
+    method,
     names,
     positive_integer,
     seconds,
@@ -113,7 +114,7 @@ OPTIONS: tuple[Option, ...] = (
         [],
         "Tables whose data is left out, as patterns of `pg_dump --exclude-table-data`; with a "
         "partitioned table go its partitions.",
-        ("dump",),
+        ("dump", "copy"),
         is_content=True,
     ),
     Option(
@@ -121,7 +122,7 @@ OPTIONS: tuple[Option, ...] = (
         names,
         [],
         "The only schemas to dump, as patterns of `pg_dump --schema`.",
-        ("dump",),
+        ("dump", "copy"),
         is_content=True,
     ),
     Option(
@@ -129,7 +130,7 @@ OPTIONS: tuple[Option, ...] = (
         names,
         [],
         "Schemas to leave out, as patterns of `pg_dump --exclude-schema`.",
-        ("dump",),
+        ("dump", "copy"),
         is_content=True,
     ),
     Option(
@@ -145,7 +146,7 @@ OPTIONS: tuple[Option, ...] = (
         text,
         None,
         "The folder of pg_dump and pg_restore; `{major}` in it stands for each version.",
-        ("dump", "restore"),
+        ("dump", "restore", "copy"),
         default_help="PATH, then the folders of the usual packages",
     ),
     Option(
@@ -154,7 +155,7 @@ OPTIONS: tuple[Option, ...] = (
         default_jobs,
         "How many sessions work at once: they read the large tables of a dump, or load and analyze "
         "a restored database.",
-        ("dump", "restore"),
+        ("dump", "restore", "copy"),
         default_help="the worker's cores, from 2 to 4",
     ),
     Option(
@@ -162,7 +163,7 @@ OPTIONS: tuple[Option, ...] = (
         memory,
         None,
         "How much memory each session of a restore may use to build an index, such as `512MB`.",
-        ("restore",),
+        ("restore", "copy"),
         default_help="the server's",
     ),
     Option(
@@ -191,7 +192,7 @@ OPTIONS: tuple[Option, ...] = (
         flag,
         None,
         "Whether restored objects belong to the user of the connection instead of their owners.",
-        ("restore",),
+        ("restore", "copy"),
         default_help="on, unless the server has all owners and the user may act for them",
     ),
     Option(
@@ -199,7 +200,7 @@ OPTIONS: tuple[Option, ...] = (
         flag,
         None,
         "Whether rights on restored objects are left out.",
-        ("restore",),
+        ("restore", "copy"),
         default_help="on with no_owner, and where the server lacks a role that has rights",
     ),
     Option(
@@ -210,11 +211,28 @@ OPTIONS: tuple[Option, ...] = (
         ("restore", "swap", "copy"),
     ),
     Option(
+        "target_postgres_conn_id",
+        text,
+        None,
+        "The Airflow connection of the server to copy to.",
+        ("copy",),
+        default_help="the source's",
+    ),
+    Option(
+        "method",
+        method,
+        None,
+        "How to copy: `template` by the server, which ends the sessions on the source, or `stream` "
+        "by pg_dump and pg_restore, which leaves them alone and reaches other servers.",
+        ("copy",),
+        default_help="`stream` to another connection, else `template`",
+    ),
+    Option(
         "strategy",
         strategy,
         None,
-        "How the server copies: `wal_log`, or `file_copy`, which clones files on PostgreSQL 18 "
-        "where its file system can.",
+        "How the server copies by `template`: `wal_log`, or `file_copy`, which clones files on "
+        "PostgreSQL 18 where its file system can.",
         ("copy",),
         default_help="the server's",
     ),

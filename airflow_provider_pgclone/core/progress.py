@@ -58,7 +58,7 @@ ProgressCallback = Callable[[Progress], None]
 
 
 class ProgressMeter:
-    """Counts what goes by, in any thread, and calls back every few seconds.
+    """Counts what goes by, in any thread, and calls back every few seconds and at the end.
 
     :param bytes_total: compressed bytes, where that is known.
     :param rows_total: where that is known.
@@ -103,9 +103,11 @@ class ProgressMeter:
             self.add(len(chunk))
             yield chunk
 
-    def finish(self) -> Progress:
+    def finish(self) -> None:
+        """Call back with what was done in all."""
         with self._lock:
-            return self._progress(time.monotonic())
+            progress = self._progress(time.monotonic())
+        self._callback(progress)
 
     def _progress(self, now: float) -> Progress:
         done, total = self._bytes_done, self._bytes_total

@@ -4,7 +4,8 @@ It takes the entry with the most data first, then the one with the lowest id
 (``TocEntrySizeCompareQsort`` in pg_backup_archiver.c), and of a named pipe it knows no size. Pure.
 """
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from airflow_provider_pgclone.core.archive import SECTION_DATA, SECTION_POST_DATA, Toc, TocEntry
@@ -41,15 +42,19 @@ class Schedule:
         return ids if sessions == 1 else sorted(ids)
 
 
-def schedule(toc: Toc, raw_bytes: Mapping[int, int]) -> Schedule:
+def schedule(toc: Toc, raw_bytes: Mapping[int, int], *, first: Collection[int] = ()) -> Schedule:
     """Number the entries anew, so that the longest chains of work start first.
 
     A chain is the load of a table, then its slowest index, then what needs that.
 
     :param raw_bytes: how much data each entry has, by its id.
+    :param first: ids that start before all others, in the order of the archive.
     """
     toc = replace(toc, entries=tuple(_indexes_after_constraints(toc)))
     lengths = _chain_lengths(toc, raw_bytes)
+    for place, entry in enumerate(toc.entries):
+        if entry.dump_id in first:
+            lengths[place] = math.inf
     order = sorted(range(len(toc.entries)), key=lambda place: (-lengths[place], place))
     new_ids = {toc.entries[place].dump_id: _FIRST_ID + rank for rank, place in enumerate(order)}
     entries = tuple(

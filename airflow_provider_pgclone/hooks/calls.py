@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_pgclone.core.dump_key import LocalKey
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
 from airflow_provider_pgclone.core.options import (
     Source,
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from airflow_provider_pgclone.core.database import Database
     from airflow_provider_pgclone.core.storage import Storage
 
+# What a copy of the server's files cannot heed.
+STREAM_OPTIONS = (
+    *("exclude", "schemas", "exclude_schemas", "no_owner", "no_acl", "jobs"),
+    "maintenance_work_mem",
+)
+
 
 @dataclass(frozen=True)
 class Call:
@@ -52,6 +59,11 @@ class Call:
                 hint="Set database, or the schema of the connection.",
             )
         return self.server.named(name)
+
+    @property
+    def copy_method(self) -> str:
+        method: str | None = self["method"]
+        return method or ("template" if self["target_postgres_conn_id"] is None else "stream")
 
     @property
     def maintenance(self) -> "Database":
@@ -108,3 +120,44 @@ def _storage_guards(options: Mapping[str, Any]) -> list[Source]:
         if conn_id != DEFAULT_AWS_CONN_ID:
             raise
         return []  # boto3 finds its own way
+
+
+def resolve_copy(
+    call: Call, to: str | None, target: str | None, arguments: Mapping[str, Any], config: str | None
+) -> tuple[Call, LocalKey]:
+    """Return the call for the server that a copy goes to, and what the copy becomes there.
+
+    :param call: for the source.
+    :param to: a local key; or
+    :param target: the name of a database, by default that of the target's connection.
+    :param arguments: of the hook and of its method.
+    :param config: the name of a configuration.
+    """
+    _check_copy_options(call, arguments)
+    conn_id = call["target_postgres_conn_id"]
+    server = call
+    if conn_id is not None:
+        given = {name: value for name, value in arguments.items() if name != "database"}
+        server = resolve_call("copy", config, {**given, "postgres_conn_id": conn_id})
+        if to is None and target is None:
+            target = server.server.name
+    if (to is None) == (not target):
+        raise InvalidInputError(
+            "a copy needs either a local key or the name of a target",
+            hint="Set to, as :name, or target.",
+        )
+    return server, LocalKey(target) if target else LocalKey.parse(to or "")
+
+
+def _check_copy_options(call: Call, arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that the method of a copy cannot heed."""
+    method = call.copy_method
+    if method == "template" and call["target_postgres_conn_id"] is not None:
+        raise InvalidInputError(
+            "a copy by template stays on its server",
+            hint="Set method to stream, or leave target_postgres_conn_id out.",
+        )
+    others = ("strategy",) if method == "stream" else STREAM_OPTIONS
+    for name in others:
+        if arguments.get(name) is not None:
+            raise InvalidInputError(f"a copy by {method} has no option {name}")

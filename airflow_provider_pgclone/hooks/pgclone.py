@@ -11,7 +11,7 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.dump_key import DumpKey, LocalKey
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.options import Verb
-from airflow_provider_pgclone.hooks.calls import Call, resolve_call
+from airflow_provider_pgclone.hooks.calls import Call, resolve_call, resolve_copy
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.listing import Dump
@@ -270,35 +270,101 @@ class PgCloneHook(BaseHook):
 
     def copy(
         self,
-        to: str,
+        to: str | None = None,
         *,
+        target: str | None = None,
+        target_postgres_conn_id: str | None = None,
+        method: str | None = None,
         strategy: str | None = None,
         replace: bool | None = None,
+        exclude: Sequence[str] | None = None,
+        schemas: Sequence[str] | None = None,
+        exclude_schemas: Sequence[str] | None = None,
+        no_owner: bool | None = None,
+        no_acl: bool | None = None,
+        jobs: int | None = None,
+        maintenance_work_mem: str | None = None,
         wait_seconds: float | None = None,
     ) -> str:
-        """Copy the database on its own server; sessions on it are ended.
+        """Copy the database, on its own server or to another.
 
-        :param to: a local key such as ``:before_migration``.
-        :param strategy: ``wal_log`` or ``file_copy``.
+        By ``template`` the server copies the files, and sessions on the database are ended. By
+        ``stream`` they go on; the options from ``exclude`` to ``maintenance_work_mem`` are for it.
+
+        :param to: a local key such as ``:before_migration``; or
+        :param target: the name of the database that the copy becomes.
+        :param target_postgres_conn_id: the connection of its server; by default the source's.
+        :param method: ``template`` or ``stream``.
+        :param strategy: ``wal_log`` or ``file_copy``, of ``template``.
         :param replace: whether a database of that name is replaced, once the copy is whole.
+        :param exclude: tables whose rows are left out.
+        :param schemas: the only schemas to copy.
+        :param exclude_schemas: schemas to leave out.
+        :param no_owner: whether copied objects belong to the connection's user.
+        :param no_acl: whether rights are left out.
+        :param jobs: how many sessions copy at once.
+        :param maintenance_work_mem: of each of these, for index builds, such as ``512MB``.
         :param wait_seconds: how long to wait for another copy to the same name.
-        :return: the local key.
+        :return: the local key, or the target.
         """
+        arguments = {
+            "target_postgres_conn_id": target_postgres_conn_id,
+            "method": method,
+            "strategy": strategy,
+            "replace": replace,
+            "exclude": exclude,
+            "schemas": schemas,
+            "exclude_schemas": exclude_schemas,
+            "no_owner": no_owner,
+            "no_acl": no_acl,
+            "jobs": jobs,
+            "maintenance_work_mem": maintenance_work_mem,
+            "wait_seconds": wait_seconds,
+        }
+        for name, value in (("to", to), ("target", target)):
+            if value is not None:
+                _check_text(name, value)
+        call = self._resolve("copy", **arguments)
+        server, key = resolve_copy(call, to, target, {**self._arguments, **arguments}, self.config)
+        if call.copy_method == "stream":
+            self._copy_by_stream(call, server, key.name)
+        else:
+            self._copy_by_template(call, key)
+        return to or key.name
+
+    def _copy_by_template(self, call: Call, key: LocalKey) -> None:
         from airflow_provider_pgclone.core.copy import copy
 
-        _check_text("to", to)
-        call = self._resolve("copy", strategy=strategy, replace=replace, wait_seconds=wait_seconds)
         copy(
             call.database,
             call.maintenance,
-            LocalKey.parse(to),
+            key,
             strategy=call["strategy"],
             # What is replaced is gone, as by a restore.
             replace=call["replace"] and call.may_restore,
             wait_seconds=call["wait_seconds"],
             cancellation=self._cancellation,
         )
-        return to
+
+    def _copy_by_stream(self, call: Call, server: Call, name: str) -> None:
+        from airflow_provider_pgclone.core.source import DumpContent
+        from airflow_provider_pgclone.core.stream_copy import StreamCopyOptions, stream_copy
+
+        stream_copy(
+            call.database,
+            server.server.named(name),
+            server.maintenance,
+            StreamCopyOptions(
+                content=DumpContent(
+                    **{key: call[key] for key in ("exclude", "schemas", "exclude_schemas")}
+                ),
+                load=_load_options(call),
+                replace=call["replace"] and server.may_restore,
+                wait_seconds=call["wait_seconds"],
+            ),
+            on_progress=self._on_progress,
+            cancellation=self._cancellation,
+        )
 
     def drop_temp(self, temp_database: str) -> None:
         """Drop a database that ``restore(swap=False)`` left and that is not to be swapped in.
