@@ -37,6 +37,26 @@ class Block:
     sha256: str
 
 
+class Gathering:
+    """Gathers small writes, of which an archive has five a block, into large ones."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._gathered: list[bytes] = []
+        self._size = 0
+
+    def __call__(self, data: bytes) -> None:
+        self._gathered.append(data)
+        self._size += len(data)
+        if self._size >= PIECE_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._size:
+            self._write(b"".join(self._gathered))
+        self._gathered, self._size = [], 0
+
+
 class BlockWriter:
     """Writes blocks one after another, and keeps an account of them.
 
@@ -62,14 +82,14 @@ class BlockWriter:
         self,
         dump_id: int,
         objects: Iterable[tuple[int, Iterable[bytes]]],
-        new_compressor: Callable[[], Compressor],
+        compressor: Compressor,
     ) -> None:
         """Write large objects, each compressed on its own."""
         account, count = _Account(self._write), 0
         account.put(bytes([LARGE_OBJECTS]) + write_integer(dump_id))
         for oid, pieces in objects:
             account.put(write_integer(oid))
-            for chunk in new_compressor().chunks(pieces):
+            for chunk in compressor.chunks(pieces):
                 account.chunk(chunk)
             account.put(_END)
             count += 1

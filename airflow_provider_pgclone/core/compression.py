@@ -38,7 +38,7 @@ class Chunk:
 
 
 class Compressor(Protocol):
-    """Compresses one block."""
+    """Compresses one block after another, in one thread."""
 
     def chunks(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
         """Compress the pieces of a block in their order."""
@@ -74,7 +74,7 @@ class GzipCompressor:
 
 
 def compressor_of(compression: str, level: int = DEFAULT_ZSTD_LEVEL) -> Compressor:
-    """Return a compressor for one block of an archive."""
+    """Return a compressor for the blocks of an archive."""
     return ZstdCompressor(level) if compression == "zstd" else GzipCompressor()
 
 

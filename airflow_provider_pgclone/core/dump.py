@@ -10,6 +10,7 @@ from airflow_provider_pgclone.core.archive import Toc, write_toc
 from airflow_provider_pgclone.core.blocks import (
     DATA,
     BlockWriter,
+    Gathering,
     read_blocks,
     read_large_objects,
     read_pieces,
@@ -123,10 +124,11 @@ def dump(
 
 
 def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
-    def write(data: bytes) -> None:
+    def write_out(data: bytes) -> None:
         upload.write(data)
         work.meter.add(len(data))
 
+    write = Gathering(write_out)
     toc = replace(
         skeleton.toc,
         compression=work.compression,
@@ -150,21 +152,20 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
             work.meter.add(rows=writer.blocks[-1].rows, work=planned_range.size_bytes)
     _check_complete(toc, writer)
     write(_trailer(work, toc, start, writer))
+    write.flush()
 
 
 def _copy_blocks(work: _Dump, skeleton: Skeleton, writer: BlockWriter) -> None:
     """Write the blocks of pg_dump itself, compressed."""
-    reader, left = skeleton.reader, work.source.small_bytes
+    reader, compressor = skeleton.reader, work.new_compressor()
+    share = work.source.small_bytes // max(1, sum(e.has_data for e in skeleton.toc.entries))
     with skeleton.telling_why():
         for kind, dump_id in read_blocks(reader):
             if kind == DATA:
-                writer.data(dump_id, work.new_compressor().chunks(read_pieces(reader)))
+                writer.data(dump_id, compressor.chunks(read_pieces(reader)))
+                work.meter.add(rows=writer.blocks[-1].rows, work=share)
             else:
-                writer.large_objects(dump_id, read_large_objects(reader), work.new_compressor)
-            block = writer.blocks[-1]
-            done = min(left, block.raw_bytes)  # of files and of text: about the same
-            left -= done
-            work.meter.add(rows=block.rows if kind == DATA else 0, work=done)
+                writer.large_objects(dump_id, read_large_objects(reader), compressor)
     skeleton.pg_dump.wait_for_success()
 
 

@@ -1,8 +1,8 @@
 """Fill a database by pg_restore: in parallel from named pipes, or as one stream."""
 
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from signal import SIGTERM
@@ -80,8 +80,8 @@ def load_pipes(
         }
         names = {dump_id: file.name for dump_id, file in files.items()}
         (pipes.directory / "toc.dat").write_bytes(write_directory_toc(schedule.toc, names))
-        feeders = _Feeders(schedule, feed, files)
         sessions = loading.sessions
+        feeders = _Feeders(schedule, feed, files, sessions)
         judge = Judge(loading.server_major, feeders.launch if sessions > 1 else None)
         try:
             with run_child(
@@ -99,6 +99,7 @@ def load_pipes(
                 code = pg_restore.wait()
         finally:
             pipes.end(feeders.are_running)
+            feeders.close()
         feeders.raise_failure()
         judge.pronounce(code, pg_restore)
         feeders.check_complete()
@@ -177,11 +178,15 @@ class DataFile:
 class _Feeders:
     """The threads that feed pg_restore, one for each entry that it is at."""
 
-    def __init__(self, schedule: Schedule, feed: Feed, files: Mapping[int, DataFile]) -> None:
+    def __init__(
+        self, schedule: Schedule, feed: Feed, files: Mapping[int, DataFile], sessions: int
+    ) -> None:
         self._schedule = schedule
         self._feed = feed
         self._files = files
-        self._threads: dict[int, threading.Thread] = {}
+        # One for each session of pg_restore is at work; some may be about to end.
+        self._pool = ThreadPoolExecutor(4 * sessions, thread_name_prefix="feed")
+        self._futures: dict[int, Future[None]] = {}
         self._fed: set[int] = set()
         self._failure: BaseException | None = None
         self._child: Child | None = None
@@ -196,15 +201,19 @@ class _Feeders:
         """Feed an entry, where it has data."""
         if self._child is not None:
             self._child.note_workers()
-        if dump_id in self._files and dump_id not in self._threads:
-            self._start(dump_id, [dump_id])
+        if dump_id in self._files and dump_id not in self._futures:
+            self._futures[dump_id] = self._pool.submit(self._run, [dump_id])
 
     def launch_all(self) -> None:
         """Feed all entries one after another, in the order of the archive."""
-        self._start(0, self._schedule.start_order(sessions=1))
+        ids = self._schedule.start_order(sessions=1)
+        self._futures[0] = self._pool.submit(self._run, ids)
 
     def are_running(self) -> bool:
-        return any(thread.is_alive() for thread in self._threads.values())
+        return not all(future.done() for future in self._futures.values())
+
+    def close(self) -> None:
+        self._pool.shutdown()
 
     def raise_failure(self) -> None:
         if self._failure is not None:
@@ -219,13 +228,6 @@ class _Feeders:
         ]
         if missing:
             raise RestoreError(f"pg_restore has not read the data of {missing[0]}")
-
-    def _start(self, name: int, dump_ids: list[int]) -> None:
-        thread = threading.Thread(
-            target=self._run, args=(dump_ids,), name=f"feed-{name}", daemon=True
-        )
-        self._threads[name] = thread
-        thread.start()
 
     def _run(self, dump_ids: list[int]) -> None:
         try:

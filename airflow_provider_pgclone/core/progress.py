@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 REPORT_SECONDS = 10.0
+# Below it the schema was made for the most part, which says nothing of the rows.
+_LEAST_SHARE_OF_ETA = 0.02
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -34,7 +36,7 @@ class Progress:
     @property
     def eta_seconds(self) -> float | None:
         """How much longer it takes at this rate, ``None`` where that cannot be told."""
-        if not self.share_done:
+        if self.share_done is None or self.share_done < _LEAST_SHARE_OF_ETA:
             return None
         return self.elapsed_seconds * (1 - self.share_done) / self.share_done
 

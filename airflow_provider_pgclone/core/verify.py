@@ -27,6 +27,8 @@ from airflow_provider_pgclone.core.trailer import (
 log = logging.getLogger(__name__)
 
 TOC_RANGE_BYTES = 256 * 1024
+# Few round trips for many small tables, and few tables in a statement that holds locks on them.
+COUNTED_AT_ONCE = 100
 # Stands beside pg_dump's version in the header of our archives, which only a listing shows.
 OUR_MARK = "airflow-provider-pgclone"
 
@@ -156,19 +158,26 @@ def check_rows(
     :param rows_of_tables: how many there must be, by schema and name.
     :raises RestoreError: naming a table that has another number of rows than the dump.
     """
-    for (schema, table), expected in rows_of_tables.items():
-        statement = sql.SQL("SELECT count(*) FROM ONLY {}").format(sql.Identifier(schema, table))
+    tables = list(rows_of_tables.items())
+    for start in range(0, len(tables), COUNTED_AT_ONCE):
+        some = tables[start : start + COUNTED_AT_ONCE]
+        counts = [
+            sql.SQL("(SELECT count(*) FROM ONLY {})").format(sql.Identifier(schema, table))
+            for (schema, table), _ in some
+        ]
+        statement = sql.SQL("SELECT ARRAY[{}]").format(sql.SQL(", ").join(counts))
         try:
             (found,) = fetch_row(connection, statement, [])
         except psycopg.errors.UndefinedTable as error:
             raise RestoreError(
-                f"the table {schema}.{table} is missing after the restore"
+                f"a table is missing after the restore: {error.diag.message_primary}"
             ) from error
-        if found != expected:
-            raise RestoreError(
-                f"the table {schema}.{table} has {found} rows after the restore, and {expected} in "
-                "the dump"
-            )
+        for ((schema, table), expected), rows in zip(some, found, strict=True):
+            if rows != expected:
+                raise RestoreError(
+                    f"the table {schema}.{table} has {rows} rows after the restore, and {expected} "
+                    "in the dump"
+                )
 
 
 def _regions(trailer: Trailer) -> Iterator[tuple[str, int, str]]:
