@@ -143,15 +143,21 @@ def read_blocks(reader: ArchiveReader) -> Iterator[tuple[int, int]]:
 
 
 def read_pieces(reader: ArchiveReader) -> Iterator[bytes]:
-    """Yield the content of a block in pieces of a size worth compressing; pg_dump writes rows."""
+    """Yield the content of a block in pieces of a size worth compressing; pg_dump writes rows.
+
+    The end of the rows, which pg_dump writes by itself, is never cut: see count_rows().
+    """
     gathered: list[bytes] = []
     size = 0
     while length := reader.integer():
-        gathered.append(reader.take(length))
-        size += length
-        if size >= PIECE_BYTES:
-            yield b"".join(gathered)
-            gathered, size = [], 0
+        while length:  # a row may be larger than memory should be
+            part = reader.take(min(length, PIECE_BYTES))
+            length -= len(part)
+            gathered.append(part)
+            size += len(part)
+            if size >= PIECE_BYTES:
+                yield b"".join(gathered)
+                gathered, size = [], 0
     if gathered:
         yield b"".join(gathered)
 

@@ -6,7 +6,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,31 @@ def postgres_server(
         yield server
     finally:
         server.stop("immediate")
+
+
+@contextlib.contextmanager
+def standby_server(primary: PostgresServer, folder: Path) -> Iterator[PostgresServer]:
+    """Run a standby of a server below ``folder`` until the block ends.
+
+    :param folder: an empty folder that the server's user may enter.
+    """
+    (port,) = free_ports(1)
+    if _is_root():
+        os.chown(folder, NOBODY, NOBODY)
+    data_dir = folder / "data"
+    _run(
+        primary.bin_dir / "pg_basebackup",
+        *("--dbname", primary.uri(), "--pgdata", data_dir, "--write-recovery-conf"),
+        *("--checkpoint=fast", "--no-sync"),
+    )
+    with (data_dir / "postgresql.conf").open("a") as file:
+        file.write(f"port = '{port}'\n")
+    standby = replace(primary, port=port, data_dir=data_dir)
+    standby.start()
+    try:
+        yield standby
+    finally:
+        standby.stop("immediate")
 
 
 def _is_root() -> bool:
