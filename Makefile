@@ -7,15 +7,16 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 AIRFLOW ?=
 
-.PHONY: help demo ui test lint format bench clean
+.PHONY: help demo ui test test-matrix lint format bench clean
 
 help:
-	@echo "make demo    dump and refresh a small shop database in a real Airflow"
-	@echo "make ui      the same in Airflow's web interface"
-	@echo "make test    all checks and tests"
-	@echo "make lint    ruff and mypy only"
-	@echo "make bench   how long a dump takes, beside its peers"
-	@echo "make clean   remove what these commands have made"
+	@echo "make demo         dump and refresh a small shop database in a real Airflow"
+	@echo "make ui           the same in Airflow's web interface"
+	@echo "make test         all checks and tests"
+	@echo "make test-matrix  archives between PostgreSQL 14 and 18, and random databases (20 minutes)"
+	@echo "make lint         ruff and mypy only"
+	@echo "make bench        how long each verb takes, beside its peers (40 minutes)"
+	@echo "make clean        remove what these commands have made"
 
 $(INSTALLED): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer on PATH: set PYTHON=..."; exit 1; }
@@ -34,6 +35,10 @@ ui: $(INSTALLED)
 test: lint
 	$(BIN)/python -m pytest
 
+# On servers of every version, which are kept in .postgres.
+test-matrix: $(INSTALLED)
+	TEST_MATRIX=1 $(BIN)/python -m pytest tests/test_archive_tools.py tests/test_round_trip.py
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,7 +50,7 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
-	@$(BIN)/python -m bench.dump
+	@$(BIN)/python -m bench
 
 clean:
-	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .demo .postgres .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,7 +11,7 @@ from pathlib import Path
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.compression import COPY_END
 from airflow_provider_pgclone.core.database import Database
-from airflow_provider_pgclone.core.pg_tools import connection_arguments, tool_environment
+from airflow_provider_pgclone.core.pg_tools import connection_arguments
 from airflow_provider_pgclone.core.pipes import ReaderGoneError
 from airflow_provider_pgclone.core.plan import PageRange, copy_query
 from airflow_provider_pgclone.core.process import Child, run_child
@@ -98,7 +98,7 @@ def _psql(database: Database, source: Source, cancellation: Cancellation) -> Ite
     )
     with run_child(
         argv,
-        environment=tool_environment(database),
+        environment=source.tool_environment(database),
         cancellation=cancellation,
         stdin=True,
         stdout=True,

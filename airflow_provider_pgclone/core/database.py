@@ -200,7 +200,8 @@ def fetch_row(
 
     :raises ServerError: when it gives none, which only a change under our feet can cause.
     """
-    row = connection.execute(query, arguments).fetchone()
+    # Without any, a % in a name is no placeholder.
+    row = connection.execute(query, arguments or None).fetchone()
     if row is None:
         raise ServerError(f"the server knows no {', '.join(map(str, arguments))} any more")
     return row

@@ -52,7 +52,7 @@ def load_dump(
     meter.finish()
     if trailer is not None and trailer.has_rows:
         with connect(database, cancellation) as connection:
-            check_rows(connection, trailer.rows_of_tables)
+            check_rows(connection, trailer.rows_of_tables, str(trailer.facts["encoding"]))
 
 
 def _load_blocks(

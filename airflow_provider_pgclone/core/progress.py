@@ -51,7 +51,7 @@ class Progress:
             texts.append(f"{self.rows_done:,}{total} rows")
         if self.share_done is not None:
             texts.append(f"{self.share_done:.0%}")
-        if self.eta_seconds:
+        if self.eta_seconds is not None and self.eta_seconds >= 1:
             texts.append(f"{self.eta_seconds:.0f} s left")
         return ", ".join(texts) or "nothing yet"
 

@@ -9,7 +9,7 @@ from airflow_provider_pgclone.core.archive import ArchiveReader, Toc, read_start
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.database import Database
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
-from airflow_provider_pgclone.core.pg_tools import connection_arguments, tool_environment
+from airflow_provider_pgclone.core.pg_tools import connection_arguments
 from airflow_provider_pgclone.core.process import Child, run_child
 from airflow_provider_pgclone.core.source import DumpContent, Source
 from airflow_provider_pgclone.core.table_filter import (
@@ -74,7 +74,7 @@ def _running_pg_dump(
     try:
         with run_child(
             _pg_dump_argv(database, source, content, named),
-            environment=tool_environment(database),
+            environment=source.tool_environment(database),
             cancellation=cancellation,
             stdin=True,
             stdout=True,

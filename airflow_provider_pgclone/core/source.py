@@ -76,6 +76,13 @@ class Source:
     planned: Sequence[Table]
     small_bytes: int
 
+    def tool_environment(self, database: Database) -> dict[str, str]:
+        """Return the variables of a program that dumps, in the encoding of its database.
+
+        Another that the connection or the worker sets would make other names of ours.
+        """
+        return {**tool_environment(database), "PGCLIENTENCODING": self.encoding}
+
     @property
     def named(self) -> list[TableName]:
         """The tables whose data pg_dump is told by name to leave out."""
@@ -174,7 +181,7 @@ def _plan(
         if oid not in excluded
         and _is_in_schemas(table.schema, content)
         # In another encoding the table of contents could not be compared with the catalog.
-        and (encoding == "UTF8" or f"{table.schema}{table.name}".isascii())
+        and (encoding == "UTF8" or "".join((table.schema, table.name, *table.columns)).isascii())
     }
     worth_it = choose_tables(candidates.values(), small_too=small_too)
     chosen = set(worth_it if room is None else first_that_fit(worth_it, room))

@@ -150,15 +150,20 @@ def inspect(storage: Storage, dump: Dump) -> Trailer:
 
 
 def check_rows(
-    connection: psycopg.Connection, rows_of_tables: Mapping[tuple[str, str], int]
+    connection: psycopg.Connection, rows_of_tables: Mapping[tuple[str, str], int], encoding: str
 ) -> None:
     """Count the rows of each restored table.
 
     :param connection: a session on the restored database.
-    :param rows_of_tables: how many there must be, by schema and name.
+    :param rows_of_tables: how many there must be, by schema and name, as the table of contents has
+        them.
+    :param encoding: of the database that these are from.
     :raises RestoreError: naming a table that has another number of rows than the dump.
     """
-    tables = list(rows_of_tables.items())
+    tables = [
+        ((_decoded(connection, schema, encoding), _decoded(connection, table, encoding)), rows)
+        for (schema, table), rows in rows_of_tables.items()
+    ]
     for start in range(0, len(tables), COUNTED_AT_ONCE):
         some = tables[start : start + COUNTED_AT_ONCE]
         counts = [
@@ -178,6 +183,15 @@ def check_rows(
                     f"the table {schema}.{table} has {rows} rows after the restore, and {expected} "
                     "in the dump"
                 )
+
+
+def _decoded(connection: psycopg.Connection, name: str, encoding: str) -> str:
+    """Return a name in which bytes of another encoding than UTF-8 may stand for letters."""
+    if encoding == "UTF8" or name.isascii():
+        return name
+    data = name.encode(errors="surrogateescape")
+    (text,) = fetch_row(connection, "SELECT convert_from(%s, %s)", [data, encoding])
+    return str(text)
 
 
 def _regions(trailer: Trailer) -> Iterator[tuple[str, int, str]]:

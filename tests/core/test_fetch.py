@@ -47,9 +47,7 @@ class Reads:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_each_block_comes_whole_in_any_order(
-    small_reads: None, seed: int
-) -> None:
+def test_each_block_comes_whole_in_any_order(small_reads: None, seed: int) -> None:
     chance = random.Random(seed)
     blocks = blocks_of(chance.choices([1, 60, 199, 201, 999, 1000, 1001, 5000], k=60))
     reads = Reads(blocks)
