@@ -23,7 +23,7 @@ from airflow_provider_pgclone.core.swap import (
     swap_in,
     target_properties,
 )
-from airflow_provider_pgclone.core.target import clone_database, create_database
+from airflow_provider_pgclone.core.target import check_replaceable, clone_database, create_database
 
 
 @dataclass(frozen=True)
@@ -99,17 +99,21 @@ def check_kept_names(connection: psycopg.Connection, target: str) -> None:
     check_kept_names_are_ours(connection, target)
 
 
-def replace_database(attempt: Attempt, fill: Fill, *, swap: bool, wait_seconds: float) -> None:
+def replace_database(
+    attempt: Attempt, fill: Fill, *, swap: bool, wait_seconds: float, replace: bool = True
+) -> None:
     """Fill a temporary database, and swap it in or leave it ready; the target is whole in any case.
 
     :param fill: makes the temporary database.
     :param swap: whether to swap it in.
     :param wait_seconds: how long to wait for another restore of the target.
+    :param replace: whether the target may exist.
     """
     connection, marker, cancellation = attempt.connection, attempt.marker, attempt.cancellation
     with target_lock(
         connection, marker.target, wait_seconds=wait_seconds, cancellation=cancellation
     ):
+        check_replaceable(connection, marker.target, replace=replace)
         remove_leftovers(connection, marker.target, maker=marker.maker)
         with dropped_on_error(
             connection, attempt.maintenance, [attempt.temp.name, attempt.post_temp_name]
@@ -117,6 +121,14 @@ def replace_database(attempt: Attempt, fill: Fill, *, swap: bool, wait_seconds: 
             fill(attempt)
             if marker.reversible:
                 attempt.keep_post()
-            set_comment(connection, attempt.temp.name, marker.made_ready().text())
-            if swap:
-                swap_in(connection, attempt.maintenance, attempt.temp.name, marker, cancellation)
+            if not swap:
+                set_comment(connection, attempt.temp.name, marker.made_ready().text())
+                return
+            swap_in(
+                connection,
+                attempt.maintenance,
+                attempt.temp.name,
+                marker,
+                cancellation,
+                may_replace=replace,
+            )

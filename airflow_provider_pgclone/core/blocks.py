@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.archive import ArchiveReader, write_integer
-from airflow_provider_pgclone.core.compression import Chunk, Compressor
+from airflow_provider_pgclone.core.compression import COPY_END, Chunk, Compressor
 from airflow_provider_pgclone.core.errors import ArchiveError
 
 DATA, LARGE_OBJECTS = 1, 3
@@ -143,21 +143,25 @@ def read_blocks(reader: ArchiveReader) -> Iterator[tuple[int, int]]:
 
 
 def read_pieces(reader: ArchiveReader) -> Iterator[bytes]:
-    """Yield the content of a block in pieces of a size worth compressing; pg_dump writes rows.
+    """Yield the content of a block in pieces of a size worth compressing.
 
-    The end of the rows, which pg_dump writes by itself, is never cut: see count_rows().
+    pg_dump writes row by row, and the end of the rows by itself, which is a piece of its own here.
     """
     gathered: list[bytes] = []
     size = 0
     while length := reader.integer():
         while length:  # a row may be larger than memory should be
             part = reader.take(min(length, PIECE_BYTES))
+            is_end = length == len(COPY_END) and part == COPY_END
             length -= len(part)
-            gathered.append(part)
-            size += len(part)
-            if size >= PIECE_BYTES:
+            if not is_end:
+                gathered.append(part)
+                size += len(part)
+            if gathered and (is_end or size >= PIECE_BYTES):
                 yield b"".join(gathered)
                 gathered, size = [], 0
+            if is_end:
+                yield COPY_END
     if gathered:
         yield b"".join(gathered)
 

@@ -4,7 +4,7 @@ import logging
 import secrets
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.database import Database, connect, database_exists
+from airflow_provider_pgclone.core.database import Database, connect
 from airflow_provider_pgclone.core.dump_key import LocalKey, attempt_database_name
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.leftovers import (
@@ -17,6 +17,7 @@ from airflow_provider_pgclone.core.properties import read_properties
 from airflow_provider_pgclone.core.sessions import target_lock
 from airflow_provider_pgclone.core.swap import Swap, exchange
 from airflow_provider_pgclone.core.target import (
+    check_replaceable,
     check_source,
     check_strategy,
     check_target,
@@ -56,14 +57,11 @@ def copy(
         check_target(connection, maintenance, key.name)
         check_strategy(connection, strategy)
         check_source(connection, maintenance, source.name, key.name)
-        if not replace and database_exists(connection, key.name):
-            raise InvalidInputError(
-                f"database {key.name!r} exists and may not be replaced",
-                hint="Drop it first, or allow it by replace and by allow_restore.",
-            )
+        check_replaceable(connection, key.name, replace=replace)
         with target_lock(
             connection, key.name, wait_seconds=wait_seconds, cancellation=cancellation
         ):
+            check_replaceable(connection, key.name, replace=replace)
             remove_leftovers(connection, key.name, maker="")
             with dropped_on_error(connection, maintenance, [temp_name]):
                 clone_database(
@@ -75,7 +73,13 @@ def copy(
                     cancellation=cancellation,
                 )
                 mark_newborn(connection, temp_name, Marker("temp", key.name, attempt))
-                plan = Swap(temp_name, key.name, old_name, Marker("old", key.name, attempt))
+                plan = Swap(
+                    temp_name,
+                    key.name,
+                    old_name,
+                    Marker("old", key.name, attempt),
+                    may_replace=replace,
+                )
                 properties = read_properties(connection, source.name)
                 exchange(connection, maintenance, plan, properties, cancellation)
             drop_old(connection, key.name)

@@ -11,9 +11,10 @@ from pathlib import Path
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.compression import COPY_END
 from airflow_provider_pgclone.core.database import Database
+from airflow_provider_pgclone.core.errors import ToolError
 from airflow_provider_pgclone.core.pg_tools import connection_arguments
 from airflow_provider_pgclone.core.pipes import ReaderGoneError
-from airflow_provider_pgclone.core.plan import PageRange, copy_query
+from airflow_provider_pgclone.core.plan import PageRange, copy_query, table_name
 from airflow_provider_pgclone.core.process import Child, run_child
 from airflow_provider_pgclone.core.source import Source
 
@@ -26,6 +27,9 @@ _SESSION = (
     # Against functions that a malicious owner hides in a view: CVE-2024-7348.
     "SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings "
     "WHERE name = 'restrict_nonsystem_relation_kind' \\g /dev/null\n"
+    # PostgreSQL 17 and newer have it.
+    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings "
+    "WHERE name = 'transaction_timeout' \\g /dev/null\n"
 )
 
 
@@ -44,7 +48,7 @@ class RangeReader:
         """
         with _psql(self._database, self._source, self._cancellation) as psql:
             with suppress(BrokenPipeError):  # its exit code tells why it has ended
-                psql.stdin.write(f"{copy_query(pages)};\n".encode())
+                psql.stdin.write(f"{_lock(pages)}{copy_query(pages)};\n".encode())
                 psql.stdin.close()
             yield from psql.output()
             psql.wait_for_success()
@@ -63,8 +67,14 @@ class CopySession:
         :raises ReaderGoneError: when the file is a pipe that is not read to its end.
         :raises ToolError: when psql failed.
         """
-        # To where \o leads psql would not count the rows.
-        script = f"{copy_query(pages)} \\g {_quoted(path)}\n\\echo :ROW_COUNT\n"
+        # To where \o leads psql would not count the rows. The savepoint gives the locks back: on a
+        # table, its indexes and its TOAST table; a server has few.
+        script = (
+            f"SAVEPOINT range;\n{_lock(pages)}"
+            f"{copy_query(pages)} \\g {_quoted(path)}\n"
+            "\\set rows :ROW_COUNT\nROLLBACK TO SAVEPOINT range;\nRELEASE SAVEPOINT range;\n"
+            "\\echo :rows\n"
+        )
         with suppress(BrokenPipeError):
             self._psql.stdin.write(script.encode())
             self._psql.stdin.flush()
@@ -73,6 +83,8 @@ class CopySession:
             if self._psql.ended_by_broken_pipe():
                 raise ReaderGoneError
             self._psql.wait_for_success()
+        if not line.isdecimal():
+            raise ToolError(f"psql has not counted the rows of {pages.table.label}")
         return int(line)
 
 
@@ -106,6 +118,15 @@ def _psql(database: Database, source: Source, cancellation: Cancellation) -> Ite
         with suppress(BrokenPipeError):
             psql.stdin.write(start.encode())
         yield psql
+
+
+def _lock(pages: PageRange) -> str:
+    """Return the statement that takes the lock which the snapshot's session has already.
+
+    Were a COPY to take it, it would wait behind an ALTER TABLE that waits for that session, and
+    neither would ever end. pg_dump has the same: lockTableForWorker() in parallel.c.
+    """
+    return f"LOCK TABLE ONLY {table_name(pages.table)} IN ACCESS SHARE MODE NOWAIT;\n"
 
 
 def _quoted(path: Path) -> str:

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from signal import SIGTERM
 
@@ -18,6 +18,7 @@ from airflow_provider_pgclone.core.process import Child, run_child
 from airflow_provider_pgclone.core.progress import ProgressMeter
 from airflow_provider_pgclone.core.schedule import Schedule
 
+TOC_NAME = "toc.dat"
 # Writes the data of an entry into the pipes of its file; called in a thread for each.
 Feed = Callable[[int, "DataFile"], None]
 
@@ -79,9 +80,11 @@ def load_pipes(
             if entry.has_data
         }
         names = {dump_id: file.name for dump_id, file in files.items()}
-        (pipes.directory / "toc.dat").write_bytes(write_directory_toc(schedule.toc, names))
+        pipes.make(TOC_NAME)
+        toc = write_directory_toc(schedule.toc, names)
         sessions = loading.sessions
         feeders = _Feeders(schedule, feed, files, sessions)
+        feeders.write_toc(pipes, toc)
         judge = Judge(loading.server_major, feeders.launch if sessions > 1 else None)
         try:
             with run_child(
@@ -90,12 +93,17 @@ def load_pipes(
                 cancellation=cancellation,
                 on_stderr=judge.feed,
                 # It ends its workers then, and what they run on the server.
-                death_signal=SIGTERM,
+                end_signal=SIGTERM,
             ) as pg_restore:
                 judge.attach(pg_restore)
                 feeders.attach(pg_restore)
                 if sessions == 1:
                     feeders.launch_all()
+                try:
+                    pg_restore.wait_exit()
+                finally:
+                    pg_restore.stop()
+                    pipes.end(lambda: feeders.are_running() or pg_restore.is_talking())
                 code = pg_restore.wait()
         finally:
             pipes.end(feeders.are_running)
@@ -203,6 +211,15 @@ class _Feeders:
             self._child.note_workers()
         if dump_id in self._files and dump_id not in self._futures:
             self._futures[dump_id] = self._pool.submit(self._run, [dump_id])
+
+    def write_toc(self, pipes: Pipes, toc: bytes) -> None:
+        """Write the table of contents, which may hold secrets, past the disk as well."""
+
+        def write() -> None:
+            with suppress(ReaderGoneError), pipes.writing(TOC_NAME) as put:
+                put(toc)
+
+        self._futures[-1] = self._pool.submit(write)
 
     def launch_all(self) -> None:
         """Feed all entries one after another, in the order of the archive."""

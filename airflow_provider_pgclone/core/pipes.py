@@ -25,11 +25,13 @@ class Pipes:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._lock = threading.Lock()
+        self._names: list[str] = []
         self._in_use: dict[str, int] = {}
         self._ended = False
 
     def make(self, name: str) -> None:
         os.mkfifo(self.directory / name, 0o600)
+        self._names.append(name)
 
     @contextmanager
     def in_use(self, name: str) -> Iterator[Path]:
@@ -69,7 +71,7 @@ class Pipes:
                 os.close(descriptor)
 
     def end(self, is_used: Callable[[], bool]) -> None:
-        """Let go of all who wait for a reader, until none is left.
+        """Let go of all who wait at a pipe, for a reader or for a writer, until none is left.
 
         :param is_used: whether somebody may still be there.
         """
@@ -82,6 +84,9 @@ class Pipes:
             for name in names:
                 with suppress(OSError):
                     os.close(os.open(self.directory / name, os.O_RDONLY | os.O_NONBLOCK))
+            for name in self._names:
+                with suppress(OSError):
+                    os.close(os.open(self.directory / name, os.O_WRONLY | os.O_NONBLOCK))
             waiting.wait(_LET_GO_SECONDS)
 
     def check(self) -> None:

@@ -36,6 +36,11 @@ class Table:
     size_bytes: int
     columns: tuple[str, ...]
 
+    @property
+    def label(self) -> str:
+        """What a message calls it."""
+        return f"{self.schema}.{self.name}"
+
 
 @dataclass(frozen=True)
 class PageRange:
@@ -123,8 +128,12 @@ def copy_query(pages: PageRange) -> str:
     where = f"ctid >= '({pages.first},0)'"
     if pages.end is not None:
         where += f" AND ctid < '({pages.end},0)'"
-    name = f"{quote_ascii(table.schema)}.{quote_ascii(table.name)}"
-    return f"COPY (SELECT {columns} FROM ONLY {name} WHERE {where}) TO STDOUT"  # noqa: S608
+    return f"COPY (SELECT {columns} FROM ONLY {table_name(table)} WHERE {where}) TO STDOUT"  # noqa: S608
+
+
+def table_name(table: Table) -> str:
+    """Return the name of a table in SQL, whatever the encoding of the client."""
+    return f"{quote_ascii(table.schema)}.{quote_ascii(table.name)}"
 
 
 def quote(name: str) -> str:

@@ -28,6 +28,9 @@ IDLE_MILLISECONDS = 200
 # Linux takes up to /proc/sys/fs/pipe-max-size, 1 MiB; others have no such call.
 _PIPE_BYTES = 1024 * 1024
 STDERR_TAIL_LINES = 40
+POLL_SECONDS = 0.2
+# Airflow kills a task that was told to stop after 5 s.
+GRACE_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
 # Looked up here: in the child of a process with threads nothing may be loaded.
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
@@ -41,6 +44,7 @@ class Child:
         process: subprocess.Popen[bytes],
         cancellation: Cancellation,
         on_stderr: Callable[[str], None] | None,
+        end_signal: signal.Signals,
     ) -> None:
         self.program = Path(cast("list[str]", process.args)[0]).name
         self._process = process
@@ -51,6 +55,8 @@ class Child:
             target=self._drain_stderr, name=f"{self.program}-stderr", daemon=True
         )
         self._stderr_thread.start()
+        self._end_signal = end_signal
+        self._kill_at: float | None = None
         self._workers: list[int] = []
 
     @property
@@ -91,6 +97,20 @@ class Child:
         """Wait for the end, and say whether nobody read what the program wrote."""
         return self._process.wait() == -signal.SIGPIPE
 
+    def is_talking(self) -> bool:
+        """Whether somebody still has its stderr: the program, or what it has forked."""
+        return self._stderr_thread.is_alive()
+
+    def wait_exit(self) -> None:
+        """Wait for the end of the program alone, not of what it has forked."""
+        while True:
+            try:
+                self._process.wait(POLL_SECONDS)
+                return
+            except subprocess.TimeoutExpired:
+                if self._kill_at is not None and time.monotonic() >= self._kill_at:
+                    self._process.kill()
+
     def wait(self) -> int:
         """Return the exit code once the program has ended and all its stderr was read.
 
@@ -119,12 +139,21 @@ class Child:
 
     def kill(self) -> None:
         """End the program at once; harmless when it has ended."""
-        self._process.kill()
+        if self._kill_at is None:
+            self._kill_at = time.monotonic() + GRACE_SECONDS
+            self._process.send_signal(self._end_signal)
+
+    def stop(self) -> None:
+        """End the program and what it has forked, and wait for the end of the program."""
+        if self._process.poll() is None:
+            self.kill()
+        self.wait_exit()
+        self._kill_workers()
 
     def note_workers(self) -> None:
         """Take note of the processes that the program has forked, so that they end with it.
 
-        Only Linux tells; elsewhere they end by themselves once their parent does not answer.
+        Only Linux tells; elsewhere they end with the statement that they are at.
         """
         if self._workers:
             return
@@ -138,10 +167,7 @@ class Child:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 _close(pipe)
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
-        self._kill_workers()
+        self.stop()
         self._stderr_thread.join()
         while self._workers:
             os.close(self._workers.pop())
@@ -166,7 +192,7 @@ def run_child(
     on_stderr: Callable[[str], None] | None = None,
     stdin: bool = False,
     stdout: bool = False,
-    death_signal: signal.Signals = signal.SIGKILL,
+    end_signal: signal.Signals = signal.SIGKILL,
 ) -> Iterator[Child]:
     """Run a program while the block runs: killed when the block ends early, reaped in any case.
 
@@ -176,8 +202,8 @@ def run_child(
         kept for the error.
     :param stdin: whether the block writes to the program; otherwise it reads nothing.
     :param stdout: whether the block reads from the program; otherwise its output is dropped.
-    :param death_signal: what the kernel sends it when this process dies; one that it can catch
-        where it has processes of its own to end.
+    :param end_signal: how it is ended, also by the kernel when this process dies: one that it can
+        catch where it has processes of its own to end. It is killed when it takes too long.
     """
     cancellation.check()
     parent = os.getpid()
@@ -190,12 +216,12 @@ def run_child(
         # The kernel kills the child with us, also after kill -9. It is told in the child because
         # the setting does not survive fork; and it belongs to the thread that forked, which must
         # therefore live as long as the child: prctl(2), PR_SET_PDEATHSIG.
-        preexec_fn=lambda: _die_with(parent, death_signal),
+        preexec_fn=lambda: _die_with(parent, end_signal),
     )
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             widen_pipe(pipe.fileno())
-    child = Child(process, cancellation, on_stderr)
+    child = Child(process, cancellation, on_stderr, end_signal)
     try:
         with cancellation.ending(child.kill):
             yield child
@@ -203,9 +229,9 @@ def run_child(
         child.reap()
 
 
-def _die_with(parent: int, death_signal: int) -> None:
+def _die_with(parent: int, end_signal: int) -> None:
     if _PRCTL is not None:
-        _PRCTL(_PR_SET_PDEATHSIG, death_signal)
+        _PRCTL(_PR_SET_PDEATHSIG, end_signal)
         if os.getppid() != parent:
             os._exit(1)
 

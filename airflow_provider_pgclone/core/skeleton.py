@@ -18,6 +18,8 @@ from airflow_provider_pgclone.core.table_filter import (
     reads_filter,
 )
 
+LOCK_WAIT_MILLISECONDS = 60_000
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -105,6 +107,9 @@ def _pg_dump_argv(
     """
     return [
         *(source.tools.path("pg_dump"), "--format=custom", "--compress=0"),
+        # An ALTER TABLE may wait for our session, and pg_dump for it: neither would ever end. An
+        # argument of the user's comes later and counts.
+        f"--lock-wait-timeout={LOCK_WAIT_MILLISECONDS}",
         *(f"--snapshot={source.snapshot}", *connection_arguments(database)),
         *(f"--exclude-table-data={pattern}" for pattern in content.exclude),
         *named,

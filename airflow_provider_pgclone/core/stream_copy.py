@@ -14,7 +14,7 @@ from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.attempt import Attempt, replace_database
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.copy_out import open_session
-from airflow_provider_pgclone.core.database import Database, connect, database_exists
+from airflow_provider_pgclone.core.database import Database, connect
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.load import DataFile, analyze, load_pipes
 from airflow_provider_pgclone.core.loading import LoadOptions, creation_for, loading_for
@@ -26,7 +26,7 @@ from airflow_provider_pgclone.core.schedule import schedule
 from airflow_provider_pgclone.core.skeleton import Skeleton, open_skeleton
 from airflow_provider_pgclone.core.source import DumpContent, Source, open_source
 from airflow_provider_pgclone.core.streams import SessionPool, SkeletonBlocks
-from airflow_provider_pgclone.core.target import check_target
+from airflow_provider_pgclone.core.target import check_replaceable, check_target
 from airflow_provider_pgclone.core.verify import check_rows
 
 log = logging.getLogger(__name__)
@@ -46,8 +46,6 @@ class StreamCopyOptions:
     load: LoadOptions = field(default_factory=LoadOptions)
     replace: bool = True
     wait_seconds: float = 0.0
-    maker: str = ""
-    run: str = ""
 
 
 def stream_copy(
@@ -74,24 +72,24 @@ def stream_copy(
         )
     with connect(maintenance, cancellation) as connection:
         check_target(connection, maintenance, target.name)
-        if not options.replace and database_exists(connection, target.name):
-            raise InvalidInputError(
-                f"database {target.name!r} exists and may not be replaced",
-                hint="Drop it first, or allow it by replace and by allow_restore.",
-            )
+        check_replaceable(connection, target.name, replace=options.replace)
         marker = Marker(
             role="temp",
             target=target.name,
             attempt=secrets.token_hex(4),
-            maker=options.maker,
-            run=options.run,
         )
         attempt = Attempt(connection, maintenance, marker, cancellation)
 
         def fill(attempt: Attempt) -> None:
             _fill(attempt, source_database, options, on_progress)
 
-        replace_database(attempt, fill, swap=True, wait_seconds=options.wait_seconds)
+        replace_database(
+            attempt,
+            fill,
+            swap=True,
+            wait_seconds=options.wait_seconds,
+            replace=options.replace,
+        )
     log.info("copied %r to %r", source_database.name, target.name)
 
 

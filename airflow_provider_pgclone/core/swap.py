@@ -36,6 +36,7 @@ from airflow_provider_pgclone.core.sessions import (
     terminate_connecting,
     terminating,
 )
+from airflow_provider_pgclone.core.target import check_replaceable
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Swap:
     :param moved_aside: kept databases of the last reversible restore, and the names under which
         they are dropped after the swap.
     :param post: the copy of ``new`` that becomes *post*, and that name; ``None``.
+    :param may_replace: whether the target may exist.
     """
 
     new: str
@@ -65,6 +67,7 @@ class Swap:
     retired_marker: Marker
     moved_aside: Mapping[str, str] = field(default_factory=dict)
     post: tuple[str, str] | None = None
+    may_replace: bool = True
 
 
 def swap(
@@ -112,9 +115,14 @@ def swap_in(
     temp_name: str,
     marker: Marker,
     cancellation: Cancellation,
+    *,
+    may_replace: bool = True,
 ) -> None:
-    """Swap under the target's lock, then drop what is no longer kept."""
-    plan = _plan(connection, temp_name, marker)
+    """Swap under the target's lock, then drop what is no longer kept.
+
+    :param may_replace: whether the target may exist.
+    """
+    plan = replace(_plan(connection, temp_name, marker), may_replace=may_replace)
     for name in (plan.target, *plan.moved_aside):
         check_nothing_bound(connection, name)
     properties = target_properties(connection, plan.target)
@@ -141,7 +149,8 @@ def exchange(
     started = time.monotonic()
     renamed = [plan.new, plan.target, *plan.moved_aside, *(plan.post or ())[:1]]
     oids = existing_oids(connection, renamed)
-    takes_place = database_exists(connection, plan.target)
+    check_replaceable(connection, plan.target, replace=plan.may_replace)
+    takes_place = plan.may_replace and database_exists(connection, plan.target)
     with connect(maintenance, cancellation) as watcher, connection.transaction():
         if properties is not None:
             carry_over(connection, plan.new, properties)
@@ -178,15 +187,16 @@ def check_kept_names_are_ours(connection: psycopg.Connection, target: str) -> No
 
 def _plan(connection: psycopg.Connection, temp_name: str, marker: Marker) -> Swap:
     target, attempt = marker.target, marker.attempt
-    from_dump = not marker.key.startswith(LOCAL_MARK)
+    from_dump = bool(marker.key) and not marker.key.startswith(LOCAL_MARK)  # a copy has no key
     markers = read_markers(connection)
     pre, post = kept_database_name(target, PRE), kept_database_name(target, POST)
     keep = from_dump and marker.reversible
     if keep:
         check_kept_names_are_ours(connection, target)
     # As in django-pgclone 3.8: a restore of a dump renews both or drops both, a restore of a
-    # local database leaves them alone. Where no target is there to renew it, pre stays.
-    # Nor does a retry take what its first attempt has swapped in for the database before.
+    # local database leaves them alone, and so does a copy. Where no target is there to renew it,
+    # pre stays. Nor does a retry take what its first attempt has swapped in for the database
+    # before.
     is_retry = keep and pre in markers and marker.run and _same_run(markers[pre], marker)
     keeps_old = keep and not is_retry
     has_target = database_exists(connection, target)

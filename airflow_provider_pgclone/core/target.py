@@ -85,6 +85,18 @@ def check_target(connection: psycopg.Connection, maintenance: Database, name: st
     check_nothing_bound(connection, name)
 
 
+def check_replaceable(connection: psycopg.Connection, name: str, *, replace: bool) -> None:
+    """Refuse a database that exists and may not be replaced.
+
+    :raises InvalidInputError: when it is there.
+    """
+    if not replace and database_exists(connection, name):
+        raise InvalidInputError(
+            f"database {name!r} exists and may not be replaced",
+            hint="Drop it first, or allow it by replace and by allow_restore.",
+        )
+
+
 def creation_options(connection: psycopg.Connection, name: str) -> dict[str, str]:
     """Return the options of CREATE DATABASE by which a new one is like a database that exists."""
     # By way of JSON, since which columns there are depends on the version.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pgclone.core.dump_key import LocalKey
-from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
+from airflow_provider_pgclone.core.errors import InvalidInputError, NotAllowedError, NotFoundError
 from airflow_provider_pgclone.core.options import (
     Source,
     Verb,
@@ -30,11 +30,9 @@ if TYPE_CHECKING:
     from airflow_provider_pgclone.core.database import Database
     from airflow_provider_pgclone.core.storage import Storage
 
-# What a copy of the server's files cannot heed.
-STREAM_OPTIONS = (
-    *("exclude", "schemas", "exclude_schemas", "no_owner", "no_acl", "jobs"),
-    "maintenance_work_mem",
-)
+CONTENT_OPTIONS = ("exclude", "schemas", "exclude_schemas")
+# What a copy of the server's files has no use for.
+STREAM_OPTIONS = ("no_owner", "no_acl", "jobs", "maintenance_work_mem")
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,7 @@ class Call:
 
     options: Mapping[str, Any]
     config_of_key: str
+    may_dump: bool
     may_restore: bool
     server: "Database"
 
@@ -104,6 +103,7 @@ def resolve_call(verb: Verb, config: str | None, arguments: Mapping[str, Any]) -
     return Call(
         options,
         config_of_key(config, given),
+        may_dump=all(source.get("allow_dump") is not False for source in guards),
         may_restore=all(source.get("allow_restore") is not False for source in guards),
         server=server_of(connection),
     )
@@ -146,7 +146,14 @@ def resolve_copy(
             "a copy needs either a local key or the name of a target",
             hint="Set to, as :name, or target.",
         )
-    return server, LocalKey(target) if target else LocalKey.parse(to or "")
+    if conn_id is not None and not call.may_dump:
+        raise NotAllowedError(
+            "a copy to another server is not allowed: allow_dump of the source is set to false"
+        )
+    key = LocalKey(target) if target else LocalKey.parse(to or "")
+    if to is not None and key.is_reserved:
+        raise InvalidInputError(f"{key} is a reserved name", hint="Give the copy another name.")
+    return server, key
 
 
 def _check_copy_options(call: Call, arguments: Mapping[str, Any]) -> None:
@@ -156,6 +163,11 @@ def _check_copy_options(call: Call, arguments: Mapping[str, Any]) -> None:
         raise InvalidInputError(
             "a copy by template stays on its server",
             hint="Set method to stream, or leave target_postgres_conn_id out.",
+        )
+    if method == "template" and any(call[name] for name in CONTENT_OPTIONS):
+        raise InvalidInputError(
+            "a copy by template is whole, and something is to be left out",
+            hint="Set method to stream, or exclude, schemas and exclude_schemas to [].",
         )
     others = ("strategy",) if method == "stream" else STREAM_OPTIONS
     for name in others:

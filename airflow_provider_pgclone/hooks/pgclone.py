@@ -11,7 +11,7 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.dump_key import DumpKey, LocalKey
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.options import Verb
-from airflow_provider_pgclone.hooks.calls import Call, resolve_call, resolve_copy
+from airflow_provider_pgclone.hooks.calls import CONTENT_OPTIONS, Call, resolve_call, resolve_copy
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.listing import Dump
@@ -34,7 +34,8 @@ class PgCloneHook(BaseHook):
     :param maintenance_database: where to connect while databases are created and renamed.
     :param pg_bin_dir: the folder of PostgreSQL's programs.
     :param progress_callback: called every few seconds with a
-        :class:`~airflow_provider_pgclone.core.progress.Progress`; by default it goes to the log.
+        :class:`~airflow_provider_pgclone.core.progress.Progress`; by default it goes to the log. It
+        may be called in any thread, and what it raises ends the call.
     """
 
     conn_name_attr = "postgres_conn_id"
@@ -355,12 +356,11 @@ class PgCloneHook(BaseHook):
             server.server.named(name),
             server.maintenance,
             StreamCopyOptions(
-                content=DumpContent(
-                    **{key: call[key] for key in ("exclude", "schemas", "exclude_schemas")}
-                ),
-                load=_load_options(call),
-                replace=call["replace"] and server.may_restore,
-                wait_seconds=call["wait_seconds"],
+                # What leaves the source is its own affair, and the rest the target's.
+                content=DumpContent(**{name: call[name] for name in CONTENT_OPTIONS}),
+                load=_load_options(server),
+                replace=call["replace"] and server["replace"] and server.may_restore,
+                wait_seconds=server["wait_seconds"],
             ),
             on_progress=self._on_progress,
             cancellation=self._cancellation,
