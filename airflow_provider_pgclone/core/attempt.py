@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.dump_key import (
 )
 from airflow_provider_pgclone.core.leftovers import dropped_on_error, remove_leftovers
 from airflow_provider_pgclone.core.marker import Marker, mark_newborn, set_comment
+from airflow_provider_pgclone.core.properties import Properties
 from airflow_provider_pgclone.core.sessions import target_lock
 from airflow_provider_pgclone.core.swap import (
     carry_over,
@@ -48,15 +49,19 @@ class Attempt:
     def post_temp_name(self) -> str:
         return attempt_database_name(self.marker.target, "post", self.marker.attempt)
 
-    def create_temp(self, creation: Mapping[str, str]) -> None:
+    def create_temp(
+        self, creation: Mapping[str, str], properties: Properties | None = None
+    ) -> None:
         """Make an empty temporary database.
 
         It has the target's rights and settings before it is loaded, so that nobody gets in who may
         not, and no right is missed too late.
+
+        :param properties: what it has where there is no target.
         """
         create_database(self.connection, self.temp.name, creation)
         mark_newborn(self.connection, self.temp.name, self.marker)
-        self._dress(self.temp.name)
+        self._dress(self.temp.name, properties)
 
     def clone_temp(self, source: str) -> None:
         """Make the temporary database as a copy of another on its server."""
@@ -79,9 +84,9 @@ class Attempt:
         mark_newborn(self.connection, name, marker)
         self._dress(name)
 
-    def _dress(self, name: str) -> None:
+    def _dress(self, name: str, default: Properties | None = None) -> None:
         """Give a database what the target has, so that hooks meet the same rights and settings."""
-        properties = target_properties(self.connection, self.marker.target)
+        properties = target_properties(self.connection, self.marker.target) or default
         if properties is not None:
             carry_over(self.connection, name, properties)
 

@@ -61,6 +61,11 @@ class CopySession:
     def __init__(self, psql: Child) -> None:
         self._psql = psql
 
+    def end(self) -> None:
+        """Let it end, and its transaction with it."""
+        with suppress(BrokenPipeError):
+            self._psql.stdin.close()
+
     def copy(self, pages: PageRange, path: Path) -> int:
         """Write the rows of a range to a file, and return how many they were.
 

@@ -1,6 +1,6 @@
 """What belongs to a database beside its contents: owner, rights, settings, limit, comment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 from psycopg import sql
@@ -91,6 +91,31 @@ def read_properties(connection: psycopg.Connection, name: str) -> Properties:
         connection_limit=connection_limit,
         allows_connections=allows_connections,
         comment=None if Marker.parse(comment) else comment,
+    )
+
+
+def fitted(connection: psycopg.Connection, properties: Properties) -> Properties:
+    """Return what of the properties of another server's database can be had on this one.
+
+    Rights and settings of roles that it lacks are left out. What was revoked from everybody stays
+    revoked.
+    """
+    rows = connection.execute(
+        "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles"
+    ).fetchall()
+    roles = {str(name): bool(is_member) for name, is_member in rows}
+    (user,) = fetch_row(connection, "SELECT current_user", [])
+    owner = properties.owner if roles.get(properties.owner) else user
+    grants = {
+        replace(grant, grantee=owner) if grant.grantee == properties.owner else grant
+        for grant in properties.grants
+        if grant.grantee in (None, properties.owner) or grant.grantee in roles
+    }
+    return replace(
+        properties,
+        owner=owner,
+        grants=tuple(grants),
+        settings=tuple(s for s in properties.settings if s.role is None or s.role in roles),
     )
 
 

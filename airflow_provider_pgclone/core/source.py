@@ -1,6 +1,6 @@
 """The database of a dump: a snapshot of it, and what of it is dumped in which way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +64,7 @@ class Source:
     :param excluded_partitions: those of them that are partitions.
     :param planned: the tables to read in ranges, which are locked against being rewritten.
     :param small_bytes: how large the tables are that pg_dump reads itself.
+    :param release: gives the snapshot up before the block ends, once nobody needs it any more.
     """
 
     tools: ClientTools
@@ -75,6 +76,7 @@ class Source:
     excluded_partitions: Sequence[TableName]
     planned: Sequence[Table]
     small_bytes: int
+    release: Callable[[], None]
 
     def tool_environment(self, database: Database) -> dict[str, str]:
         """Return the variables of a program that dumps, in the encoding of its database.
@@ -136,7 +138,13 @@ def open_source(
             excluded_partitions=partitions,
             planned=planned,
             small_bytes=small_bytes,
+            release=lambda: _commit(connection),
         )
+        _commit(connection)
+
+
+def _commit(connection: psycopg.Connection) -> None:
+    if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         connection.execute("COMMIT")
 
 

@@ -9,12 +9,15 @@ import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import LiteralString
+
+import psycopg
 
 from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.attempt import Attempt, replace_database
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.copy_out import open_session
-from airflow_provider_pgclone.core.database import Database, connect
+from airflow_provider_pgclone.core.database import Database, connect, fetch_row
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.load import DataFile, analyze, load_pipes
 from airflow_provider_pgclone.core.loading import LoadOptions, creation_for, loading_for
@@ -22,6 +25,7 @@ from airflow_provider_pgclone.core.marker import Marker
 from airflow_provider_pgclone.core.pg_restore import Loading
 from airflow_provider_pgclone.core.plan import add_ranges
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
+from airflow_provider_pgclone.core.properties import Properties, fitted, read_properties
 from airflow_provider_pgclone.core.schedule import schedule
 from airflow_provider_pgclone.core.skeleton import Skeleton, open_skeleton
 from airflow_provider_pgclone.core.source import DumpContent, Source, open_source
@@ -65,12 +69,12 @@ def stream_copy(
     :raises UnsupportedError: when no client fits both servers.
     :raises ToolError: when pg_dump, psql or pg_restore failed; the target is as it was.
     """
-    if source_database == target:
-        raise InvalidInputError(
-            f"database {target.name!r} cannot be copied over itself",
-            hint="Give the copy another name or another server.",
-        )
     with connect(maintenance, cancellation) as connection:
+        with connect(source_database, cancellation) as on_source:
+            _check_not_itself(on_source, connection, target.name)
+            properties = read_properties(on_source, source_database.name)
+            if not _is_same_server(on_source, connection):
+                properties = fitted(connection, properties)
         check_target(connection, maintenance, target.name)
         check_replaceable(connection, target.name, replace=options.replace)
         marker = Marker(
@@ -81,7 +85,7 @@ def stream_copy(
         attempt = Attempt(connection, maintenance, marker, cancellation)
 
         def fill(attempt: Attempt) -> None:
-            _fill(attempt, source_database, options, on_progress)
+            _fill(attempt, source_database, properties, options, on_progress)
 
         replace_database(
             attempt,
@@ -93,9 +97,31 @@ def stream_copy(
     log.info("copied %r to %r", source_database.name, target.name)
 
 
+def _check_not_itself(
+    on_source: psycopg.Connection, connection: psycopg.Connection, target: str
+) -> None:
+    """Refuse a source that is the target, by whatever names its server is known."""
+    if on_source.info.dbname == target and _is_same_server(on_source, connection):
+        raise InvalidInputError(
+            f"database {target!r} cannot be copied over itself",
+            hint="Give the copy another name or another server.",
+        )
+
+
+def _is_same_server(one: psycopg.Connection, other: psycopg.Connection) -> bool:
+    """Whether both are the same server, or a standby and its primary."""
+    query: LiteralString = "SELECT system_identifier FROM pg_control_system()"
+    try:
+        return fetch_row(one, query, []) == fetch_row(other, query, [])
+    except psycopg.errors.InsufficientPrivilege:  # as a managed service may have it
+        query = "SELECT pg_postmaster_start_time()"
+        return fetch_row(one, query, []) == fetch_row(other, query, [])
+
+
 def _fill(
     attempt: Attempt,
     database: Database,
+    properties: Properties,
     options: StreamCopyOptions,
     on_progress: ProgressCallback,
 ) -> None:
@@ -107,7 +133,7 @@ def _fill(
         ):
             loading = loading_for(attempt.connection, skeleton.toc, load)
             creation = creation_for(attempt.connection, attempt.marker.target, skeleton.toc)
-            attempt.create_temp(creation)
+            attempt.create_temp(creation, properties)
             log.info(
                 "copying %r of PostgreSQL %s into %r",
                 database.name,
@@ -162,10 +188,14 @@ class _Stream:
                 if planned_range is None:
                     rows_of[dump_id] = blocks.write(dump_id, file)
                     meter.add(rows=rows_of[dump_id])
-                    return
-                with file.in_use() as path, pool.session(file.check) as session:
-                    rows_of[dump_id] = session.copy(planned_range.pages, path)
-                meter.add(rows=rows_of[dump_id], work=planned_range.size_bytes)
+                else:
+                    with file.in_use() as path, pool.session(file.check) as session:
+                        rows_of[dump_id] = session.copy(planned_range.pages, path)
+                    meter.add(rows=rows_of[dump_id], work=planned_range.size_bytes)
+                if len(rows_of) == len(in_skeleton) + len(ranges):
+                    # Indexes may take hours, for which the source is not to keep dead rows.
+                    pool.end()
+                    self.source.release()
 
             load_pipes(plan, feed, self.temp, self.loading, cancellation=cancellation)
         blocks.finish()

@@ -24,9 +24,15 @@ class SessionPool:
     """Sessions on the source, each for one range at a time."""
 
     def __init__(self, sessions: Sequence[CopySession]) -> None:
+        self._sessions = sessions
         self._free: queue.SimpleQueue[CopySession] = queue.SimpleQueue()
         for session in sessions:
             self._free.put(session)
+
+    def end(self) -> None:
+        """End the sessions, none of which is at work."""
+        for session in self._sessions:
+            session.end()
 
     @contextmanager
     def session(self, check: Callable[[], None]) -> Iterator[CopySession]:
