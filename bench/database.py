@@ -6,7 +6,7 @@ from tests.services.postgres import PostgresServer
 
 NAME = "bench"
 
-_SQL = """
+_TABLES = """
 CREATE TABLE events AS
     SELECT n AS id, 'session ' || md5(n::text) AS session,
         jsonb_build_object(
@@ -21,24 +21,38 @@ CREATE TABLE users AS
 CREATE TABLE orders AS
     SELECT n AS id, n % {users} AS user_id, md5(n::text) AS reference, n % 97 AS total
     FROM generate_series(1, {orders}) n;
-CREATE TABLE small AS SELECT n AS id, md5(n::text) AS text FROM generate_series(1, 1000) n;
+CREATE TABLE small AS SELECT n AS id, md5(n::text) AS text FROM generate_series(1, 1000) n
+"""
+_PRIMARY_KEYS = """
 ALTER TABLE events ADD PRIMARY KEY (id);
 ALTER TABLE users ADD PRIMARY KEY (id);
-ALTER TABLE orders ADD PRIMARY KEY (id);
-CREATE INDEX ON events (at);
-CREATE INDEX ON users (email);
-VACUUM ANALYZE
+ALTER TABLE orders ADD PRIMARY KEY (id)
 """
+INDEXES = (
+    "CREATE INDEX ON events USING gin (payload jsonb_path_ops)",
+    "CREATE INDEX ON events (at)",
+    "CREATE INDEX ON users (email)",
+)
+# What the primary keys cost: they need a lock of their table alone, and these may run at once.
+UNIQUE_INDEXES = tuple(
+    f"CREATE UNIQUE INDEX ON {table} (id)" for table in ("events", "users", "orders")
+)
 
 
 def fill(server: PostgresServer, *, million_events: float) -> int:
     """Make the database, and return how many bytes its tables have."""
-    events = int(million_events * 1e6)
-    counts = {"events": events, "users": events // 4, "orders": events // 2}
     with psycopg.connect(server.uri(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {NAME}")
-    with psycopg.connect(server.uri(NAME), autocommit=True) as connection:
-        for statement in _SQL.format(**counts).split(";"):
+    return make_tables(server, NAME, million_events=million_events)
+
+
+def make_tables(server: PostgresServer, name: str, *, million_events: float) -> int:
+    """Make the tables in an empty database, and return how many bytes they have."""
+    events = int(million_events * 1e6)
+    counts = {"events": events, "users": events // 4, "orders": events // 2}
+    with psycopg.connect(server.uri(name), autocommit=True) as connection:
+        statements = [*_TABLES.format(**counts).split(";"), *_PRIMARY_KEYS.split(";"), *INDEXES]
+        for statement in (*statements, "VACUUM ANALYZE"):
             connection.execute(statement.encode())
         row = connection.execute(
             "SELECT sum(pg_table_size(oid)) FROM pg_class WHERE relkind = 'r' AND oid > 16384"
@@ -46,9 +60,19 @@ def fill(server: PostgresServer, *, million_events: float) -> int:
     return int(row[0]) if row else 0
 
 
-def pages_of_events(server: PostgresServer) -> int:
+def copies(server: PostgresServer) -> dict[str, str]:
+    """Return what to COPY at once: queries, each with the table that it reads.
+
+    The largest table comes in two halves.
+    """
     with psycopg.connect(server.uri(NAME)) as connection:
         row = connection.execute(
-            "SELECT relpages FROM pg_class WHERE relname = 'events'"
+            "SELECT relpages / 2 FROM pg_class WHERE relname = 'events'"
         ).fetchone()
-    return int(row[0]) if row else 0
+    middle = f"'({row[0] if row else 0},0)'"
+    return {
+        f"(SELECT * FROM events WHERE ctid < {middle})": "events",
+        f"(SELECT * FROM events WHERE ctid >= {middle})": "events",
+        "users": "users",
+        "orders": "orders",
+    }

@@ -1,7 +1,9 @@
-"""Our dump as a command of its own: the core, without Airflow's start-up of some seconds."""
+"""This package's verbs as commands: the core, without Airflow's start-up of some seconds."""
 
 import os
+import resource
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import boto3.session
@@ -10,31 +12,87 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.database import Database
 from airflow_provider_pgclone.core.dump import dump
 from airflow_provider_pgclone.core.dump_key import DumpKey
+from airflow_provider_pgclone.core.loading import LoadOptions
+from airflow_provider_pgclone.core.restore import RestoreOptions, restore
 from airflow_provider_pgclone.core.source import DumpContent
-from airflow_provider_pgclone.core.storage import open_storage
+from airflow_provider_pgclone.core.storage import Storage, open_storage
 from airflow_provider_pgclone.core.storage.s3 import S3Access
+from airflow_provider_pgclone.core.stream_copy import StreamCopyOptions, stream_copy
+from bench.commands import BUCKET
+
+# Before how many MiB of memory this process had at the most, in its last line.
+PEAK = "peak MiB: "
+S3_LOCATION = f"s3://{BUCKET}/ours/"
 
 
 def main() -> None:
-    session = boto3.session.Session()
-    endpoint = os.environ["S3_ENDPOINT"]
-    access = S3Access(session, session.client("s3", endpoint_url=endpoint), endpoint, "us-east-1")
-    names = ("host", "port", "user", "password")
-    database = Database("bench", {name: os.environ[f"PG{name.upper()}"] for name in names})
-    key = DumpKey.new(
-        instance="bench", database="bench", config="none", created_at=datetime.now(UTC)
-    )
+    verb, *arguments = sys.argv[1:]
+    verbs: dict[str, Callable[..., None]] = {
+        "dump": _dump,
+        "restore": _restore,
+        "copy": _copy,
+    }
+    verbs[verb](*arguments)
+    # Without that of psql and pg_restore, to whom a row is one piece.
+    print(f"{PEAK}{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}")
+
+
+def _dump(jobs: str, location: str = S3_LOCATION) -> None:
+    name = os.environ["PGDATABASE"]
     dump(
-        database,
-        open_storage("s3://bench/ours/", lambda: access),
-        key,
+        _database(name),
+        _storage(location),
+        DumpKey.new(instance="bench", database=name, config="none", created_at=datetime.now(UTC)),
         DumpContent(),
-        jobs=int(sys.argv[1]),
+        jobs=int(jobs),
         compression_level=1,
         pg_bin_dir=os.environ["PG_BIN_DIR"],
         on_progress=print,
         cancellation=Cancellation(),
     )
+
+
+def _restore(target: str, jobs: str) -> None:
+    """Restore the newest dump of the database."""
+    restore(
+        _database(target),
+        _database("postgres"),
+        lambda: _storage(S3_LOCATION),
+        RestoreOptions(
+            key=f"bench/{os.environ['PGDATABASE']}",
+            load=_load(jobs),
+        ),
+        on_progress=print,
+        cancellation=Cancellation(),
+    )
+
+
+def _load(jobs: str) -> LoadOptions:
+    return LoadOptions(jobs=int(jobs), pg_bin_dir=os.environ["PG_BIN_DIR"])
+
+
+def _copy(target: str, jobs: str) -> None:
+    """Copy the database by stream."""
+    stream_copy(
+        _database(os.environ["PGDATABASE"]),
+        _database(target),
+        _database("postgres"),
+        StreamCopyOptions(load=_load(jobs)),
+        on_progress=print,
+        cancellation=Cancellation(),
+    )
+
+
+def _database(name: str) -> Database:
+    parameters = ("host", "port", "user", "password")
+    return Database(name, {name: os.environ[f"PG{name.upper()}"] for name in parameters})
+
+
+def _storage(location: str) -> Storage:
+    session = boto3.session.Session()
+    endpoint = os.environ["AWS_ENDPOINT_URL"]
+    access = S3Access(session, session.client("s3"), endpoint, "us-east-1")
+    return open_storage(location, lambda: access)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,12 @@ LOG = "weed.log"
 
 @dataclass(frozen=True)
 class S3Server:
-    """Where the server is, and a key pair that it accepts."""
+    """Where the server is, a key pair that it accepts, and its process."""
 
     endpoint_url: str
     access_key: str = "pgclone-access"
     secret_key: str = "pgclone-secret"
+    pid: int = 0
 
     def client(self) -> Any:
         """Return a boto3 client with the accepted keys."""
@@ -55,7 +56,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         process = _start(server, ports, folder)
         try:
             if _is_up(server, process):
-                yield server
+                yield replace(server, pid=process.pid)
                 return
             if last:
                 raise RuntimeError(f"weed did not start: {(folder / LOG).read_text()[:2000]}")
