@@ -179,7 +179,7 @@ def test_a_cancel_ends_all_programs(server: Server, slow_source: str, make_hook:
         ({}, "either a local key or the name of a target"),
         ({"to": ":a", "target": "a"}, "either a local key or the name of a target"),
         ({"target": "a", "strategy": "wal_log", "method": "stream"}, "has no option strategy"),
-        ({"target": "a", "exclude": ["users"]}, "a copy by template has no option exclude"),
+        ({"target": "a", "exclude": ["users"]}, "a copy by template is whole"),
         ({"target": "a", "jobs": 2}, "a copy by template has no option jobs"),
         ({"target": 5}, "target is 5. Give target as a text"),
         ({"target": "a", "method": "magic"}, "is neither template nor stream"),
