@@ -29,13 +29,13 @@ OPERATORS: dict[Verb, type[PgCloneBaseOperator]] = {
     "copy": operators.PgCloneCopyOperator,
 }
 # What a verb works on; it is no option, since no configuration could give it.
-SUBJECTS: dict[Verb, str | None] = {
-    "dump": None,
-    "ls": "prefix",
-    "restore": "key",
-    "swap": "temp_database",
-    "copy": "to",
-    "drop_temp": "temp_database",
+SUBJECTS: dict[Verb, tuple[str, ...]] = {
+    "dump": (),
+    "ls": ("prefix",),
+    "restore": ("key",),
+    "swap": ("temp_database",),
+    "copy": ("to", "target"),
+    "drop_temp": ("temp_database",),
 }
 
 
@@ -119,10 +119,7 @@ def test_the_config_section_holds_every_option_and_guard() -> None:
 
 
 def options_of(verb: Verb) -> set[str]:
-    subject = SUBJECTS[verb]
-    return {option.name for option in OPTIONS if verb in option.verbs} | (
-        {subject} if subject else set()
-    )
+    return {option.name for option in OPTIONS if verb in option.verbs}.union(SUBJECTS[verb])
 
 
 def arguments_of(function: Any) -> set[str]:

@@ -57,7 +57,9 @@ class ZstdCompressor:
 
     def chunks(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
         for piece in pieces:
-            yield Chunk(self._zstd.compress(piece), len(piece), count_rows(piece))
+            # A copy, since what compress() returns was allocated for the worst case.
+            payload = bytes(memoryview(self._zstd.compress(piece)))
+            yield Chunk(payload, len(piece), count_rows(piece))
 
 
 class GzipCompressor:

@@ -1,7 +1,7 @@
 """Read the ranges of a plan by several workers at once, and hand them over in the plan's order.
 
-Each range has a queue that is bounded in bytes: memory is ``jobs`` queues,
-however large the tables or their rows are.
+Each range has a queue that is bounded in bytes, and so are all of them together: memory is ``jobs``
+queues, however large the tables or their rows are, and however far the writer is behind.
 """
 
 import threading
@@ -17,24 +17,42 @@ QUEUE_BYTES = 24 * 1024 * 1024
 POLL_SECONDS = 0.5
 
 
+class Room:
+    """What all queues may hold together; the one that is written meanwhile is always let through.
+
+    Without that a range which the writer waits for could wait for those behind it.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.changed = threading.Condition()
+        self.limit_bytes = limit_bytes
+        self.used_bytes = 0
+        self.written: RangeQueue | None = None
+
+    def is_full_for(self, queue: "RangeQueue") -> bool:
+        return self.used_bytes >= self.limit_bytes and self.written is not queue
+
+
 class RangeQueue:
     """What one worker has read of a range and the writer has not yet taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._changed = room.changed
         self._chunks: deque[Chunk] = deque()
         self._bytes = 0
-        self._changed = threading.Condition()
         self._done = False
         self._failure: BaseException | None = None
 
     def put(self, chunk: Chunk, cancellation: Cancellation) -> None:
-        """Add a chunk; waits while the queue is full."""
+        """Add a chunk; waits while there is no room."""
         with self._changed:
-            while self._bytes >= QUEUE_BYTES:
+            while self._bytes >= QUEUE_BYTES or self._room.is_full_for(self):
                 cancellation.check()
                 self._changed.wait(POLL_SECONDS)
             self._chunks.append(chunk)
             self._bytes += len(chunk.payload)
+            self._room.used_bytes += len(chunk.payload)
             self._changed.notify_all()
 
     def finish(self, failure: BaseException | None = None) -> None:
@@ -45,6 +63,9 @@ class RangeQueue:
 
     def chunks(self, cancellation: Cancellation) -> Iterator[Chunk]:
         """Yield the chunks as they come; raises what the worker raised."""
+        with self._changed:
+            self._room.written = self
+            self._changed.notify_all()
         while True:
             with self._changed:
                 while not self._chunks and not self._done:
@@ -56,6 +77,7 @@ class RangeQueue:
                     return
                 chunk = self._chunks.popleft()
                 self._bytes -= len(chunk.payload)
+                self._room.used_bytes -= len(chunk.payload)
                 self._changed.notify_all()
             yield chunk
 
@@ -74,7 +96,8 @@ def reading_ranges(
     :param read: gives the rows of a range; called in the workers.
     :param cancellation: ends the workers and what they wait for.
     """
-    queues = [RangeQueue() for _ in ranges]
+    room = Room(jobs * QUEUE_BYTES)
+    queues = [RangeQueue(room) for _ in ranges]
     waiting = deque(zip(ranges, queues, strict=True))
     stop = threading.Event()
 
