@@ -15,7 +15,7 @@ help:
 	@echo "make test         all checks and tests"
 	@echo "make test-matrix  archives between PostgreSQL 14 and 18, and random databases (20 minutes)"
 	@echo "make lint         ruff and mypy only"
-	@echo "make bench        how long each verb takes, beside its peers (40 minutes)"
+	@echo "make bench        how long each verb takes, beside its peers (an hour)"
 	@echo "make clean        remove what these commands have made"
 
 $(INSTALLED): pyproject.toml

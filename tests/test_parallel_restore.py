@@ -28,6 +28,7 @@ from airflow_provider_pgclone.core.trailer import (
     trailer_block,
 )
 from airflow_provider_pgclone.hooks import PgCloneHook
+from tests.fixtures.background import in_background
 from tests.fixtures.children import running
 from tests.fixtures.databases import MakeDatabase, Server
 from tests.fixtures.fingerprint import fingerprint
@@ -98,20 +99,6 @@ def account_of(archive: Path) -> Trailer:
     footer = read_footer(data, len(data))
     assert footer is not None
     return read_account(data[footer.offset : footer.offset + footer.length], footer)
-
-
-def in_background(call: Callable[[], object]) -> tuple[threading.Thread, list[BaseException]]:
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            call()
-        except PgCloneError as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, raised
 
 
 def is_alive(pid: int) -> bool:

@@ -21,7 +21,7 @@ from airflow_provider_pgclone.core.errors import (
 )
 from airflow_provider_pgclone.core.marker import BIRTHMARK_CONNECTION_LIMIT
 from tests.fixtures.children import running
-from tests.fixtures.databases import MakeDatabase, Server
+from tests.fixtures.databases import REFUSED_SQL, MakeDatabase, Server
 from tests.fixtures.hooks import MakeHook
 
 
@@ -413,14 +413,7 @@ def test_an_error_of_pg_restore_fails_the_restore_and_shows_no_rows(
     server: Server, make_database: MakeDatabase, make_hook: MakeHook
 ) -> None:
     """A constraint that the data breaks, as on a server whose check function has changed."""
-    source = make_database(
-        """
-        CREATE FUNCTION fine(text) RETURNS bool IMMUTABLE LANGUAGE sql
-            RETURN current_database() NOT LIKE '%temp%';
-        CREATE TABLE users (email text CHECK (fine(email)));
-        INSERT INTO users VALUES ('secret@example.org');
-        """
-    )
+    source = make_database(REFUSED_SQL)
     hook = make_hook(source)
     key = hook.dump()
     with pytest.raises(RestoreError, match="violates check constraint") as raised:

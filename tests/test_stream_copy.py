@@ -4,8 +4,7 @@ import json
 import os
 import signal
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -17,15 +16,15 @@ from airflow_provider_pgclone.core import plan
 from airflow_provider_pgclone.core.errors import (
     InvalidInputError,
     NotAllowedError,
-    PgCloneError,
     RestoreError,
     ToolError,
 )
 from airflow_provider_pgclone.core.progress import Progress
 from airflow_provider_pgclone.operators import PgCloneCopyOperator
 from tests.fixtures.airflow import serialized
+from tests.fixtures.background import in_background
 from tests.fixtures.children import running
-from tests.fixtures.databases import MakeDatabase, Server
+from tests.fixtures.databases import REFUSED_SQL, MakeDatabase, Server
 from tests.fixtures.every_kind import EVERY_KIND_SQL
 from tests.fixtures.fingerprint import fingerprint
 from tests.fixtures.hooks import MakeHook
@@ -97,20 +96,6 @@ def slow_source(make_database: MakeDatabase) -> str:
     )
 
 
-def in_background(call: Callable[[], object]) -> tuple[threading.Thread, list[BaseException]]:
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            call()
-        except PgCloneError as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, raised
-
-
 @pytest.mark.parametrize("program", ["psql", "pg_restore"])
 def test_a_program_that_is_killed_leaves_the_target_as_it_was(
     program: str,
@@ -146,14 +131,7 @@ def copying(server: Server) -> bool:
 def test_rows_that_the_target_refuses_fail_the_copy(
     server: Server, make_database: MakeDatabase, make_hook: MakeHook
 ) -> None:
-    source = make_database(
-        """
-        CREATE FUNCTION fine(text) RETURNS bool IMMUTABLE LANGUAGE sql
-            RETURN current_database() NOT LIKE '%temp%';
-        CREATE TABLE users (email text CHECK (fine(email)));
-        INSERT INTO users VALUES ('secret@example.org');
-        """
-    )
+    source = make_database(REFUSED_SQL)
     with pytest.raises(RestoreError, match="violates check constraint") as raised:
         make_hook(source).copy(target=f"{source}_copy", method="stream")
     assert "secret" not in str(raised.value)

@@ -6,7 +6,6 @@ import secrets
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.database import Database, connect
 from airflow_provider_pgclone.core.dump_key import LocalKey, attempt_database_name
-from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.leftovers import (
     drop_old,
     dropped_on_error,
@@ -48,8 +47,7 @@ def copy(
     :raises InvalidInputError: for a name that cannot be, or one that is taken.
     :raises NotFoundError: when the source does not exist.
     """
-    if key.is_reserved:
-        raise InvalidInputError(f"{key} is a reserved name", hint="Give the copy another name.")
+    key.check_not_reserved()
     attempt = secrets.token_hex(4)
     temp_name = attempt_database_name(key.name, "temp", attempt)
     old_name = attempt_database_name(key.name, "old", attempt)

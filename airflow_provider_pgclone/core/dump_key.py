@@ -121,6 +121,16 @@ class LocalKey:
     def is_reserved(self) -> bool:
         return self.name in (PRE, POST)
 
+    def check_not_reserved(self) -> None:
+        """Refuse a name that only a reversible restore gives.
+
+        :raises InvalidInputError: for ``:pre`` and ``:post``.
+        """
+        if self.is_reserved:
+            raise InvalidInputError(
+                f"{self} is a reserved name", hint="Give the copy another name."
+            )
+
     def database_name(self, target: str) -> str:
         """Return the name of the database that the key stands for beside ``target``."""
         return kept_database_name(target, self.name) if self.is_reserved else self.name

@@ -3,7 +3,6 @@
 import logging
 from functools import partial
 
-from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.content import BlockContent
 from airflow_provider_pgclone.core.database import Database, connect
@@ -48,7 +47,7 @@ def load_dump(
             bytes_total=sum(part.block.length for part in trailer.parts),
             rows_total=sum(trailer.rows_of_tables.values()) if trailer.has_rows else None,
         )
-        _load_blocks(archive, archive.toc, trailer, database, loading, meter, cancellation)
+        _load_blocks(archive, trailer, database, loading, meter, cancellation)
     meter.finish()
     if trailer is not None and trailer.has_rows:
         with connect(database, cancellation) as connection:
@@ -57,14 +56,13 @@ def load_dump(
 
 def _load_blocks(
     archive: Archive,
-    toc: Toc,
     trailer: Trailer,
     database: Database,
     loading: Loading,
     meter: ProgressMeter,
     cancellation: Cancellation,
 ) -> None:
-    parts = {part.block.dump_id: part for part in trailer.parts}
+    toc, parts = archive.toc, {part.block.dump_id: part for part in trailer.parts}
     plan = schedule(toc, {id_: part.block.raw_bytes for id_, part in parts.items()})
     order = [plan.old_ids[new_id] for new_id in plan.start_order(loading.sessions)]
     blocks = [parts[dump_id].block for dump_id in order]

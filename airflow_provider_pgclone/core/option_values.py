@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Callable
 from typing import Any
 
 _TRUE_WORDS = frozenset({"true", "t", "yes", "y", "on", "1"})
@@ -68,15 +69,13 @@ def names(value: Any) -> list[str]:
     return list(value)
 
 
-def strategy(value: Any) -> str:
-    word = str(value).strip().lower()
-    if word not in ("wal_log", "file_copy"):
-        raise ValueError("is neither wal_log nor file_copy")
-    return word
+def one_of(one: str, other: str) -> Callable[[Any], str]:
+    """Return what reads one of two words, in any case."""
 
+    def read(value: Any) -> str:
+        word = str(value).strip().lower()
+        if word not in (one, other):
+            raise ValueError(f"is neither {one} nor {other}")
+        return word
 
-def method(value: Any) -> str:
-    word = str(value).strip().lower()
-    if word not in ("template", "stream"):
-        raise ValueError("is neither template nor stream")
-    return word
+    return read

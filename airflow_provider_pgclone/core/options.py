@@ -14,11 +14,10 @@ from airflow_provider_pgclone.core.errors import (
 from airflow_provider_pgclone.core.option_values import (
     flag,
     memory,
-    method,
     names,
+    one_of,
     positive_integer,
     seconds,
-    strategy,
     text,
     zstd_level,
 )
@@ -220,7 +219,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "method",
-        method,
+        one_of("template", "stream"),
         None,
         "How to copy: `template` by the server, which ends the sessions on the source, or `stream` "
         "by pg_dump and pg_restore, which leaves them alone and reaches other servers.",
@@ -229,7 +228,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "strategy",
-        strategy,
+        one_of("wal_log", "file_copy"),
         None,
         "How the server copies by `template`: `wal_log`, or `file_copy`, which clones files on "
         "PostgreSQL 18 where its file system can.",

@@ -71,17 +71,18 @@ def stream_copy(
     """
     with connect(maintenance, cancellation) as connection:
         with connect(source_database, cancellation) as on_source:
-            _check_not_itself(on_source, connection, target.name)
+            is_same_server = _is_same_server(on_source, connection)
+            if is_same_server and source_database.name == target.name:
+                raise InvalidInputError(
+                    f"database {target.name!r} cannot be copied over itself",
+                    hint="Give the copy another name or another server.",
+                )
             properties = read_properties(on_source, source_database.name)
-            if not _is_same_server(on_source, connection):
+            if not is_same_server:
                 properties = fitted(connection, properties)
         check_target(connection, maintenance, target.name)
         check_replaceable(connection, target.name, replace=options.replace)
-        marker = Marker(
-            role="temp",
-            target=target.name,
-            attempt=secrets.token_hex(4),
-        )
+        marker = Marker("temp", target.name, secrets.token_hex(4))
         attempt = Attempt(connection, maintenance, marker, cancellation)
 
         def fill(attempt: Attempt) -> None:
@@ -95,17 +96,6 @@ def stream_copy(
             replace=options.replace,
         )
     log.info("copied %r to %r", source_database.name, target.name)
-
-
-def _check_not_itself(
-    on_source: psycopg.Connection, connection: psycopg.Connection, target: str
-) -> None:
-    """Refuse a source that is the target, by whatever names its server is known."""
-    if on_source.info.dbname == target and _is_same_server(on_source, connection):
-        raise InvalidInputError(
-            f"database {target!r} cannot be copied over itself",
-            hint="Give the copy another name or another server.",
-        )
 
 
 def _is_same_server(one: psycopg.Connection, other: psycopg.Connection) -> bool:

@@ -1,11 +1,10 @@
 """A call of the hook: its options, looked up, and the server and storage that they name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pgclone.core.dump_key import LocalKey
-from airflow_provider_pgclone.core.errors import InvalidInputError, NotAllowedError, NotFoundError
+from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
 from airflow_provider_pgclone.core.options import (
     Source,
     Verb,
@@ -28,11 +27,11 @@ from airflow_provider_pgclone.settings import (
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.database import Database
+    from airflow_provider_pgclone.core.loading import LoadOptions
+    from airflow_provider_pgclone.core.source import DumpContent
     from airflow_provider_pgclone.core.storage import Storage
 
 CONTENT_OPTIONS = ("exclude", "schemas", "exclude_schemas")
-# What a copy of the server's files has no use for.
-STREAM_OPTIONS = ("no_owner", "no_acl", "jobs", "maintenance_work_mem")
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,6 @@ class Call:
         return self.server.named(name)
 
     @property
-    def copy_method(self) -> str:
-        method: str | None = self["method"]
-        return method or ("template" if self["target_postgres_conn_id"] is None else "stream")
-
-    @property
     def maintenance(self) -> "Database":
         return self.server.named(self.options["maintenance_database"])
 
@@ -83,6 +77,18 @@ class Call:
                 "the section [pgclone] of Airflow's config.",
             )
         return open_storage(location, lambda: s3_access_of(self["storage_conn_id"]))
+
+    def dump_content(self, **more: Any) -> "DumpContent":
+        """Return what of the database is read, which a dump and a copy by stream say alike."""
+        from airflow_provider_pgclone.core.source import DumpContent
+
+        return DumpContent(**{name: self[name] for name in CONTENT_OPTIONS}, **more)
+
+    def load_options(self) -> "LoadOptions":
+        """Return how a database is loaded."""
+        from airflow_provider_pgclone.core.loading import LoadOptions
+
+        return LoadOptions(**{field.name: self[field.name] for field in fields(LoadOptions)})
 
 
 def resolve_call(verb: Verb, config: str | None, arguments: Mapping[str, Any]) -> Call:
@@ -120,56 +126,3 @@ def _storage_guards(options: Mapping[str, Any]) -> list[Source]:
         if conn_id != DEFAULT_AWS_CONN_ID:
             raise
         return []  # boto3 finds its own way
-
-
-def resolve_copy(
-    call: Call, to: str | None, target: str | None, arguments: Mapping[str, Any], config: str | None
-) -> tuple[Call, LocalKey]:
-    """Return the call for the server that a copy goes to, and what the copy becomes there.
-
-    :param call: for the source.
-    :param to: a local key; or
-    :param target: the name of a database, by default that of the target's connection.
-    :param arguments: of the hook and of its method.
-    :param config: the name of a configuration.
-    """
-    _check_copy_options(call, arguments)
-    conn_id = call["target_postgres_conn_id"]
-    server = call
-    if conn_id is not None:
-        given = {name: value for name, value in arguments.items() if name != "database"}
-        server = resolve_call("copy", config, {**given, "postgres_conn_id": conn_id})
-        if to is None and target is None:
-            target = server.server.name
-    if (to is None) == (not target):
-        raise InvalidInputError(
-            "a copy needs either a local key or the name of a target",
-            hint="Set to, as :name, or target.",
-        )
-    if conn_id is not None and not call.may_dump:
-        raise NotAllowedError(
-            "a copy to another server is not allowed: allow_dump of the source is set to false"
-        )
-    key = LocalKey(target) if target else LocalKey.parse(to or "")
-    if to is not None and key.is_reserved:
-        raise InvalidInputError(f"{key} is a reserved name", hint="Give the copy another name.")
-    return server, key
-
-
-def _check_copy_options(call: Call, arguments: Mapping[str, Any]) -> None:
-    """Refuse arguments that the method of a copy cannot heed."""
-    method = call.copy_method
-    if method == "template" and call["target_postgres_conn_id"] is not None:
-        raise InvalidInputError(
-            "a copy by template stays on its server",
-            hint="Set method to stream, or leave target_postgres_conn_id out.",
-        )
-    if method == "template" and any(call[name] for name in CONTENT_OPTIONS):
-        raise InvalidInputError(
-            "a copy by template is whole, and something is to be left out",
-            hint="Set method to stream, or exclude, schemas and exclude_schemas to [].",
-        )
-    others = ("strategy",) if method == "stream" else STREAM_OPTIONS
-    for name in others:
-        if arguments.get(name) is not None:
-            raise InvalidInputError(f"a copy by {method} has no option {name}")

@@ -1,21 +1,20 @@
 """The hook: Airflow connections and options in, calls of the core out."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, overload
 
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.dump_key import DumpKey, LocalKey
+from airflow_provider_pgclone.core.dump_key import DumpKey
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.options import Verb
-from airflow_provider_pgclone.hooks.calls import CONTENT_OPTIONS, Call, resolve_call, resolve_copy
+from airflow_provider_pgclone.hooks.calls import Call, resolve_call
+from airflow_provider_pgclone.hooks.copying import copy_database
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.listing import Dump
-    from airflow_provider_pgclone.core.loading import LoadOptions
     from airflow_provider_pgclone.core.progress import Progress, ProgressCallback
 
 
@@ -91,7 +90,6 @@ class PgCloneHook(BaseHook):
         :return: the key of the dump.
         """
         from airflow_provider_pgclone.core.dump import dump
-        from airflow_provider_pgclone.core.source import DumpContent
 
         call = self._resolve(
             "dump",
@@ -113,12 +111,7 @@ class PgCloneHook(BaseHook):
             call.database,
             call.storage(),
             key,
-            DumpContent(
-                exclude=call["exclude"],
-                schemas=call["schemas"],
-                exclude_schemas=call["exclude_schemas"],
-                pg_dump_args=call["pg_dump_args"],
-            ),
+            call.dump_content(pg_dump_args=call["pg_dump_args"]),
             jobs=call["jobs"],
             compression_level=call["compression_level"],
             pg_bin_dir=call["pg_bin_dir"],
@@ -237,10 +230,10 @@ class PgCloneHook(BaseHook):
         restored = restore(
             call.database,
             call.maintenance,
-            lambda: call.storage(),
+            call.storage,
             RestoreOptions(
                 key=key,
-                load=_load_options(call),
+                load=call.load_options(),
                 maker=maker,
                 run=run,
                 **{name: call[name] for name in names},
@@ -325,46 +318,15 @@ class PgCloneHook(BaseHook):
         for name, value in (("to", to), ("target", target)):
             if value is not None:
                 _check_text(name, value)
-        call = self._resolve("copy", **arguments)
-        server, key = resolve_copy(call, to, target, {**self._arguments, **arguments}, self.config)
-        if call.copy_method == "stream":
-            self._copy_by_stream(call, server, key.name)
-        else:
-            self._copy_by_template(call, key)
-        return to or key.name
-
-    def _copy_by_template(self, call: Call, key: LocalKey) -> None:
-        from airflow_provider_pgclone.core.copy import copy
-
-        copy(
-            call.database,
-            call.maintenance,
-            key,
-            strategy=call["strategy"],
-            # What is replaced is gone, as by a restore.
-            replace=call["replace"] and call.may_restore,
-            wait_seconds=call["wait_seconds"],
-            cancellation=self._cancellation,
-        )
-
-    def _copy_by_stream(self, call: Call, server: Call, name: str) -> None:
-        from airflow_provider_pgclone.core.source import DumpContent
-        from airflow_provider_pgclone.core.stream_copy import StreamCopyOptions, stream_copy
-
-        stream_copy(
-            call.database,
-            server.server.named(name),
-            server.maintenance,
-            StreamCopyOptions(
-                # What leaves the source is its own affair, and the rest the target's.
-                content=DumpContent(**{name: call[name] for name in CONTENT_OPTIONS}),
-                load=_load_options(server),
-                replace=call["replace"] and server["replace"] and server.may_restore,
-                wait_seconds=server["wait_seconds"],
-            ),
+        key = copy_database(
+            to,
+            target,
+            {**self._arguments, **arguments},
+            self.config,
             on_progress=self._on_progress,
             cancellation=self._cancellation,
         )
+        return to or key.name
 
     def drop_temp(self, temp_database: str) -> None:
         """Drop a database that ``restore(swap=False)`` left and that is not to be swapped in.
@@ -378,7 +340,7 @@ class PgCloneHook(BaseHook):
         drop_temp(call.maintenance, temp_database, cancellation=self._cancellation)
 
     def inspect(self, key: str) -> dict[str, Any]:
-        """Return the account of a dump, by two small reads.
+        """Return the account of a dump, by a few small reads.
 
         :param key: a dump key or a prefix.
         :return: versions, the source, what was left out, and ``tables`` with their rows.
@@ -423,12 +385,6 @@ class PgCloneHook(BaseHook):
 
     def _log_progress(self, progress: "Progress") -> None:
         self.log.info("%s", progress)
-
-
-def _load_options(call: Call) -> "LoadOptions":
-    from airflow_provider_pgclone.core.loading import LoadOptions
-
-    return LoadOptions(**{field.name: call[field.name] for field in fields(LoadOptions)})
 
 
 def _check_text(name: str, value: object) -> None:
