@@ -5,6 +5,7 @@ The format is that of PostgreSQL's ``pg_backup_archiver.c`` (``ReadHead``, ``Rea
 """
 
 import re
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,9 @@ FORMAT_CUSTOM = 1
 # What the toc.dat of a directory says: _CloseArchive() in pg_backup_directory.c.
 _FORMAT_TAR = 3
 _INT_BYTES, _OFFSET_BYTES = 4, 8
+# The sign of a number, then its magnitude, by how many bytes that has.
+_INTEGERS = {4: struct.Struct("<?I"), 8: struct.Struct("<?Q")}
+_INTEGER = _INTEGERS[_INT_BYTES]
 OLDEST_ARCHIVE, NEWEST_ARCHIVE = (1, 12), (1, 16)
 # The first pg_restore that reads each version of the format: K_VERS_… in pg_backup_archiver.h.
 _FIRST_READER = {(1, 12): 9, (1, 13): 10, (1, 14): 12, (1, 15): 16, (1, 16): 17}
@@ -132,7 +136,7 @@ class ArchiveReader:
         self._buffer = b""
         self._position = 0
         self.has_ended = False  # whether a chunk more was wanted than there were
-        self.int_bytes = 4
+        self.integers = _INTEGER
         self.offset_bytes = 8
 
     def take(self, count: int) -> bytes:
@@ -168,8 +172,14 @@ class ArchiveReader:
         return self.take(1)[0]
 
     def integer(self) -> int:
-        negative = self.byte()
-        value = int.from_bytes(self.take(self.int_bytes), "little")
+        end = self._position + self.integers.size
+        if end > len(self._buffer):
+            self._fill(self.integers.size)
+            end = self.integers.size
+        negative: bool
+        value: int
+        negative, value = self.integers.unpack_from(self._buffer, self._position)
+        self._position = end
         return -value if negative else value
 
     def text(self) -> str | None:
@@ -224,7 +234,10 @@ def _read_version(reader: ArchiveReader) -> tuple[int, int]:
             hint="This package knows "
             f"{'.'.join(map(str, OLDEST_ARCHIVE))} to {'.'.join(map(str, NEWEST_ARCHIVE))}.",
         )
-    reader.int_bytes = reader.byte()
+    int_bytes = reader.byte()
+    if int_bytes not in _INTEGERS:
+        raise ArchiveError(f"the archive has integers of {int_bytes} bytes: it is damaged")
+    reader.integers = _INTEGERS[int_bytes]
     reader.offset_bytes = reader.byte()
     if reader.byte() != FORMAT_CUSTOM:
         raise ArchiveError("the archive is of another format than pg_dump -Fc")
@@ -296,7 +309,7 @@ def write_directory_toc(toc: Toc, file_names: Mapping[int, str]) -> bytes:
 
 def write_integer(value: int) -> bytes:
     """Return a number as archives hold it: its sign, then its magnitude."""
-    return bytes([value < 0]) + abs(value).to_bytes(_INT_BYTES, "little")
+    return _INTEGER.pack(value < 0, abs(value))
 
 
 def write_text(value: str | None) -> bytes:

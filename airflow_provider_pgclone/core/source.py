@@ -218,7 +218,7 @@ def _tables(
         SELECT c.oid, nspname, relname,
             pg_relation_size(c.oid) / current_setting('block_size')::int,
             pg_relation_size(c.oid)
-                + CASE reltoastrelid WHEN 0 THEN 0 ELSE pg_total_relation_size(reltoastrelid) END,
+                + CASE reltoastrelid WHEN 0 THEN 0 ELSE pg_relation_size(reltoastrelid) END,
             ARRAY(
                 SELECT attname::text FROM pg_attribute
                 WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''

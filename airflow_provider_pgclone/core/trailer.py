@@ -8,7 +8,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import zstandard
@@ -141,7 +141,7 @@ def read_account(data: bytes, footer: Footer) -> Trailer:
 
 
 def _flat(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    return [{"schema": part.schema, "table": part.table, **asdict(part.block)} for part in parts]
+    return [{"schema": part.schema, "table": part.table, **vars(part.block)} for part in parts]
 
 
 def _parts(flat: Sequence[dict[str, Any]]) -> Iterator[Part]:
