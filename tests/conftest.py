@@ -25,6 +25,9 @@ pytest_plugins = [
     "tests.fixtures.databases",
     "tests.fixtures.hooks",
     "tests.fixtures.airflow",
+    "tests.fixtures.faulty_storage",
+    "tests.fixtures.processes",
+    "tests.fixtures.tasks",
 ]
 
 

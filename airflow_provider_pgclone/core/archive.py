@@ -6,7 +6,7 @@ The format is that of PostgreSQL's ``pg_backup_archiver.c`` (``ReadHead``, ``Rea
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from airflow_provider_pgclone.core.errors import ArchiveError, UnsupportedError
@@ -33,6 +33,10 @@ SECTION_POST_DATA = 4
 # Whether and where an entry has data: K_OFFSET_… in pg_backup_archiver.h.
 POSITION_NOT_SET = 1
 NO_DATA = 3
+
+
+# The schema and the name of a table, as a table of contents has them.
+TableName = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,11 @@ class Toc:
     server_version: str
     pg_dump_version: str
     entries: tuple[TocEntry, ...]
+
+    def without(self, dump_ids: Container[int]) -> "Toc":
+        """Return it without some entries."""
+        entries = tuple(entry for entry in self.entries if entry.dump_id not in dump_ids)
+        return replace(self, entries=entries)
 
     @property
     def first_reader(self) -> int:

@@ -1,12 +1,13 @@
 """Dump a database: one archive, written in parallel, in storage only when it is whole."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
 from airflow_provider_pgclone import __version__
-from airflow_provider_pgclone.core.archive import Toc, write_toc
+from airflow_provider_pgclone.core.archive import TableName, Toc, write_toc
 from airflow_provider_pgclone.core.blocks import (
     DATA,
     BlockWriter,
@@ -16,11 +17,13 @@ from airflow_provider_pgclone.core.blocks import (
     read_pieces,
 )
 from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.checksums import columns_of_tables, lock_tables, read_checksums
+from airflow_provider_pgclone.core.compare import comparable
 from airflow_provider_pgclone.core.compression import Compressor, compressor_of
 from airflow_provider_pgclone.core.copy_out import RangeReader
 from airflow_provider_pgclone.core.database import Database
 from airflow_provider_pgclone.core.dump_key import DumpKey
-from airflow_provider_pgclone.core.errors import ArchiveError
+from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
 from airflow_provider_pgclone.core.pg_tools import (
     ClientTools,
     check_extra_arguments,
@@ -31,8 +34,8 @@ from airflow_provider_pgclone.core.ranges import reading_ranges
 from airflow_provider_pgclone.core.skeleton import Skeleton, open_skeleton
 from airflow_provider_pgclone.core.source import DumpContent, Source, open_source
 from airflow_provider_pgclone.core.storage import Storage, Upload
+from airflow_provider_pgclone.core.stored_archive import OUR_MARK
 from airflow_provider_pgclone.core.trailer import Part, Trailer, trailer_block
-from airflow_provider_pgclone.core.verify import OUR_MARK
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ class _Dump:
     source: Source
     jobs: int
     compression_level: int
+    checksums: bool
     meter: ProgressMeter
     cancellation: Cancellation
 
@@ -72,6 +76,7 @@ def dump(
     *,
     jobs: int,
     compression_level: int,
+    checksums: bool,
     pg_bin_dir: str | None,
     on_progress: ProgressCallback,
     cancellation: Cancellation,
@@ -80,6 +85,7 @@ def dump(
 
     :param jobs: how many sessions read large tables at once, beside pg_dump's own.
     :param compression_level: of zstd.
+    :param checksums: whether to note one of each table's rows, which takes another look at them.
     :param pg_bin_dir: the folder of pg_dump, ``None`` to look for it.
     :raises InvalidInputError: when a pattern matches nothing, or an argument is not allowed.
     :raises UnsupportedError: when no pg_dump is as new as the server.
@@ -97,6 +103,7 @@ def dump(
             source=source,
             jobs=jobs,
             compression_level=compression_level,
+            checksums=checksums,
             meter=ProgressMeter(
                 on_progress,
                 work_total=source.small_bytes + sum(table.size_bytes for table in source.planned),
@@ -136,6 +143,7 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
     )
     toc, planned = add_ranges(toc, work.source.planned)
     ranges = RangeReader(work.database, work.source, work.cancellation)
+    checksummed = _lock_checksummed(work, toc) if work.checksums else {}
     start = write_toc(toc)
     writer = BlockWriter(write, len(start))
     with reading_ranges(
@@ -151,7 +159,10 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
             writer.data(planned_range.entry.dump_id, queue.chunks(work.cancellation))
             work.meter.add(rows=writer.blocks[-1].rows, work=planned_range.size_bytes)
     _check_complete(toc, writer)
-    write(_trailer(work, toc, start, writer))
+    trailer = _trailer(work, toc, start, writer)
+    if work.checksums:
+        trailer = _with_checksums(work, toc, trailer, checksummed)
+    write(trailer_block(trailer, dump_id=toc.unused_id, offset=writer.offset))
     write.flush()
 
 
@@ -176,7 +187,42 @@ def _check_complete(toc: Toc, writer: BlockWriter) -> None:
         raise ArchiveError(f"the archive has no data for the entries {sorted(missing)}")
 
 
-def _trailer(work: _Dump, toc: Toc, start: bytes, writer: BlockWriter) -> bytes:
+def _lock_checksummed(work: _Dump, toc: Toc) -> dict[TableName, TableName]:
+    """Return the tables of which checksums are taken, locked for longer than pg_dump does."""
+    columns = columns_of_tables(toc)
+    for entry in toc.entries:
+        if entry.description == "TABLE DATA" and (entry.namespace, entry.tag) not in columns:
+            raise InvalidInputError(
+                f"no checksum can be taken of the rows of {entry.namespace}.{entry.tag}",
+                hint="Leave --inserts and the like out of pg_dump_args, or checksums.",
+            )
+    names = comparable(work.source.connection, columns, work.source.encoding)
+    lock_tables(work.source.connection, names)
+    return names
+
+
+def _with_checksums(
+    work: _Dump, toc: Toc, trailer: Trailer, names: Mapping[TableName, TableName]
+) -> Trailer:
+    """Add the checksums of the tables, in the snapshot that was dumped.
+
+    :raises ArchiveError: when a table has other rows there than were written.
+    """
+    source, written = work.source, trailer.rows_of_tables
+    log.info("taking checksums of %d tables", len(names))
+    found = read_checksums(source.connection, columns_of_tables(toc), names, source.encoding)
+    for name, checksum in found.items():
+        rows = written.get(name, 0)
+        if checksum.rows != rows:
+            raise ArchiveError(
+                f"{rows} rows of the table {'.'.join(names[name])} were written, which has "
+                f"{checksum.rows} in the snapshot"
+            )
+    flat = [[*name, checksum.rows, checksum.total] for name, checksum in found.items()]
+    return replace(trailer, facts={**trailer.facts, "checksums": flat})
+
+
+def _trailer(work: _Dump, toc: Toc, start: bytes, writer: BlockWriter) -> Trailer:
     names = {entry.dump_id: (entry.namespace, entry.tag) for entry in toc.entries}
     parts = [
         Part(block, *(names[block.dump_id] if block.kind == DATA else ("", "")))
@@ -199,5 +245,4 @@ def _trailer(work: _Dump, toc: Toc, start: bytes, writer: BlockWriter) -> bytes:
         "encoding": work.source.encoding,
         "content": {name: list(value) for name, value in asdict(work.content).items()},
     }
-    trailer = Trailer(tuple(parts), facts)
-    return trailer_block(trailer, dump_id=toc.unused_id, offset=writer.offset)
+    return Trailer(tuple(parts), facts)

@@ -3,7 +3,7 @@
 import heapq
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -11,6 +11,7 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.database import Database, connect
 from airflow_provider_pgclone.core.dump_key import PREFIX_HINT, SUFFIX, DumpKey, KeyPrefix
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
+from airflow_provider_pgclone.core.records import Finding, dump_of_record, strongest
 from airflow_provider_pgclone.core.storage import Storage, StoredObject
 
 Part = Literal["instances", "databases", "configs"]
@@ -23,11 +24,18 @@ class Dump:
     """A dump in storage; one that is listed under its key is whole.
 
     :param created_at: when the dump started, from its key.
+    :param finding: what verifications have noted of it: ``archive`` or ``restore`` is the level up
+        to which it is whole, ``damaged`` that it is not; ``None`` where nobody has verified it.
     """
 
     key: str
     size_bytes: int
     created_at: datetime
+    finding: Finding | None = None
+
+    @property
+    def is_verified(self) -> bool:
+        return self.finding in ("archive", "restore")
 
 
 def newest_first(storage: Storage, prefix: KeyPrefix) -> Iterator[Dump]:
@@ -39,14 +47,24 @@ def newest_first(storage: Storage, prefix: KeyPrefix) -> Iterator[Dump]:
     return (dump for _, dump in merged)
 
 
-def list_dumps(storage: Storage, prefix_text: str, *, limit: int | None) -> list[Dump]:
+def list_dumps(
+    storage: Storage, prefix_text: str, *, limit: int | None, verified: bool = False
+) -> list[Dump]:
     """Return the newest dumps under a prefix.
 
     :param limit: how many at the most, ``None`` for all.
+    :param verified: whether only those that a verification has found whole.
     """
     prefix = KeyPrefix.parse(prefix_text)
     storage.check_readable()
-    return list(itertools.islice(newest_first(storage, prefix), limit))
+    dumps = newest_first(storage, prefix)
+    wanted = (dump for dump in dumps if dump.is_verified or not verified)
+    return list(itertools.islice(wanted, limit))
+
+
+def dumps_among(objects: Sequence[StoredObject]) -> list[Dump]:
+    """Return the dumps among some objects, which have all of their records as well."""
+    return [dump for _, dump in _sorted_dumps(objects)]
 
 
 def list_parts(storage: Storage, prefix_text: str, part: Part) -> list[str]:
@@ -93,9 +111,11 @@ def find_dump(storage: Storage, text: str) -> Dump:
     """
     storage.check_readable()
     if text.endswith(SUFFIX):
-        key = DumpKey.parse(text)
-        stored = storage.head(text)
-        return Dump(text, stored.size_bytes, key.created_at)
+        DumpKey.parse(text)
+        found = (dump for _, dump in _walk(storage, text) if dump.key == text)
+        if dump := next(found, None):
+            return dump
+        raise NotFoundError(f"{text!r} does not exist in {storage.location}")
     if not text.strip("/"):
         raise InvalidInputError(
             "neither a dump key nor a prefix was given",
@@ -141,8 +161,17 @@ def _walk(storage: Storage, prefix: str) -> Iterator[tuple[DumpKey, Dump]]:
 
 
 def _sorted_dumps(objects: Sequence[StoredObject]) -> list[tuple[DumpKey, Dump]]:
-    dumps = (_dump(stored) for stored in objects)
-    return sorted((dump for dump in dumps if dump is not None), key=_key_of, reverse=True)
+    """Return the dumps among some objects, which have the records of each of them as well."""
+    findings: dict[str, list[Finding]] = {}
+    for stored in objects:
+        if of := dump_of_record(stored.path):
+            findings.setdefault(of[0], []).append(of[1])
+    dumps = (
+        (found[0], replace(found[1], finding=strongest(findings.get(stored.path, ()))))
+        for stored in objects
+        if (found := _dump(stored))
+    )
+    return sorted(dumps, key=_key_of, reverse=True)
 
 
 def _key_of(found: tuple[DumpKey, Dump]) -> DumpKey:

@@ -25,6 +25,7 @@ Feed = Callable[[int, "DataFile"], None]
 
 def load_stream(
     chunks: Iterator[bytes],
+    toc: Toc,
     database: Database,
     loading: Loading,
     *,
@@ -34,17 +35,21 @@ def load_stream(
     """Stream an archive of pg_dump into pg_restore.
 
     :param chunks: the bytes of the archive.
+    :param toc: its table of contents.
     :param database: an empty one.
     :raises RestoreError: at the first error that is not harmless; nothing more is restored then.
     """
     judge = Judge(loading.server_major)
-    with run_child(
-        loading.argv(database, "--format=custom"),
-        environment=loading.environment(database),
-        cancellation=cancellation,
-        on_stderr=judge.feed,
-        stdin=True,
-    ) as pg_restore:
+    with (
+        tempfile.TemporaryDirectory(prefix="pgclone-") as folder,
+        run_child(
+            loading.argv(database, "--format=custom", *_use_list(toc, loading, Path(folder))),
+            environment=loading.environment(database),
+            cancellation=cancellation,
+            on_stderr=judge.feed,
+            stdin=True,
+        ) as pg_restore,
+    ):
         judge.attach(pg_restore)
         try:
             for chunk in chunks:
@@ -55,6 +60,16 @@ def load_stream(
         except BrokenPipeError:
             pass  # it has ended, or was ended for an error: its exit code and messages tell
         judge.pronounce(pg_restore.wait(), pg_restore)
+
+
+def _use_list(toc: Toc, loading: Loading, folder: Path) -> list[str]:
+    """Return the arguments by which pg_restore leaves out what it is to leave out."""
+    if not loading.left_out:
+        return []
+    path = folder / "list"
+    entries = toc.without(loading.left_out).entries
+    path.write_text("".join(f"{entry.dump_id};\n" for entry in entries))
+    return [f"--use-list={path}"]
 
 
 def load_pipes(

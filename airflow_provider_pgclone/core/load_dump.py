@@ -4,6 +4,7 @@ import logging
 from functools import partial
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.compare import check_checksums, check_rows
 from airflow_provider_pgclone.core.content import BlockContent
 from airflow_provider_pgclone.core.database import Database, connect
 from airflow_provider_pgclone.core.fetch import BlockFetcher
@@ -11,8 +12,8 @@ from airflow_provider_pgclone.core.load import DataFile, load_pipes, load_stream
 from airflow_provider_pgclone.core.pg_restore import Loading
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.schedule import schedule
+from airflow_provider_pgclone.core.stored_archive import Archive
 from airflow_provider_pgclone.core.trailer import Trailer
-from airflow_provider_pgclone.core.verify import Archive, check_rows
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +26,15 @@ def load_dump(
     database: Database,
     loading: Loading,
     *,
+    checksums: bool,
     on_progress: ProgressCallback,
     cancellation: Cancellation,
 ) -> None:
     """Load an archive, and compare what is there then with its account.
 
     :param database: an empty one.
+    :param checksums: whether the rows are compared with the checksums of the dump; otherwise they
+        are counted.
     :raises RestoreError: at an error of pg_restore that is not harmless, or a table that has other
         rows than the dump.
     :raises ArchiveError: when a byte is not what was written.
@@ -40,7 +44,7 @@ def load_dump(
     if trailer is None:
         meter = ProgressMeter(on_progress, bytes_total=dump.size_bytes)
         chunks = archive.storage.read(dump.key)
-        load_stream(chunks, database, loading, meter=meter, cancellation=cancellation)
+        load_stream(chunks, archive.toc, database, loading, meter=meter, cancellation=cancellation)
     else:
         meter = ProgressMeter(
             on_progress,
@@ -50,8 +54,12 @@ def load_dump(
         _load_blocks(archive, trailer, database, loading, meter, cancellation)
     meter.finish()
     if trailer is not None and trailer.has_rows:
+        encoding = str(trailer.facts["encoding"])
         with connect(database, cancellation) as connection:
-            check_rows(connection, trailer.rows_of_tables, str(trailer.facts["encoding"]))
+            check_rows(connection, trailer.rows_of_tables, encoding)
+            if checksums:
+                log.info("comparing the checksums of %d tables", len(trailer.checksums))
+                check_checksums(connection, archive.toc, trailer.checksums, encoding)
 
 
 def _load_blocks(
@@ -62,7 +70,8 @@ def _load_blocks(
     meter: ProgressMeter,
     cancellation: Cancellation,
 ) -> None:
-    toc, parts = archive.toc, {part.block.dump_id: part for part in trailer.parts}
+    parts = {part.block.dump_id: part for part in trailer.parts}
+    toc = archive.toc.without(loading.left_out)
     plan = schedule(toc, {id_: part.block.raw_bytes for id_, part in parts.items()})
     order = [plan.old_ids[new_id] for new_id in plan.start_order(loading.sessions)]
     blocks = [parts[dump_id].block for dump_id in order]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import psycopg
 
-from airflow_provider_pgclone.core.archive import Toc
-from airflow_provider_pgclone.core.database import database_exists, server_major
+from airflow_provider_pgclone.core.archive import Toc, TocEntry
+from airflow_provider_pgclone.core.database import database_exists, fetch_row, server_major
 from airflow_provider_pgclone.core.pg_restore import Loading
 from airflow_provider_pgclone.core.pg_tools import tools_for_restore
 from airflow_provider_pgclone.core.target import creation_options
@@ -23,6 +23,7 @@ class LoadOptions:
     :param no_owner: ``None`` keeps the owners where the server has them and the user may act for
         them.
     :param no_acl: ``None`` does as ``no_owner``.
+    :param publications: whether publications are restored.
     :param pg_bin_dir: the folder of pg_restore, ``None`` to look for it.
     """
 
@@ -30,6 +31,7 @@ class LoadOptions:
     maintenance_work_mem: str | None = None
     no_owner: bool | None = None
     no_acl: bool | None = None
+    publications: bool = False
     pg_bin_dir: str | None = None
 
 
@@ -53,7 +55,45 @@ def loading_for(connection: psycopg.Connection, toc: Toc, options: LoadOptions) 
         maintenance_work_mem=options.maintenance_work_mem,
         no_owner=no_owner,
         no_acl=no_acl,
+        left_out=_left_out(
+            toc, publications=options.publications, is_superuser=_is_superuser(connection)
+        ),
     )
+
+
+def _left_out(toc: Toc, *, publications: bool, is_superuser: bool) -> frozenset[int]:
+    """Return the entries that are not restored, with what is said of them.
+
+    A subscription would take the slot of the original's, and a publication is for subscribers that
+    the original has. The others need rights that the user has not.
+    """
+    kinds = ["SUBSCRIPTION"]
+    if not publications:
+        kinds.append("PUBLICATION")
+    if not is_superuser:
+        kinds.append("EVENT TRIGGER")
+    left_out: dict[int, TocEntry] = {}
+    for entry in toc.entries:
+        about_one = entry.description in ("COMMENT", "ACL", "SECURITY LABEL")
+        if (
+            # With a space come the tables and schemas of a publication.
+            any(f"{entry.description} ".startswith(f"{kind} ") for kind in kinds)
+            or (about_one and any(entry.tag.startswith(f"{kind} ") for kind in kinds))
+            # Only its owner may comment on an extension, such as one that was there before.
+            or (entry.tag.startswith("EXTENSION ") and about_one and not is_superuser)
+        ):
+            left_out[entry.dump_id] = entry
+    if left_out:
+        names = ", ".join(f"{entry.description} {entry.tag}" for entry in left_out.values())
+        log.info("not restored: %s", names)
+    return frozenset(left_out)
+
+
+def _is_superuser(connection: psycopg.Connection) -> bool:
+    (is_superuser,) = fetch_row(
+        connection, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user", []
+    )
+    return bool(is_superuser)
 
 
 def creation_for(connection: psycopg.Connection, target: str, toc: Toc) -> dict[str, str]:

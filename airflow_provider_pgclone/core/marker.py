@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Literal
 
 import psycopg
@@ -9,7 +10,7 @@ from psycopg import sql
 
 _HEAD = "airflow-provider-pgclone "
 
-Role = Literal["temp", "post_temp", "pre", "post", "old"]
+Role = Literal["temp", "post_temp", "pre", "post", "old", "drill"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Marker:
 
     :param role: *temp* is being restored or copied, or waits for its swap, and *post_temp* with it;
         *old* was swapped out and is to be dropped; *pre* and *post* are kept by a reversible
-        restore.
+        restore; *drill* shows that a dump can be restored, and is dropped then.
     :param target: the database that it was made for.
     :param attempt: which attempt made it.
     :param maker: who made it, such as a task; its next attempt replaces what is left of the last.
@@ -26,6 +27,8 @@ class Marker:
     :param ready: whether it is whole, so that a swap may take it.
     :param key: what was restored into it.
     :param reversible: whether its swap keeps *pre* and *post*.
+    :param created_at: when the database was made, or made ready, in ISO 8601; empty where nobody
+        noted it.
     """
 
     role: Role
@@ -36,12 +39,22 @@ class Marker:
     ready: bool = False
     key: str = ""
     reversible: bool = False
+    created_at: str = ""
 
     def text(self) -> str:
         return _HEAD + json.dumps(asdict(self), sort_keys=True)
 
     def made_ready(self) -> "Marker":
-        return replace(self, ready=True)
+        return replace(self, ready=True, created_at=_now())
+
+    @property
+    def made_at(self) -> datetime | None:
+        """When it was made, or made ready; ``None`` where that is not known."""
+        try:
+            made_at = datetime.fromisoformat(self.created_at)
+        except (ValueError, TypeError):
+            return None
+        return made_at if made_at.tzinfo else None
 
     @classmethod
     def parse(cls, comment: str | None) -> "Marker | None":
@@ -61,6 +74,7 @@ BIRTHMARK_CONNECTION_LIMIT = 1_886_840_687
 
 def mark_newborn(connection: psycopg.Connection, name: str, marker: Marker) -> None:
     """Give a database that was just made its marker in the place of its birthmark."""
+    marker = replace(marker, created_at=_now())
     with connection.transaction():
         set_comment(connection, name, marker.text())
         statement = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT -1")
@@ -88,3 +102,7 @@ def read_markers(connection: psycopg.Connection) -> dict[str, Marker]:
     )
     markers = {name: Marker.parse(comment) for name, comment in rows}
     return {name: marker for name, marker in markers.items() if marker is not None}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

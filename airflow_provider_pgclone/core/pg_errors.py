@@ -188,7 +188,7 @@ def _said(lines: list[str]) -> str:
     shown = [_without_values(first, is_raised=any(_RAISED.search(line) for line in rest))]
     # With a context the error arose from a row or within a function, and so may the hint.
     if not any(line.startswith(_CONTEXT) for line in rest):
-        shown += [_names_only(line) for line in rest if line.startswith(_HINT)]
+        shown += [names_only(line) for line in rest if line.startswith(_HINT)]
     shown += [match.group(1) for line in rest if (match := _COPY_CONTEXT.match(line))]
     return "; ".join(shown)
 
@@ -202,10 +202,10 @@ def _without_values(line: str, *, is_raised: bool) -> str:
         return f"{head}{severity}{REDACTED}"
     if not severity:
         return head + _ANY_QUOTES.sub(REDACTED, _BYTES.sub(REDACTED, said))
-    return head + severity + _BYTES.sub(REDACTED, _names_only(said))
+    return head + severity + _BYTES.sub(REDACTED, names_only(said))
 
 
-def _names_only(said: str) -> str:
+def names_only(said: str) -> str:
     """Take out all from the first quote that is not that of a name up to the last quote."""
     start = said.find('"')
     while start >= 0:

@@ -34,6 +34,7 @@ class Loading:
     :param maintenance_work_mem: of these sessions, for index builds; ``None`` is the server's.
     :param no_owner: whether everything belongs to the user of the connection.
     :param no_acl: whether rights are left out.
+    :param left_out: the ids of the entries that are not restored.
     """
 
     tools: ClientTools
@@ -42,6 +43,7 @@ class Loading:
     maintenance_work_mem: str | None
     no_owner: bool
     no_acl: bool
+    left_out: frozenset[int] = frozenset()
 
     @property
     def sessions(self) -> int:
@@ -69,8 +71,6 @@ class Loading:
             self.tools.path("pg_restore"),
             "--verbose",  # without it the errors do not name their entry
             *connection_arguments(database),
-            # A subscription that a restored database has would take the slot of the original's.
-            "--no-subscriptions",
             *(["--no-owner"] if self.no_owner else []),
             *(["--no-acl"] if self.no_acl else []),
             *more,

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -14,11 +14,12 @@ from airflow_provider_pgclone.core.attempt import (
     replace_database,
 )
 from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.check_sql import check_sql
 from airflow_provider_pgclone.core.database import Database, connect, database_exists
 from airflow_provider_pgclone.core.dump_key import LOCAL_MARK, LocalKey, check_database_name
-from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
 from airflow_provider_pgclone.core.leftovers import drop_attempt
-from airflow_provider_pgclone.core.listing import find_dump
+from airflow_provider_pgclone.core.listing import Dump, find_dump
 from airflow_provider_pgclone.core.load import analyze
 from airflow_provider_pgclone.core.load_dump import load_dump
 from airflow_provider_pgclone.core.loading import LoadOptions, creation_for, loading_for
@@ -26,8 +27,9 @@ from airflow_provider_pgclone.core.marker import Marker, read_markers
 from airflow_provider_pgclone.core.progress import ProgressCallback
 from airflow_provider_pgclone.core.sessions import target_lock
 from airflow_provider_pgclone.core.storage import Storage
+from airflow_provider_pgclone.core.stored_archive import Archive, open_archive
 from airflow_provider_pgclone.core.target import check_source, check_target
-from airflow_provider_pgclone.core.verify import Archive, open_archive
+from airflow_provider_pgclone.core.verify import check_verified
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,9 @@ class RestoreOptions:
         without a meaning for a local key.
     :param swap: whether to swap the restored database in; otherwise it is left ready for a swap.
     :param load: how a dump is loaded.
+    :param checksums: whether its rows are compared with the checksums that it has of them.
+    :param check_sql: what must be true of the restored database before it is swapped in.
+    :param require_verified: whether only a dump is restored that a verification has found whole.
     :param wait_seconds: how long to wait for another restore of the target.
     :param maker: who restores; what it left ready at an earlier time is dropped.
     :param run: which of its runs; a retry does not take what the first attempt swapped in for the
@@ -51,6 +56,9 @@ class RestoreOptions:
     reversible: bool = False
     swap: bool = True
     load: LoadOptions = field(default_factory=LoadOptions)
+    checksums: bool = False
+    check_sql: Sequence[str] = ()
+    require_verified: bool = False
     wait_seconds: float = 0.0
     maker: str = ""
     run: str = ""
@@ -98,8 +106,8 @@ def restore(
             fill = _local_source(connection, maintenance, target.name, LocalKey.parse(key))
         else:
             key = dump.key
-            archive = open_archive(storage, dump)
-            fill = _dump_source(connection, target.name, archive, options.load, on_progress)
+            archive = _open_archive(storage, dump, options)
+            fill = _dump_source(connection, target.name, archive, options, on_progress)
         marker = Marker(
             role="temp",
             target=target.name,
@@ -112,7 +120,14 @@ def restore(
         if marker.reversible:
             check_kept_names(connection, target.name)
         attempt = Attempt(connection, maintenance, marker, cancellation)
-        replace_database(attempt, fill, swap=options.swap, wait_seconds=options.wait_seconds)
+
+        def fill_and_check(attempt: Attempt) -> None:
+            fill(attempt)
+            check_sql(attempt.temp, options.check_sql, cancellation)
+
+        replace_database(
+            attempt, fill_and_check, swap=options.swap, wait_seconds=options.wait_seconds
+        )
     log.info("restored %s to %r", key, target.name if options.swap else attempt.temp.name)
     return Restored(key, None if options.swap else attempt.temp.name)
 
@@ -146,15 +161,33 @@ def _local_source(
     return fill
 
 
+def _open_archive(storage: Storage, dump: Dump, options: RestoreOptions) -> Archive:
+    """Open a dump, unless what is known or asked of it forbids to restore it."""
+    if dump.finding == "damaged":
+        raise ArchiveError(
+            f"{dump.key} was found to be damaged by a verification",
+            hint="Restore another dump, or verify it again.",
+        )
+    archive = open_archive(storage, dump)
+    if options.require_verified:
+        check_verified(archive)
+    if options.checksums and not archive.account.checksums:
+        raise InvalidInputError(
+            f"{dump.key} has no checksums",
+            hint="Dump with checksums=True, or restore with checksums=False.",
+        )
+    return archive
+
+
 def _dump_source(
     connection: psycopg.Connection,
     target: str,
     archive: Archive,
-    options: LoadOptions,
+    options: RestoreOptions,
     on_progress: ProgressCallback,
 ) -> Fill:
     """Return the step that loads a dump, once it is known how."""
-    loading = loading_for(connection, archive.toc, options)
+    loading = loading_for(connection, archive.toc, options.load)
     creation = creation_for(connection, target, archive.toc)
 
     def fill(attempt: Attempt) -> None:
@@ -163,6 +196,7 @@ def _dump_source(
             archive,
             attempt.temp,
             loading,
+            checksums=options.checksums,
             on_progress=on_progress,
             cancellation=attempt.cancellation,
         )

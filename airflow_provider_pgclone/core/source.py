@@ -1,6 +1,6 @@
 """The database of a dump: a snapshot of it, and what of it is dumped in which way."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from airflow_provider_pgclone.core.archive import TableName
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.database import (
     Database,
@@ -20,7 +21,6 @@ from airflow_provider_pgclone.core.patterns import parse_schema_pattern, parse_t
 from airflow_provider_pgclone.core.pg_tools import ClientTools, tool_environment, tools_for_dump
 from airflow_provider_pgclone.core.plan import Table, choose_tables
 from airflow_provider_pgclone.core.table_filter import (
-    TableName,
     exclude_arguments,
     first_that_fit,
     reads_filter,
@@ -64,7 +64,7 @@ class Source:
     :param excluded_partitions: those of them that are partitions.
     :param planned: the tables to read in ranges, which are locked against being rewritten.
     :param small_bytes: how large the tables are that pg_dump reads itself.
-    :param release: gives the snapshot up before the block ends, once nobody needs it any more.
+    :param connection: the session that holds the snapshot.
     """
 
     tools: ClientTools
@@ -76,7 +76,12 @@ class Source:
     excluded_partitions: Sequence[TableName]
     planned: Sequence[Table]
     small_bytes: int
-    release: Callable[[], None]
+    connection: psycopg.Connection
+
+    def release(self) -> None:
+        """Give the snapshot up, once nobody needs it any more."""
+        if self.connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            self.connection.execute("COMMIT")
 
     def tool_environment(self, database: Database) -> dict[str, str]:
         """Return the variables of a program that dumps, in the encoding of its database.
@@ -128,7 +133,7 @@ def open_source(
         planned, small_bytes = _plan(
             connection, content, excluded, encoding, room, small_too=small_too
         )
-        yield Source(
+        source = Source(
             tools=tools,
             version=version,
             encoding=encoding,
@@ -138,14 +143,10 @@ def open_source(
             excluded_partitions=partitions,
             planned=planned,
             small_bytes=small_bytes,
-            release=lambda: _commit(connection),
+            connection=connection,
         )
-        _commit(connection)
-
-
-def _commit(connection: psycopg.Connection) -> None:
-    if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-        connection.execute("COMMIT")
+        yield source
+        source.release()
 
 
 def _room_for_planned(

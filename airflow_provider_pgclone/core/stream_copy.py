@@ -16,6 +16,7 @@ import psycopg
 from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.attempt import Attempt, replace_database
 from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.compare import check_rows
 from airflow_provider_pgclone.core.copy_out import open_session
 from airflow_provider_pgclone.core.database import Database, connect, fetch_row
 from airflow_provider_pgclone.core.errors import InvalidInputError
@@ -31,7 +32,6 @@ from airflow_provider_pgclone.core.skeleton import Skeleton, open_skeleton
 from airflow_provider_pgclone.core.source import DumpContent, Source, open_source
 from airflow_provider_pgclone.core.streams import SessionPool, SkeletonBlocks
 from airflow_provider_pgclone.core.target import check_replaceable, check_target
-from airflow_provider_pgclone.core.verify import check_rows
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class _Stream:
         )
         rows_of: dict[int, int] = {}
         plan = schedule(
-            toc,
+            toc.without(self.loading.left_out),
             {id_: planned_range.size_bytes for id_, planned_range in ranges.items()},
             first=set(in_skeleton),
         )

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
+from airflow_provider_pgclone.core.archive import TableName
 from airflow_provider_pgclone.core.pg_tools import ClientTools
 from airflow_provider_pgclone.core.plan import Table, quote
 
@@ -18,8 +19,6 @@ MOST_BYTES = 6 * 1024 * 1024
 # The arguments that each dump has, such as its connection; and what else exec(2) puts there.
 _OWN_BYTES = 32 * 1024
 _POINTER_BYTES = 8
-
-TableName = tuple[str, str]
 
 
 def reads_filter(tools: ClientTools) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import zstandard
 
-from airflow_provider_pgclone.core.archive import write_integer
+from airflow_provider_pgclone.core.archive import TableName, write_integer
 from airflow_provider_pgclone.core.blocks import DATA, Block
 from airflow_provider_pgclone.core.errors import ArchiveError, UnsupportedError
 
@@ -25,6 +25,18 @@ _FOOTER_LENGTH, _END = write_integer(_FOOTER.size), write_integer(0)
 HEAD_BYTES = 1 + 2 * len(_END)
 TAIL_BYTES = len(_FOOTER_LENGTH) + _FOOTER.size + len(_END)
 _MAX_ACCOUNT_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class TableChecksum:
+    """What tells the rows of a table from others.
+
+    :param rows: how many there are.
+    :param total: the sum of their hashes.
+    """
+
+    rows: int
+    total: str
 
 
 @dataclass(frozen=True)
@@ -66,9 +78,17 @@ class Trailer:
         return int(self.facts["toc_bytes"])
 
     @property
-    def rows_of_tables(self) -> dict[tuple[str, str], int]:
+    def checksums(self) -> dict[TableName, TableChecksum]:
+        """The checksum of each table, where the dump took them; otherwise none."""
+        return {
+            (schema, table): TableChecksum(rows, total)
+            for schema, table, rows, total in self.facts.get("checksums") or ()
+        }
+
+    @property
+    def rows_of_tables(self) -> dict[TableName, int]:
         """How many rows the archive has of each table, by schema and name."""
-        rows: dict[tuple[str, str], int] = {}
+        rows: dict[TableName, int] = {}
         for part in self.parts:
             if part.block.kind == DATA:
                 name = (part.schema, part.table)

@@ -15,6 +15,7 @@ from airflow_provider_pgclone.core.storage import Storage
 MIB = 1024 * 1024
 KEY = "prod/shop/none/2026-11-20-02-00-00-000000.dump"
 FOLDER = "prod/shop/none/"
+FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 class WhoopsError(Exception):
@@ -73,6 +74,11 @@ class StorageContract:
                 list(pool.map(lambda path: write(storage, path, b"x"), paths))
 
         return put
+
+    @pytest.fixture
+    def abandon(self) -> Callable[[str], None]:
+        """Leave what a writer of an object leaves that is killed."""
+        raise NotImplementedError
 
     def test_what_is_written_is_read(self, storage: Storage) -> None:
         write(storage, KEY, b"some ", b"", b"bytes")
@@ -158,6 +164,46 @@ class StorageContract:
         write(storage, KEY, b"x")
         storage.delete(KEY.replace("2026", "2025"))
         assert listed(storage) == [KEY]
+
+    def test_many_objects_are_deleted_at_once_also_where_some_are_not_there(
+        self, storage: Storage, put_many: Callable[[Sequence[str]], None]
+    ) -> None:
+        paths = [f"{FOLDER}{number}" for number in range(1005)]
+        put_many([*paths, KEY])
+        storage.delete_many([*paths, KEY.replace("2026", "2025")])
+        assert listed(storage) == [KEY]
+
+    def test_none_of_many_can_be_deleted(self, storage: Storage) -> None:
+        write(storage, KEY, b"x")
+        storage.delete_many([])
+        assert listed(storage) == [KEY]
+
+    def test_what_a_killed_writer_left_is_found_and_removed(
+        self, storage: Storage, abandon: Callable[[str], None]
+    ) -> None:
+        others = (KEY.replace("prod", "dev"), KEY.replace("shop", "shop_eu"))
+        for path in (KEY, KEY, *others):
+            abandon(path)
+        with pytest.raises(NotFoundError):
+            storage.head(KEY)
+        found = list(storage.abandoned_uploads("prod/shop/", before=FUTURE))
+        assert [upload.path for upload in found] == [KEY, KEY]
+        for upload in [*found, *found]:
+            storage.remove_upload(upload)
+        left = {upload.path for upload in storage.abandoned_uploads("", before=FUTURE)}
+        assert left == set(others)
+
+    def test_what_was_written_of_late_is_not_abandoned(
+        self, storage: Storage, abandon: Callable[[str], None]
+    ) -> None:
+        hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        abandon(KEY)
+        assert list(storage.abandoned_uploads("", before=hour_ago)) == []
+
+    def test_an_object_is_no_abandoned_upload(self, storage: Storage) -> None:
+        write(storage, KEY, *[bytes(MIB)] * 12)
+        assert list(storage.abandoned_uploads("", before=FUTURE)) == []
+        assert list(storage.abandoned_uploads("nowhere/", before=FUTURE)) == []
 
     def test_it_can_be_listed_while_it_is_empty(self, storage: Storage) -> None:
         storage.check_writable()

@@ -1,13 +1,19 @@
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3.session
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError, StorageError
 from airflow_provider_pgclone.core.storage import Storage, open_storage
@@ -15,6 +21,8 @@ from airflow_provider_pgclone.core.storage.local import LocalStorage
 from airflow_provider_pgclone.core.storage.memory import MemoryStorage
 from airflow_provider_pgclone.core.storage.s3 import S3Access, S3Storage
 from tests.contracts.storage import (
+    FOLDER,
+    FUTURE,
     KEY,
     MIB,
     StorageContract,
@@ -35,6 +43,26 @@ class TestMemory(StorageContract):
     def storage(self) -> Storage:
         return MemoryStorage()
 
+    @pytest.fixture
+    def abandon(self) -> Callable[[str], None]:
+        pytest.skip("nothing outlives the process")
+
+
+KILLED_WRITER = """
+import os, signal, sys, time
+from pathlib import Path
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.storage.local import LocalStorage
+
+folder, path = sys.argv[1:]
+before = set(Path(folder).rglob("*.dump#*"))
+upload = LocalStorage(folder).open_write(path, expected_bytes=1, cancellation=Cancellation())
+with upload as writer:
+    while set(Path(folder).rglob("*.dump#*")) == before:
+        writer.write(bytes(1024 * 1024))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 
 class TestLocal(StorageContract):
     @pytest.fixture
@@ -42,6 +70,14 @@ class TestLocal(StorageContract):
         storage = LocalStorage(str(tmp_path / "dumps"))
         storage.check_writable()
         return storage
+
+    @pytest.fixture
+    def abandon(self, tmp_path: Path) -> Callable[[str], None]:
+        def leave(path: str) -> None:
+            argv = [sys.executable, "-c", KILLED_WRITER, str(tmp_path / "dumps"), path]
+            assert subprocess.run(argv).returncode == -signal.SIGKILL
+
+        return leave
 
     def test_a_folder_sorts_among_its_neighbours_as_s3_sorts_it(self, storage: Storage) -> None:
         paths = ["a-b/c", "a-b1", "a/b", "a/b-c", "a0"]
@@ -128,6 +164,22 @@ class TestS3(StorageContract):
 
         return put
 
+    @pytest.fixture
+    def abandon(self, s3: S3Server, own_folder: str) -> Iterator[Callable[[str], None]]:
+        client = s3.client()
+        begun: list[dict[str, str]] = []
+
+        def leave(path: str) -> None:
+            place = {"Bucket": BUCKET, "Key": f"{own_folder}/{path}"}
+            place["UploadId"] = client.create_multipart_upload(**place)["UploadId"]
+            client.upload_part(**place, PartNumber=1, Body=b"x")
+            begun.append(place)
+
+        yield leave
+        for place in begun:
+            with suppress(ClientError):  # removed by the test
+                client.abort_multipart_upload(**place)
+
     def test_an_object_is_below_the_prefix(self, s3: S3Server, own_folder: str) -> None:
         write(S3Storage(BUCKET, f"/{own_folder}/", access(s3)), KEY, b"x")
         found = s3.client().get_object(Bucket=BUCKET, Key=f"{own_folder}/{KEY}")
@@ -151,6 +203,46 @@ class TestS3(StorageContract):
             Bucket=BUCKET, Key=f"{own_folder}/{KEY}", ChecksumMode="ENABLED"
         )
         assert head.get("ChecksumCRC64NVME")
+
+    def test_pages_of_abandoned_uploads_are_all_read(
+        self, s3: S3Server, storage: Storage, own_folder: str
+    ) -> None:
+        client = s3.client()
+        keys = [f"{own_folder}/{FOLDER}{number:04}" for number in range(1005)]
+
+        def begin(key: str) -> None:
+            client.create_multipart_upload(Bucket=BUCKET, Key=key)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(begin, keys))
+        found = list(storage.abandoned_uploads(FOLDER, before=FUTURE))
+        assert sorted(f"{own_folder}/{upload.path}" for upload in found) == keys
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(storage.remove_upload, found))
+        assert uploads(s3) == []
+
+    def test_an_upload_that_still_grows_is_not_abandoned(
+        self, s3: S3Server, storage: Storage, own_folder: str
+    ) -> None:
+        """A dump may take days."""
+        client = s3.client()
+        place = {"Bucket": BUCKET, "Key": f"{own_folder}/{KEY}"}
+        place["UploadId"] = client.create_multipart_upload(**place)["UploadId"]
+        (begun,) = storage.abandoned_uploads("", before=FUTURE)
+        moment = datetime.now(UTC)
+        times: list[datetime] = []
+        while not times or max(times) < moment:  # they are told in whole seconds
+            client.upload_part(**place, PartNumber=len(times) + 1, Body=b"x")
+            times = [part["LastModified"] for part in client.list_parts(**place)["Parts"]]
+        assert list(storage.abandoned_uploads("", before=moment)) == []
+        storage.remove_upload(begun)
+
+    def test_what_may_not_be_deleted_is_named(self, s3: S3Server, own_folder: str) -> None:
+        write(S3Storage(BUCKET, own_folder, access(s3)), KEY, b"x")
+        reader = S3Storage(BUCKET, own_folder, access(s3, access=s3.reader_access_key))
+        with pytest.raises(StorageError, match=f"{BUCKET}/{own_folder}/"):
+            reader.delete_many([KEY])
+        assert listed(reader) == [KEY]
 
     def test_a_missing_bucket_is_named_before_and_while_it_is_used(self, s3: S3Server) -> None:
         storage = S3Storage("no-such-bucket", "", access(s3))

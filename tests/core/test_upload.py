@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import CancelledError, StorageError
+from airflow_provider_pgclone.core.storage import upload
 from airflow_provider_pgclone.core.storage.upload import QUEUED_CHUNKS, queued_upload
 
 
@@ -87,3 +88,22 @@ def test_an_object_that_a_cancel_came_too_late_to_abort_is_undone() -> None:
     with pytest.raises(CancelledError):
         upload_all(put, [b"x"], cancellation, undo=lambda: undone.append(True))
     assert undone == [True]
+
+
+def test_an_object_that_is_completed_when_nobody_waits_any_more_is_undone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upload, "ABORT_SECONDS", 0.0)
+    cancellation = LateCancellation()
+    answered, undone = threading.Event(), threading.Event()
+
+    def put(chunks: Iterator[bytes]) -> None:
+        list(chunks)
+        cancellation.has_all_bytes.set()
+        answered.wait()
+
+    with pytest.raises(CancelledError):
+        upload_all(put, [b"x"], cancellation, undo=undone.set)
+    assert not undone.is_set()
+    answered.set()
+    assert undone.wait(10)

@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from airflow_provider_pgclone.core.storage.contract import Page, Storage, StoredObject, Upload
+from airflow_provider_pgclone.core.storage.contract import (
+    AbandonedUpload,
+    Page,
+    Storage,
+    StoredObject,
+    Upload,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.storage.s3 import S3Access
 
-__all__ = ["Page", "Storage", "StoredObject", "Upload", "open_storage"]
+__all__ = ["AbandonedUpload", "Page", "Storage", "StoredObject", "Upload", "open_storage"]
 
 
 def open_storage(location: str, s3_access: "Callable[[], S3Access]") -> Storage:

@@ -31,6 +31,18 @@ class Page:
     is_cut: bool = False
 
 
+@dataclass(frozen=True)
+class AbandonedUpload:
+    """What is left of an object that was never completed.
+
+    :param path: of the object, which does not exist by it.
+    :param upload_id: what storage calls the upload.
+    """
+
+    path: str
+    upload_id: str
+
+
 class Upload(Protocol):
     """An object that is being written."""
 
@@ -72,9 +84,10 @@ class Storage(Protocol):
         :param cancellation: ends a wait for storage.
         """
 
-    def read(self, path: str) -> Iterator[bytes]:
+    def read(self, path: str, cancellation: Cancellation | None = None) -> Iterator[bytes]:
         """Yield the bytes of an object.
 
+        :param cancellation: ends a wait for storage.
         :raises NotFoundError: when it does not exist.
         :raises StorageError: when it breaks off.
         """
@@ -102,3 +115,19 @@ class Storage(Protocol):
 
     def delete(self, path: str) -> None:
         """Remove an object; no error where it does not exist."""
+
+    def delete_many(self, paths: Sequence[str]) -> None:
+        """Remove objects by as few requests as storage allows; no error for those not there.
+
+        :raises StorageError: when storage refuses any; others may be gone then.
+        """
+
+    def abandoned_uploads(self, prefix: str, *, before: datetime) -> Iterator[AbandonedUpload]:
+        """Yield what writers that were killed have left of objects under a prefix.
+
+        :param before: one that was begun, or of which anything was written, since then is not
+            abandoned.
+        """
+
+    def remove_upload(self, upload: AbandonedUpload) -> None:
+        """Remove what was left of an object; no error where it is gone."""

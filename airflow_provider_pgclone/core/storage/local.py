@@ -8,9 +8,12 @@ from pathlib import Path
 from obstore.store import LocalStore
 
 from airflow_provider_pgclone.core.errors import NotFoundError, StorageError
-from airflow_provider_pgclone.core.storage.contract import Page, StoredObject
+from airflow_provider_pgclone.core.storage.contract import AbandonedUpload, Page, StoredObject
 from airflow_provider_pgclone.core.storage.objects import ObjectStorage
 from airflow_provider_pgclone.core.storage.paging import PAGE_OBJECTS, fold, pages
+
+# obstore writes into <path>#<number> and renames that to the path at the end.
+STAGING_MARK = "#"
 
 
 class LocalStorage(ObjectStorage):
@@ -47,6 +50,24 @@ class LocalStorage(ObjectStorage):
                 [path for path, folded in names if folded],
                 is_cut,
             )
+
+    def abandoned_uploads(self, prefix: str, *, before: datetime) -> Iterator[AbandonedUpload]:
+        """Yield the files under other names whose writers did not get to rename them."""
+        for name in self._paths(prefix):
+            path, mark, number = name.rpartition(STAGING_MARK)
+            if not mark or not number.isdecimal():
+                continue
+            stored = self._stored(name)
+            if stored is not None and stored.modified_at < before:
+                yield AbandonedUpload(path, number)
+
+    def remove_upload(self, upload: AbandonedUpload) -> None:
+        """Remove a file that waits for its name."""
+        name = f"{upload.path}{STAGING_MARK}{upload.upload_id}"
+        try:
+            (self._folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{name!r} in {self.location}: {error}") from error
 
     def _paths(self, prefix: str) -> Iterator[str]:
         """Yield the paths that start with the prefix in the order in which S3 lists keys."""

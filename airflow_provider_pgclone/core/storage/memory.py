@@ -1,10 +1,11 @@
 """Storage in memory: passes the same contract as the real ones, for tests that need no server."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from obstore.store import MemoryStore
 
-from airflow_provider_pgclone.core.storage.contract import Page, StoredObject
+from airflow_provider_pgclone.core.storage.contract import AbandonedUpload, Page, StoredObject
 from airflow_provider_pgclone.core.storage.objects import ObjectStorage
 from airflow_provider_pgclone.core.storage.paging import PAGE_OBJECTS, fold, pages
 
@@ -21,6 +22,13 @@ class MemoryStorage(ObjectStorage):
 
     def check_writable(self) -> None:
         """There is always room."""
+
+    def abandoned_uploads(self, prefix: str, *, before: datetime) -> Iterator[AbandonedUpload]:
+        """There are none: nothing outlives the process."""
+        yield from ()
+
+    def remove_upload(self, upload: AbandonedUpload) -> None:
+        """There is nothing to remove."""
 
     def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Page]:
         """Yield pages of objects."""

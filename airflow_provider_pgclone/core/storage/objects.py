@@ -2,9 +2,10 @@
 
 import functools
 import itertools
+import re
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from obstore.exceptions import BaseError
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import NotFoundError, StorageError
 from airflow_provider_pgclone.core.storage.contract import StoredObject, Upload
-from airflow_provider_pgclone.core.storage.upload import queued_upload
+from airflow_provider_pgclone.core.storage.upload import POLL_SECONDS, queued_upload
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -28,6 +29,7 @@ PLANNED_PARTS = 6_600
 PARALLEL_PARTS = 4
 RANGE_BYTES = 8 * MIB
 RANGES_AHEAD = 3
+_XML = re.compile(r"(<\?xml.*?\?>\s*)?<Error>.*", re.DOTALL)
 
 
 class ObjectStorage:
@@ -52,18 +54,30 @@ class ObjectStorage:
         part_bytes = max(MIN_PART_BYTES, -(-expected_bytes // PLANNED_PARTS // MIB) * MIB)
 
         def put(chunks: Iterator[bytes]) -> None:
-            with self._errors(path):
-                obstore.put(
-                    self._store,
-                    path,
-                    chunks,
-                    chunk_size=part_bytes,
-                    max_concurrency=PARALLEL_PARTS,
-                )
+            self._put(path, chunks, part_bytes)
 
         return queued_upload(put, lambda: self.delete(path), cancellation)
 
-    def read(self, path: str) -> Iterator[bytes]:
+    def _put(self, path: str, chunks: Iterator[bytes], part_bytes: int) -> None:
+        start = bytearray()
+        for chunk in chunks:
+            start += chunk
+            if goes_in_parts(len(start)):
+                break
+        else:  # one request, of which no part can be left
+            with self._errors(path):
+                obstore.put(self._store, path, bytes(start), use_multipart=False)
+            return
+        with self._errors(path):
+            obstore.put(
+                self._store,
+                path,
+                itertools.chain([bytes(start)], chunks),
+                chunk_size=part_bytes,
+                max_concurrency=PARALLEL_PARTS,
+            )
+
+    def read(self, path: str, cancellation: Cancellation | None = None) -> Iterator[bytes]:
         """Yield the bytes of an object by ranged reads, a few of them ahead of their use.
 
         They run in threads, so that a signal reaches the one that reads.
@@ -81,7 +95,7 @@ class ObjectStorage:
             starts = iter(range(0, meta["size"], RANGE_BYTES))
             ahead = deque(pool.submit(fetch, at) for at in itertools.islice(starts, RANGES_AHEAD))
             while ahead:
-                yield ahead.popleft().result()
+                yield _result(ahead.popleft(), cancellation)
                 ahead.extend(pool.submit(fetch, at) for at in itertools.islice(starts, 1))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -103,6 +117,11 @@ class ObjectStorage:
                 obstore.delete(self._store, path)
         except NotFoundError:
             pass
+
+    def delete_many(self, paths: Sequence[str]) -> None:
+        """Remove objects one by one."""
+        for path in paths:
+            self.delete(path)
 
     def not_found(self, path: str) -> NotFoundError:
         """Return the error for an object that does not exist."""
@@ -126,6 +145,27 @@ class ObjectStorage:
         except FileNotFoundError as error:
             raise self.not_found(path) from error
         except (BaseError, OSError) as error:
-            # obstore adds a page of debug output after an empty line.
-            reason = str(error).partition("\n\nDebug source")[0].strip()
-            raise StorageError(f"{path!r} in {self.location}: {reason}") from error
+            raise StorageError(f"{path!r} in {self.location}: {_reason(error)}") from error
+
+
+def goes_in_parts(size_bytes: int) -> bool:
+    """Whether an object of that size takes several requests to write."""
+    return size_bytes > MIN_PART_BYTES
+
+
+def _result(read: Future[bytes], cancellation: Cancellation | None) -> bytes:
+    while cancellation is not None and not wait([read], timeout=POLL_SECONDS).done:
+        cancellation.check()
+    return read.result()
+
+
+def _reason(error: Exception) -> str:
+    """Return what storage said in one line: its code and message instead of its XML."""
+    # obstore adds a page of debug output after an empty line.
+    text = str(error).partition("\n\nDebug source")[0]
+    said = ": ".join(found[1] for tag in ("Code", "Message") if (found := _said(tag).search(text)))
+    return " ".join(_XML.sub(lambda _: said, text).split())
+
+
+def _said(tag: str) -> re.Pattern[str]:
+    return re.compile(f"<{tag}>(.*?)</{tag}>", re.DOTALL)

@@ -1,33 +1,39 @@
 """A bucket of S3, or of a server that speaks its protocol."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from obstore.auth.boto3 import Boto3CredentialProvider
-from obstore.store import S3Store
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.errors import NotFoundError, StorageError
-from airflow_provider_pgclone.core.storage.contract import Page, StoredObject, Upload
-from airflow_provider_pgclone.core.storage.objects import ObjectStorage
+from airflow_provider_pgclone.core.errors import (
+    NotFoundError,
+    PgCloneError,
+    StorageError,
+    UnsupportedError,
+)
+from airflow_provider_pgclone.core.storage.contract import (
+    AbandonedUpload,
+    Page,
+    StoredObject,
+    Upload,
+)
+from airflow_provider_pgclone.core.storage.objects import ObjectStorage, goes_in_parts
+from airflow_provider_pgclone.core.storage.paging import PAGE_OBJECTS
+from airflow_provider_pgclone.core.storage.s3_store import open_store
+from airflow_provider_pgclone.core.storage.upload import CLEAN_UP_SECONDS, run_for
 
 if TYPE_CHECKING:
     import boto3.session
-    from obstore.store import ClientConfig
 
 log = logging.getLogger(__name__)
 
-# Shorter than the shortest life of assumed-role credentials (15 minutes), so that a long upload
-# always has fresh ones.
-CREDENTIALS_TTL = timedelta(minutes=10)
-REQUEST_TIMEOUT = timedelta(minutes=5)
-CONNECT_TIMEOUT = timedelta(seconds=20)
+# How servers refuse requests of S3 that they lack, or have as S3 had them once.
+_UNKNOWN_REQUEST = ("NotImplemented", "MissingContentMD5")
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,12 @@ class S3Storage(ObjectStorage):
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._client = access.client
         super().__init__(
-            f"s3://{bucket}/{self._prefix}", lambda: _open_store(bucket, self._prefix, access)
+            f"s3://{bucket}/{self._prefix}", lambda: open_store(bucket, self._prefix, access)
         )
 
     def check_readable(self) -> None:
         """Ask for the first key of the location."""
-        self._list_page({"Bucket": self._bucket, "Prefix": self._prefix, "MaxKeys": 1})
+        self._ask("list_objects_v2", Prefix=self._prefix, MaxKeys=1)
 
     def check_writable(self) -> None:
         """Ask whether the bucket is there; the first part shows whether it may be written."""
@@ -79,17 +85,53 @@ class S3Storage(ObjectStorage):
             ) as upload:
                 yield upload
         except BaseException:
-            self._abort_uploads(self._prefix + path)
+            if not run_for(CLEAN_UP_SECONDS, lambda: self._abort_uploads(path)):
+                log.warning("storage does not answer: parts of %s may be left there", path)
             raise
+
+    def _put(self, path: str, chunks: Iterator[bytes], part_bytes: int) -> None:
+        """Write an object; where storage has it whole, an error that it told last does not count.
+
+        Of two requests of which the answer to the first was lost, the second fails.
+        """
+        before = self._look_up(path)
+        counted = _Counted(chunks)
+        try:
+            super()._put(path, counted, part_bytes)
+        except PgCloneError as error:
+            if not counted.ended or not self._has_arrived(path, counted.size_bytes, before):
+                if isinstance(error, NotFoundError):
+                    self.check_readable()  # which names a bucket that is missing
+                    raise StorageError(f"the upload of {path!r} to {self.location} is gone") from (
+                        error
+                    )
+                raise
+            log.warning("storage has all of %s, but told of an error: %s", path, error)
+        if goes_in_parts(counted.size_bytes):
+            # There is another upload where the answer to the request for the first one was lost.
+            run_for(CLEAN_UP_SECONDS, lambda: self._abort_uploads(path, logging.DEBUG))
+
+    def _has_arrived(self, path: str, size_bytes: int, before: StoredObject | None) -> bool:
+        try:
+            found = self._look_up(path)
+        except PgCloneError:
+            return False
+        return found is not None and found != before and found.size_bytes == size_bytes
+
+    def _look_up(self, path: str) -> StoredObject | None:
+        """Return an object by a listing, which needs no right to read it."""
+        return next((s for s in next(self.list(path)).objects if s.path == path), None)
 
     def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Page]:
         """Yield pages of up to 1,000 objects, each by one request."""
-        query = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
+        query = {"Prefix": self._prefix + prefix}
         if delimiter:
             query["Delimiter"] = delimiter
         while True:
-            answer = self._list_page(query)
-            is_cut = bool(answer.get("IsTruncated"))
+            answer = self._ask("list_objects_v2", **query)
+            if "IsTruncated" not in answer:  # an empty answer is not an empty bucket
+                raise StorageError(f"{self.location} answered a request for a listing with none")
+            is_cut = bool(answer["IsTruncated"])
             yield Page(
                 [self._stored(content) for content in answer.get("Contents", ())],
                 [self._path(common["Prefix"]) for common in answer.get("CommonPrefixes", ())],
@@ -99,11 +141,83 @@ class S3Storage(ObjectStorage):
                 return
             query["ContinuationToken"] = answer["NextContinuationToken"]
 
-    def _abort_uploads(self, key: str) -> None:
+    def delete(self, path: str) -> None:
+        """Remove an object; obstore would ask for many at once, which not every server knows."""
+        self._ask("delete_object", Key=self._prefix + path)
+
+    def delete_many(self, paths: Sequence[str]) -> None:
+        """Remove objects, a thousand by one request."""
+        for start in range(0, len(paths), PAGE_OBJECTS):
+            some = [{"Key": self._prefix + path} for path in paths[start : start + PAGE_OBJECTS]]
+            try:
+                answer = self._ask("delete_objects", Delete={"Objects": some, "Quiet": True})
+            except UnsupportedError:
+                for one in some:  # obstore would make the same request
+                    self._ask("delete_object", **one)
+                continue
+            refused = answer.get("Errors", ())
+            if refused:
+                path, reason = self._path(refused[0]["Key"]), refused[0].get("Message")
+                raise StorageError(
+                    f"{len(refused)} files in {self.location} cannot be deleted, the first of them "
+                    f"is {path!r}: {reason}"
+                )
+
+    def abandoned_uploads(self, prefix: str, *, before: datetime) -> Iterator[AbandonedUpload]:
+        """Yield the multipart uploads to which no part has come of late.
+
+        MinIO shows those of one key at a time alone; it removes them itself after a day.
+        """
+        query = {"Prefix": self._prefix + prefix}
+        while True:
+            try:
+                answer = self._ask("list_multipart_uploads", **query)
+            except UnsupportedError as error:
+                log.warning("what killed dumps have left cannot be listed: %s", error)
+                return
+            for found in answer.get("Uploads", ()):
+                upload = AbandonedUpload(self._path(found["Key"]), found["UploadId"])
+                if found["Initiated"] < before and not self._grew_since(upload, before):
+                    yield upload
+            # Some servers give only one of the two, or the same again.
+            given = {name: answer.get(f"Next{name}") for name in ("KeyMarker", "UploadIdMarker")}
+            markers = {name: marker for name, marker in given.items() if marker}
+            if not answer.get("IsTruncated") or markers.items() <= query.items():
+                return
+            query |= markers
+
+    def remove_upload(self, upload: AbandonedUpload) -> None:
+        """Abort a multipart upload."""
+        with suppress(NotFoundError):
+            self._ask("abort_multipart_upload", **self._upload_query(upload))
+
+    def _grew_since(self, upload: AbandonedUpload, moment: datetime) -> bool:
+        """Return whether a part has come since, as to a dump that takes days, or may have."""
+        query = self._upload_query(upload)
+        while True:
+            try:
+                answer = self._ask("list_parts", **query)
+            except NotFoundError:  # completed or aborted meanwhile
+                return True
+            if "IsTruncated" not in answer:  # an empty answer is not an upload without parts
+                return True
+            if any(part["LastModified"] >= moment for part in answer.get("Parts", ())):
+                return True
+            if not answer["IsTruncated"]:
+                return False
+            query["PartNumberMarker"] = answer["NextPartNumberMarker"]
+
+    def _upload_query(self, upload: AbandonedUpload) -> dict[str, Any]:
+        return {"Key": self._prefix + upload.path, "UploadId": upload.upload_id}
+
+    def _abort_uploads(self, path: str, level: int = logging.WARNING) -> None:
         """Abort what an upload has left: a part under way may arrive after the first abort.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html
+
+        :param level: at which a failure is told.
         """
+        key = self._prefix + path
         try:
             found = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key)
             for upload in found.get("Uploads", ()):
@@ -112,18 +226,26 @@ class S3Storage(ObjectStorage):
                         Bucket=self._bucket, Key=key, UploadId=upload["UploadId"]
                     )
         except (ClientError, BotoCoreError) as error:
-            log.warning("the parts of an upload may be left at %s: %s", key, error)
+            log.log(level, "the parts of an upload may be left at %s: %s", key, error)
 
     def not_found(self, path: str) -> NotFoundError:
         """Tell a missing bucket from a missing object."""
         self.check_readable()
         return super().not_found(path)
 
-    def _list_page(self, query: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, operation: str, **query: Any) -> dict[str, Any]:
+        """Make a request about the bucket.
+
+        :param operation: a method of the boto3 client.
+        """
         try:
-            answer: dict[str, Any] = self._client.list_objects_v2(**query)
+            answer: dict[str, Any] = getattr(self._client, operation)(Bucket=self._bucket, **query)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
+            if code == "NoSuchUpload":
+                raise NotFoundError(f"the upload of {query.get('Key')!r} is gone") from error
+            if code in _UNKNOWN_REQUEST:
+                raise UnsupportedError(f"{self.location} does not know {operation}") from error
             if code in ("NoSuchBucket", "404"):
                 raise NotFoundError(
                     f"the bucket {self._bucket!r} does not exist",
@@ -144,32 +266,19 @@ class S3Storage(ObjectStorage):
         return key.removeprefix(self._prefix)
 
 
-def _open_store(bucket: str, prefix: str, access: S3Access) -> S3Store:
-    options: ClientConfig = {
-        "timeout": REQUEST_TIMEOUT,
-        "connect_timeout": CONNECT_TIMEOUT,
-        "allow_http": (access.endpoint_url or "").startswith("http://"),
-    }
-    if access.verify is False:
-        options["allow_invalid_certificates"] = True
-    elif isinstance(access.verify, str):
-        options["root_certificate"] = Path(access.verify).read_bytes()
-    config: dict[str, Any] = {"virtual_hosted_style_request": access.virtual_hosted}
-    if access.endpoint_url:
-        config["endpoint"] = access.endpoint_url
-    if access.region:
-        config["region"] = access.region
-    if access.session.get_credentials() is None:
-        raise StorageError(
-            f"no AWS credentials for s3://{bucket}",
-            hint="Set them in the connection of storage_conn_id, or in the worker's environment.",
-        )
-    return S3Store(
-        bucket,
-        prefix=prefix or None,
-        # Storage checks each part against it, so that what is stored is what was sent.
-        checksum_algorithm="CRC64NVME",
-        client_options=options,
-        credential_provider=Boto3CredentialProvider(access.session, ttl=CREDENTIALS_TTL),
-        **config,
-    )
+class _Counted(Iterator[bytes]):
+    """Passes bytes on, and knows how many there were and whether they were all."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self.size_bytes = 0
+        self.ended = False
+
+    def __next__(self) -> bytes:
+        try:
+            chunk = next(self._chunks)
+        except StopIteration:
+            self.ended = True
+            raise
+        self.size_bytes += len(chunk)
+        return chunk

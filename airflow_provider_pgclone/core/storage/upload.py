@@ -11,14 +11,16 @@ import threading
 from collections.abc import Callable, Iterator
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.errors import PgCloneError
 
 log = logging.getLogger(__name__)
 
 QUEUED_CHUNKS = 8
 # How soon a waiting writer sees that storage has failed or that it is to stop.
 POLL_SECONDS = 0.2
-# Airflow kills a task that was told to stop after 5 s.
-ABORT_SECONDS = 4.0
+# Airflow kills a task that was told to stop after 5 s, in which the rest has to be ended as well.
+ABORT_SECONDS = 2.0
+CLEAN_UP_SECONDS = 1.5
 
 
 class _AbortError(Exception):
@@ -39,7 +41,9 @@ class QueuedUpload:
         self._cancellation = cancellation
         self._queue: queue.Queue[bytes | None] = queue.Queue(maxsize=QUEUED_CHUNKS)
         self._aborted = threading.Event()
+        self._lock = threading.Lock()
         self._completed = False
+        self._left = False
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="upload", daemon=True)
 
@@ -67,10 +71,14 @@ class QueuedUpload:
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(None)  # wakes a thread that waits for more
         self._thread.join(ABORT_SECONDS)
-        if self._completed:
-            self._undo()
-        elif self._thread.is_alive():
-            log.warning("storage does not answer: the parts of an upload may be left there")
+        with self._lock:
+            self._left = True
+            completed = self._completed
+        in_time = not self._thread.is_alive()
+        if completed:
+            in_time = run_for(CLEAN_UP_SECONDS, self._take_back)
+        if not in_time:
+            log.warning("storage does not answer: what was written may be left there")
 
     def _hand_over(self, item: bytes | None) -> None:
         while True:
@@ -88,11 +96,22 @@ class QueuedUpload:
     def _run(self) -> None:
         try:
             self._put(self._chunks())
-            self._completed = True
         except _AbortError:
             return
         except BaseException as error:  # noqa: BLE001  # the writer raises it
             self._failure = error
+            return
+        with self._lock:
+            self._completed = True
+            nobody_waits = self._left
+        if nobody_waits:  # the last answer came after the abort
+            self._take_back()
+
+    def _take_back(self) -> None:
+        try:
+            self._undo()
+        except PgCloneError as error:
+            log.warning("an object is there whose writing was given up: %s", error)
 
     def _chunks(self) -> Iterator[bytes]:
         while True:
@@ -102,6 +121,14 @@ class QueuedUpload:
             if item is None:
                 return
             yield item
+
+
+def run_for(seconds: float, call: Callable[[], object]) -> bool:
+    """Call in a thread that may be left behind, and return whether it has ended in time."""
+    thread = threading.Thread(target=call, name="clean-up", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
 
 
 @contextlib.contextmanager

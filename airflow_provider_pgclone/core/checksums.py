@@ -1,0 +1,97 @@
+"""A checksum of each table that tells its rows from others, in whichever order they are.
+
+It is the sum of a hash of each row, as text. The hash is the same on all servers that we support,
+and so is the text, in a session with the settings below.
+"""
+
+import re
+from collections.abc import Mapping
+
+import psycopg
+from psycopg import sql
+
+from airflow_provider_pgclone.core.archive import TableName, Toc
+from airflow_provider_pgclone.core.database import fetch_row
+from airflow_provider_pgclone.core.errors import BusyError, RestoreError
+from airflow_provider_pgclone.core.trailer import TableChecksum
+
+LOCKED_AT_ONCE = 100
+# What the text of a value depends on, and what would hide rows or find functions of others.
+_SETTINGS = (
+    "SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = postgres; "
+    "SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = hex; "
+    "SET LOCAL lc_monetary = 'C'; SET LOCAL quote_all_identifiers = off; "
+    "SET LOCAL row_security = off; SET LOCAL search_path = ''"
+)
+_IDENTIFIER = r'(?:"(?:[^"]|"")*"|[^\s".()]+)'
+# As dumpTableData() in pg_dump.c writes it.
+_COPY = re.compile(rf"COPY {_IDENTIFIER}\.{_IDENTIFIER} +(?:\((.*)\) )?FROM stdin;\s*", re.DOTALL)
+
+
+def columns_of_tables(toc: Toc) -> dict[TableName, str]:
+    """Return the columns that the archive has of each table with rows, as SQL lists them."""
+    columns: dict[TableName, str] = {}
+    for entry in toc.entries:
+        if entry.description == "TABLE DATA" and (match := _COPY.fullmatch(entry.copy_statement)):
+            columns[entry.namespace, entry.tag] = match.group(1) or ""
+    return columns
+
+
+def lock_tables(connection: psycopg.Connection, names: Mapping[TableName, TableName]) -> None:
+    """Keep others from truncating or altering tables until the transaction ends.
+
+    :raises BusyError: when somebody is about to, for whom pg_dump has let go.
+    """
+    tables = [sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in names.values()]
+    for start in range(0, len(tables), LOCKED_AT_ONCE):
+        some = sql.SQL(", ").join(tables[start : start + LOCKED_AT_ONCE])
+        try:
+            connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT").format(some))
+        except psycopg.errors.LockNotAvailable as error:
+            raise BusyError(
+                f"a table is about to be altered: {error.diag.message_primary}",
+                hint="Try again once the other session is done.",
+            ) from error
+
+
+def read_checksums(
+    connection: psycopg.Connection,
+    columns: Mapping[TableName, str],
+    names: Mapping[TableName, TableName],
+    encoding: str,
+) -> dict[TableName, TableChecksum]:
+    """Return the checksum of each table, in the transaction that is open or one of its own.
+
+    :param columns: of each table, as :func:`columns_of_tables` gives them.
+    :param names: of the tables in the database, by those in the table of contents.
+    :param encoding: of the database that these are from.
+    :raises RestoreError: when a table is missing.
+    """
+    found: dict[TableName, TableChecksum] = {}
+    with connection.transaction():
+        connection.execute(_SETTINGS)
+        for in_toc, name in names.items():
+            columns_here = decoded(connection, columns[in_toc], encoding)
+            query = sql.SQL(
+                'SELECT count(*), coalesce(sum(hashtextextended(CAST(ROW({}) AS text) COLLATE "C", '
+                "0)), 0) FROM ONLY {}"
+            ).format(sql.SQL(columns_here), sql.Identifier(*name))
+            try:
+                row = connection.execute(query).fetchone()
+            except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+                raise RestoreError(
+                    f"the table {'.'.join(name)} is not as the dump has it: "
+                    f"{error.diag.message_primary}"
+                ) from error
+            rows, total = row or (0, 0)
+            found[in_toc] = TableChecksum(rows, str(total))
+    return found
+
+
+def decoded(connection: psycopg.Connection, name: str, encoding: str) -> str:
+    """Return a name in which bytes of another encoding than UTF-8 may stand for letters."""
+    if encoding == "UTF8" or name.isascii():
+        return name
+    data = name.encode(errors="surrogateescape")
+    (text,) = fetch_row(connection, "SELECT convert_from(%s, %s)", [data, encoding])
+    return str(text)

@@ -1,0 +1,92 @@
+"""What verifications have found, kept beside each dump.
+
+The name of a record tells its finding, so that a listing shows it without reading anything; what is
+in it tells which bytes were verified, so that it counts for no others.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.dump_key import SUFFIX
+from airflow_provider_pgclone.core.errors import ArchiveError
+from airflow_provider_pgclone.core.storage import Storage
+
+Finding = Literal["damaged", "archive", "restore"]
+# What counts most comes first. No name has a "-", at which listings fold the times of dumps.
+_SUFFIXES: Mapping[Finding, str] = {
+    "damaged": ".damaged",
+    "restore": ".verified_restore",
+    "archive": ".verified_archive",
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finding about a dump.
+
+    :param finding: that it is damaged, or up to which level it was verified.
+    :param account_sha256: of the account at the end of the dump, which has the hash of all else.
+    :param found_at: in ISO 8601.
+    :param details: what else is known of the verification.
+    """
+
+    finding: Finding
+    account_sha256: str
+    found_at: str
+    details: Mapping[str, str]
+
+
+def record_paths(key: str) -> list[str]:
+    """Return where the records of a dump may be, which go when it goes."""
+    return [key + suffix for suffix in _SUFFIXES.values()]
+
+
+def dump_of_record(path: str) -> tuple[str, Finding] | None:
+    """Return the key of the dump that a file is a record of, and its finding; ``None`` if none."""
+    for finding, suffix in _SUFFIXES.items():
+        if path.endswith(SUFFIX + suffix):
+            return path.removesuffix(suffix), finding
+    return None
+
+
+def strongest(findings: Sequence[Finding]) -> Finding | None:
+    """Return which of the findings about a dump counts."""
+    return next((finding for finding in _SUFFIXES if finding in findings), None)
+
+
+def write_record(
+    storage: Storage,
+    key: str,
+    finding: Finding,
+    account_sha256: str,
+    details: Mapping[str, str],
+    cancellation: Cancellation,
+) -> None:
+    """Note what a verification has found, in the place of what it proves wrong."""
+    record = Record(finding, account_sha256, datetime.now(UTC).isoformat(), details)
+    data = json.dumps(asdict(record), indent=1).encode()
+    with storage.open_write(
+        key + _SUFFIXES[finding], expected_bytes=len(data), cancellation=cancellation
+    ) as upload:
+        upload.write(data)
+    wrong: Sequence[Finding] = ("archive", "restore") if finding == "damaged" else ("damaged",)
+    for other in wrong:
+        storage.delete(key + _SUFFIXES[other])
+
+
+def read_record(storage: Storage, key: str, finding: Finding) -> Record:
+    """Read a record that a listing has shown.
+
+    :raises ArchiveError: when it is none.
+    """
+    data = b"".join(storage.read(key + _SUFFIXES[finding]))
+    try:
+        return Record(**json.loads(data))
+    except (ValueError, TypeError) as error:
+        raise ArchiveError(
+            f"the record {key + _SUFFIXES[finding]} cannot be read", hint="Verify the dump again."
+        ) from error
