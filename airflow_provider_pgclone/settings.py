@@ -1,6 +1,7 @@
 """Option values from Airflow: the config section, named configurations, a connection's extra."""
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ from airflow.providers.common.compat.sdk import Variable, conf
 from airflow.sdk import Connection
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
-from airflow_provider_pgclone.core.options import Source
+from airflow_provider_pgclone.core.resolution import Source
 
 SECTION = "pgclone"
 CONFIGS_KEY = "configs"
@@ -21,7 +22,9 @@ def section_source() -> Source:
 
     :raises UnknownOptionError: when it has a key that is no option.
     """
-    values = conf.getsection(SECTION) or {}
+    values = conf.getsection(SECTION)
+    if values is None:
+        values = _environment_section()
     given = {name: value for name, value in values.items() if value not in (None, "")}
     given.pop(CONFIGS_KEY, None)
     source = Source(f"the section [{SECTION}] of Airflow's config", given)
@@ -59,6 +62,17 @@ def connection_source(connection: Connection) -> Source:
     source = Source(label, _mapping(connection.extra_dejson.get(EXTRA_KEY) or {}, label))
     source.check()
     return source
+
+
+def _environment_section() -> dict[str, Any]:
+    """Return the section where only variables of the environment make it.
+
+    Airflow 3.1 knows no such section before it has loaded what providers declare, which a
+    task need not do: a guard in it would go unheard.
+    """
+    prefix = f"AIRFLOW__{SECTION.upper()}__"
+    names = [name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)]
+    return {name: conf.get(SECTION, name, fallback=None) for name in names}
 
 
 def _section_configurations() -> dict[str, Any]:

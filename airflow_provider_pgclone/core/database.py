@@ -1,7 +1,7 @@
 """Where a database is, how psycopg and PostgreSQL's programs reach it, and what its server is."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
@@ -69,10 +69,13 @@ class Database:
 
     :param name: of the database.
     :param parameters: every other libpq parameter; its secrets appear in no repr.
+    :param password: gives that of a session which is about to be opened, where one does not last as
+        long as the work, such as a token; in any thread.
     """
 
     name: str
     parameters: Mapping[str, str] = field(default_factory=dict)
+    password: Callable[[], str] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
@@ -87,6 +90,11 @@ class Database:
     def named(self, name: str) -> "Database":
         """Return another database of the same server."""
         return replace(self, name=name)
+
+    def session_parameters(self) -> dict[str, str]:
+        """Return the parameters of a session that is opened now."""
+        fresh = {} if self.password is None else {"password": self.password()}
+        return {**self.parameters, **fresh}
 
     def environment(self) -> dict[str, str]:
         """Return the variables by which a PostgreSQL program reaches this database.
@@ -103,7 +111,7 @@ class Database:
             )
         variables = {
             _ENVIRONMENT_OF_PARAMETER[key]: value
-            for key, value in self.parameters.items()
+            for key, value in self.session_parameters().items()
             if key not in _KEEPALIVES
         }
         return {**variables, "PGDATABASE": self.name, "PGAPPNAME": APPLICATION_NAME}
@@ -151,7 +159,8 @@ def connect(database: Database, cancellation: Cancellation) -> Iterator[psycopg.
 def _open(database: Database, cancellation: Cancellation) -> psycopg.Connection:
     cancellation.check()
     keepalives = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
-    parameters = {**keepalives, **database.parameters, "application_name": APPLICATION_NAME}
+    parameters = {**keepalives, **database.session_parameters()}
+    parameters["application_name"] = APPLICATION_NAME
     parameters.pop("client_encoding", None)  # the programs' own affair
     try:
         return psycopg.connect(

@@ -49,27 +49,17 @@ def check_target(connection: psycopg.Connection, maintenance: Database, name: st
             f"{name!r} is the maintenance database and cannot be replaced",
             hint="Set maintenance_database to another one.",
         )
-    is_standby, is_superuser, may_create, user = fetch_row(
-        connection,
-        "SELECT pg_is_in_recovery(), rolsuper, rolsuper OR rolcreatedb, rolname "
-        "FROM pg_roles WHERE rolname = current_user",
-        [],
-    )
-    if is_standby:
-        raise UnsupportedError("the server is a standby", hint="Connect to its primary.")
-    if not may_create:
-        raise UnsupportedError(
-            f"the user {user!r} may not create databases",
-            hint=f'Grant it: ALTER ROLE "{user}" CREATEDB.',
-        )
+    check_primary(connection)
+    check_may_create(connection)
+    # A superuser is a member of every role.
     target = connection.execute(
         "SELECT datistemplate, datconnlimit = -2, pg_has_role(current_user, datdba, 'MEMBER'), "
-        "pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s",
+        "pg_get_userbyid(datdba), current_user FROM pg_database WHERE datname = %s",
         [name],
     ).fetchone()
     if target is None:
         return
-    is_template, is_half_dropped, is_member, owner = target
+    is_template, is_half_dropped, is_member, owner, user = target
     if is_template:
         raise InvalidInputError(f"database {name!r} is a template and cannot be replaced")
     if is_half_dropped:
@@ -77,12 +67,38 @@ def check_target(connection: psycopg.Connection, maintenance: Database, name: st
             f"database {name!r} is what an interrupted DROP DATABASE has left",
             hint="Drop it.",
         )
-    if not is_superuser and not is_member:
+    if not is_member:
         raise UnsupportedError(
             f"the user {user!r} may not rename database {name!r}, which belongs to {owner!r}",
             hint=f'Grant it: GRANT "{owner}" TO "{user}".',
         )
     check_nothing_bound(connection, name)
+
+
+def check_primary(connection: psycopg.Connection) -> None:
+    """Refuse a server on which nothing can be made.
+
+    :raises UnsupportedError: when it is a standby.
+    """
+    if fetch_row(connection, "SELECT pg_is_in_recovery()", []) == (True,):
+        raise UnsupportedError("the server is a standby", hint="Connect to its primary.")
+
+
+def check_may_create(connection: psycopg.Connection) -> None:
+    """Refuse a user who cannot make databases.
+
+    :raises UnsupportedError: naming the user.
+    """
+    may_create, user = fetch_row(
+        connection,
+        "SELECT rolsuper OR rolcreatedb, rolname FROM pg_roles WHERE rolname = current_user",
+        [],
+    )
+    if not may_create:
+        raise UnsupportedError(
+            f"the user {user!r} may not create databases",
+            hint=f'Grant it: ALTER ROLE "{user}" CREATEDB.',
+        )
 
 
 def check_replaceable(connection: psycopg.Connection, name: str, *, replace: bool) -> None:
@@ -124,7 +140,7 @@ def creation_options(connection: psycopg.Connection, name: str) -> dict[str, str
 
 
 def create_database(connection: psycopg.Connection, name: str, options: Mapping[str, str]) -> None:
-    """Make an empty database with an encoding and locale of its own."""
+    """Make an empty database with an encoding and locale of its own, and closed."""
     statement = _create_statement(name, "template0")
     major = server_major(connection)
     for option, value in options.items():
@@ -132,6 +148,15 @@ def create_database(connection: psycopg.Connection, name: str, options: Mapping[
             continue
         statement += sql.SQL(" {} {}").format(_CREATION_OPTIONS[option], sql.Literal(value))
     connection.execute(statement)
+
+
+def open_database(connection: psycopg.Connection, name: str) -> None:
+    """Let sessions in, once a database has the rights that say whom.
+
+    Who came in before would stay, whatever is taken from him then.
+    """
+    statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true")
+    connection.execute(statement.format(sql.Identifier(name)))
 
 
 def clone_database(
@@ -143,7 +168,7 @@ def clone_database(
     strategy: str | None,
     cancellation: Cancellation,
 ) -> None:
-    """Make a copy of a database on its server, ending the sessions that are on it.
+    """Make a closed copy of a database on its server, ending the sessions that are on it.
 
     The server wants nobody else on the source. It locks it, so that new clients wait for the copy,
     while we end those that were there.
@@ -197,7 +222,9 @@ def check_strategy(connection: psycopg.Connection, strategy: str | None) -> None
 
 
 def _create_statement(name: str, template: str) -> sql.Composed:
-    return sql.SQL("CREATE DATABASE {} TEMPLATE {} CONNECTION LIMIT {}").format(
+    return sql.SQL(
+        "CREATE DATABASE {} TEMPLATE {} CONNECTION LIMIT {} ALLOW_CONNECTIONS false"
+    ).format(
         sql.Identifier(name), sql.Identifier(template), sql.Literal(BIRTHMARK_CONNECTION_LIMIT)
     )
 

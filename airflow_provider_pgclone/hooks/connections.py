@@ -1,12 +1,14 @@
 """Airflow connections as the core takes them."""
 
+import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 from airflow.sdk import Connection
 
-from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
+from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError, ServerError
 from airflow_provider_pgclone.settings import EXTRA_KEY
 
 if TYPE_CHECKING:
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
 
 # A user who never named a connection gets what boto3 finds in the environment.
 DEFAULT_AWS_CONN_ID = "aws_default"
+# That of Amazon RDS is good for 15 minutes.
+TOKEN_SECONDS = 300
+# Of all tokens: the way to Airflow's supervisor, which knows the AWS connection, is not made for
+# threads before Airflow 3.3.
+_TOKEN_LOCK = threading.Lock()
 
 
 def get_connection(conn_id: str) -> Connection:
@@ -33,7 +40,7 @@ def get_connection(conn_id: str) -> Connection:
 
 
 def server_of(connection: Connection) -> "Database":
-    """Return the database of a PostgreSQL connection, with its password or a fresh IAM token.
+    """Return the database of a PostgreSQL connection, with its password or a source of IAM tokens.
 
     :raises InvalidInputError: when it is a connection of another type.
     """
@@ -46,17 +53,67 @@ def server_of(connection: Connection) -> "Database":
             f"the connection {connection.conn_id!r} is of type {connection.conn_type!r}",
             hint="postgres_conn_id takes a connection of type postgres.",
         )
-    login, password, port = connection.login, connection.password, connection.port
     extra = connection.extra_dejson
-    if extra.get("iam"):
-        hook = PostgresHook(postgres_conn_id=connection.conn_id)
-        login, password, port = hook.get_iam_token(connection)
-    parameters = {"host": connection.host, "port": port, "user": login, "password": password}
+    parameters = {"host": connection.host, "port": connection.port, "user": connection.login}
+    tokens = IamTokens(connection) if extra.get("iam") else None
+    if tokens is None:
+        parameters["password"] = connection.password
+    elif not connection.login:  # that of the Azure connection
+        parameters["user"] = tokens.login()
     ours = PostgresHook.ignored_extra_options | {EXTRA_KEY, "dbname"}
     return Database(
         name=connection.schema or extra.get("dbname") or "",
         parameters=_given(parameters) | _given({k: v for k, v in extra.items() if k not in ours}),
+        password=tokens,
     )
+
+
+class IamTokens:
+    """Gives the token of a connection, another one where it was taken some minutes ago.
+
+    A token opens sessions for a quarter of an hour, and the last one of a restore may be opened
+    after hours.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._login = self._token = ""
+        self._taken_at: float | None = None
+
+    def __call__(self) -> str:
+        self._renew()
+        return self._token
+
+    def login(self) -> str:
+        """Return the user that the token is for."""
+        self._renew()
+        return self._login
+
+    def _renew(self) -> None:
+        with _TOKEN_LOCK:
+            now = time.monotonic()
+            if self._taken_at is not None and now - self._taken_at < TOKEN_SECONDS:
+                return
+            self._login, self._token = _take_token(self._connection)
+            self._taken_at = now
+
+
+def _take_token(connection: Connection) -> tuple[str, str]:
+    """Return a user and its token.
+
+    :raises ServerError: when there is none to be had.
+    """
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    try:
+        hook = PostgresHook(postgres_conn_id=connection.conn_id)
+        login, token, _ = hook.get_iam_token(connection)
+    except Exception as error:  # of boto3, of Azure's libraries and of Airflow
+        raise ServerError(
+            f"no IAM token for the connection {connection.conn_id!r}: {error}",
+            hint="Look at the cloud connection that its extra names, and its rights.",
+        ) from error
+    return login, token
 
 
 def s3_access_of(conn_id: str) -> "S3Access":

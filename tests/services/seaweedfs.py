@@ -24,10 +24,11 @@ LOG = "weed.log"
 
 @dataclass(frozen=True)
 class S3Server:
-    """Where the server is, a key pair that it accepts, and its process."""
+    """Where the server is, a key pair that may do all, one that may only read, and its process."""
 
     endpoint_url: str
     access_key: str = "pgclone-access"
+    reader_access_key: str = "pgclone-reader"
     secret_key: str = "pgclone-secret"
     pid: int = 0
 
@@ -70,12 +71,12 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
 
 
 def _start(server: S3Server, ports: list[int], folder: Path) -> subprocess.Popen[bytes]:
-    identity = {
-        "name": "pgclone",
-        "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    everything = ["Admin", "Read", "Write", "List", "Tagging"]
+    identities = [
+        _identity("pgclone", server.access_key, server.secret_key, everything),
+        _identity("reader", server.reader_access_key, server.secret_key, ["Read", "List"]),
+    ]
+    (folder / "s3.json").write_text(json.dumps({"identities": identities}))
     arguments = [
         *(f"-{name}.port={port}" for name, port in zip(PORTS, ports[::2], strict=True)),
         *(f"-{name}.port.grpc={port}" for name, port in zip(PORTS, ports[1::2], strict=True)),
@@ -92,6 +93,11 @@ def _start(server: S3Server, ports: list[int], folder: Path) -> subprocess.Popen
             stderr=subprocess.STDOUT,
             cwd=folder,
         )
+
+
+def _identity(name: str, access_key: str, secret_key: str, actions: list[str]) -> dict[str, Any]:
+    credentials = [{"accessKey": access_key, "secretKey": secret_key}]
+    return {"name": name, "credentials": credentials, "actions": actions}
 
 
 def _weed() -> str:
