@@ -25,6 +25,7 @@ def compare_many_tables(stage: Stage) -> None:
     archive = stage.folder / "many.dump"
     dumps = [
         command("this package, 2 jobs, to S3", ours("dump", 2)),
+        command("this package's start-up alone, as in the row above", ours("start")),
         command("pg_dump -Fc to disk", shell(f"pg_dump -Fc > {archive}")),
     ]
     compare(f"Dump of {TABLES:,} tables", dumps, stage.server_pids, rounds=stage.rounds)

@@ -83,6 +83,7 @@ def test_django_pgclone_lists_and_restores_our_dump(
     server.run(shop, "UPDATE users SET email = 'ours' || id")
     key = hook.dump(instance="prod")
 
+    hook.verify(key)  # which leaves a record beside it
     assert django_pgclone("ls") == [key]
     assert django_pgclone("ls", "--instances") == ["prod"]
     assert django_pgclone("ls", "--databases") == [shop]

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk import DAG
+from airflow.sdk import DAG, XComArg
 
 from airflow_provider_pgclone.operators import (
     PgCloneCopyOperator,
     PgCloneDumpOperator,
     PgCloneListOperator,
     PgCloneRestoreOperator,
+    PgCloneVerifyOperator,
 )
 from tests.fixtures.airflow import serialized
 from tests.fixtures.databases import SHOP_SQL, MakeDatabase, Server
@@ -74,6 +75,41 @@ def test_a_fleet_is_dumped_by_a_mapped_task(
     assert run.state == "success"
     assert run.get_task_instance("list").xcom_pull(task_ids="list") == sorted(fleet)
     assert server.names() == {*fleet, *(f"{name}_copy" for name in fleet)}
+
+
+def test_a_verified_dump_is_restored_and_a_damaged_one_is_not(
+    airflow_database: None,
+    server: Server,
+    shop: str,
+    postgres_connection: str,
+    local_storage: Path,
+) -> None:
+    shared: dict[str, Any] = {
+        "postgres_conn_id": postgres_connection,
+        "storage_location": str(local_storage),
+    }
+    with new_dag() as dag:
+        dump = PgCloneDumpOperator(task_id="dump", database=shop, checksums="{{ true }}", **shared)
+        verify = PgCloneVerifyOperator(
+            task_id="verify", key=XComArg(dump), level="restore", **shared
+        )
+        PgCloneRestoreOperator(
+            task_id="restore",
+            key=XComArg(verify),
+            database=f"{shop}_staging",
+            require_verified=True,
+            check_sql=["SELECT count(*) = {{ 2000 }} FROM orders", "SELECT true"],
+            **shared,
+        )
+    run = serialized(dag).test()
+    assert run.state == "success"
+    assert server.value(f"{shop}_staging", "SELECT count(*) FROM orders") == 2000
+    key = run.get_task_instance("verify").xcom_pull(task_ids="verify")
+    archive = local_storage / key
+    archive.write_bytes(archive.read_bytes()[:-1])
+    with new_dag() as dag:
+        PgCloneVerifyOperator(task_id="verify", key=key, **shared)
+    assert serialized(dag).test().state == "failed"
 
 
 def test_an_error_that_no_retry_mends_is_not_retried(

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_pgclone.core import plan, table_filter
-from airflow_provider_pgclone.core.archive import read_toc
+from airflow_provider_pgclone.core.archive import TableName, read_toc
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.pg_tools import tool_major
 from airflow_provider_pgclone.core.table_filter import (
-    TableName,
     argument_bytes,
     exclude_arguments,
     filter_lines,

@@ -10,7 +10,7 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import PgCloneError
 from airflow_provider_pgclone.core.listing import Dump
 from airflow_provider_pgclone.core.storage.memory import MemoryStorage
-from airflow_provider_pgclone.core.verify import verify
+from airflow_provider_pgclone.core.stored_archive import check_bytes, open_archive
 from tests.fixtures.databases import MakeDatabase
 from tests.fixtures.hooks import MakeHook
 
@@ -22,7 +22,7 @@ class Altered(MemoryStorage):
         super().__init__()
         self.data = bytearray(data)
 
-    def read(self, path: str) -> Iterator[bytes]:
+    def read(self, path: str, cancellation: Cancellation | None = None) -> Iterator[bytes]:
         yield bytes(self.data)
 
     def read_range(self, path: str, start: int, end: int) -> bytes:
@@ -36,13 +36,13 @@ def test_each_bit_of_an_archive_is_accounted_for(
     key = make_hook(database).dump()
     storage = Altered((local_storage / key).read_bytes())
     dump = Dump(key, len(storage.data), datetime.now(UTC))
-    verify(storage, dump, Cancellation())
+    check_bytes(open_archive(storage, dump), Cancellation())
     unnoticed = []
     for place in range(len(storage.data)):
         for bit in range(8):
             storage.data[place] ^= 1 << bit
             try:
-                verify(storage, dump, Cancellation())
+                check_bytes(open_archive(storage, dump), Cancellation())
                 unnoticed.append((place, bit))
             except PgCloneError:
                 pass
@@ -58,4 +58,6 @@ def test_an_archive_that_was_cut_is_noticed(
     key = make_hook(database).dump()
     storage = Altered((local_storage / key).read_bytes()[:-missing])
     with pytest.raises(PgCloneError, match=r"was cut|damaged"):
-        verify(storage, Dump(key, len(storage.data), datetime.now(UTC)), Cancellation())
+        check_bytes(
+            open_archive(storage, Dump(key, len(storage.data), datetime.now(UTC))), Cancellation()
+        )

@@ -24,7 +24,12 @@ from airflow_provider_pgclone.core.swap import (
     swap_in,
     target_properties,
 )
-from airflow_provider_pgclone.core.target import check_replaceable, clone_database, create_database
+from airflow_provider_pgclone.core.target import (
+    check_replaceable,
+    clone_database,
+    create_database,
+    open_database,
+)
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class Attempt:
         properties = target_properties(self.connection, self.marker.target) or default
         if properties is not None:
             carry_over(self.connection, name, properties)
+        open_database(self.connection, name)
 
 
 Fill = Callable[[Attempt], None]

@@ -8,7 +8,6 @@ import psycopg
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.database import Database, connect
 from airflow_provider_pgclone.core.errors import RestoreError
-from airflow_provider_pgclone.core.pg_errors import names_only
 
 
 def check_sql(database: Database, statements: Sequence[str], cancellation: Cancellation) -> None:
@@ -24,14 +23,14 @@ def check_sql(database: Database, statements: Sequence[str], cancellation: Cance
         for number, statement in enumerate(statements, 1):
             name = f"check_sql number {number} ({_shown(statement)})"
             try:
-                with connection.transaction():
+                with connection.transaction(force_rollback=True):
                     is_true = _is_true(connection.execute(statement.encode()))
-            except psycopg.errors.QueryCanceled:
-                raise
+            except psycopg.OperationalError:
+                raise  # not the fault of the question
             except psycopg.Error as error:
-                # What a server quotes may be a value of a row.
-                said = names_only(error.diag.message_primary or type(error).__name__)
-                raise RestoreError(f"{name} failed on the restored database: {said}") from None
+                raise RestoreError(
+                    f"{name} failed on the restored database: {_reason(error)}"
+                ) from None
             if not is_true:
                 raise RestoreError(
                     f"{name} is not true of the restored database",
@@ -43,6 +42,13 @@ def _is_true(cursor: psycopg.Cursor[Any]) -> bool:
     """Whether a statement, and one alone, has given one row of one column that is true."""
     rows = cursor.fetchmany(2) if cursor.description else []
     return [[value is True for value in row] for row in rows] == [[True]] and not cursor.nextset()
+
+
+def _reason(error: psycopg.Error) -> str:
+    """Return what went wrong, which in the words of the server may be a value of a row."""
+    kind = f"{type(error).__name__} ({error.sqlstate})"
+    is_of_statement = isinstance(error, psycopg.errors.SyntaxError | psycopg.errors.UndefinedColumn)
+    return f"{kind}: {error.diag.message_primary}" if is_of_statement else kind
 
 
 def _shown(statement: str) -> str:

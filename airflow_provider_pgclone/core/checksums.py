@@ -4,14 +4,13 @@ It is the sum of a hash of each row, as text. The hash is the same on all server
 and so is the text, in a session with the settings below.
 """
 
-import re
 from collections.abc import Mapping
 
 import psycopg
 from psycopg import sql
 
-from airflow_provider_pgclone.core.archive import TableName, Toc
-from airflow_provider_pgclone.core.database import fetch_row
+from airflow_provider_pgclone.core.archive import TableName
+from airflow_provider_pgclone.core.comparable import Copied, decoded
 from airflow_provider_pgclone.core.errors import BusyError, RestoreError
 from airflow_provider_pgclone.core.trailer import TableChecksum
 
@@ -23,18 +22,6 @@ _SETTINGS = (
     "SET LOCAL lc_monetary = 'C'; SET LOCAL quote_all_identifiers = off; "
     "SET LOCAL row_security = off; SET LOCAL search_path = ''"
 )
-_IDENTIFIER = r'(?:"(?:[^"]|"")*"|[^\s".()]+)'
-# As dumpTableData() in pg_dump.c writes it.
-_COPY = re.compile(rf"COPY {_IDENTIFIER}\.{_IDENTIFIER} +(?:\((.*)\) )?FROM stdin;\s*", re.DOTALL)
-
-
-def columns_of_tables(toc: Toc) -> dict[TableName, str]:
-    """Return the columns that the archive has of each table with rows, as SQL lists them."""
-    columns: dict[TableName, str] = {}
-    for entry in toc.entries:
-        if entry.description == "TABLE DATA" and (match := _COPY.fullmatch(entry.copy_statement)):
-            columns[entry.namespace, entry.tag] = match.group(1) or ""
-    return columns
 
 
 def lock_tables(connection: psycopg.Connection, names: Mapping[TableName, TableName]) -> None:
@@ -56,13 +43,13 @@ def lock_tables(connection: psycopg.Connection, names: Mapping[TableName, TableN
 
 def read_checksums(
     connection: psycopg.Connection,
-    columns: Mapping[TableName, str],
+    copied: Mapping[TableName, Copied],
     names: Mapping[TableName, TableName],
     encoding: str,
 ) -> dict[TableName, TableChecksum]:
     """Return the checksum of each table, in the transaction that is open or one of its own.
 
-    :param columns: of each table, as :func:`columns_of_tables` gives them.
+    :param copied: which columns of each table the archive has.
     :param names: of the tables in the database, by those in the table of contents.
     :param encoding: of the database that these are from.
     :raises RestoreError: when a table is missing.
@@ -71,13 +58,15 @@ def read_checksums(
     with connection.transaction():
         connection.execute(_SETTINGS)
         for in_toc, name in names.items():
-            columns_here = decoded(connection, columns[in_toc], encoding)
+            columns_here = decoded(connection, copied[in_toc].columns, encoding)
             query = sql.SQL(
                 'SELECT count(*), coalesce(sum(hashtextextended(CAST(ROW({}) AS text) COLLATE "C", '
                 "0)), 0) FROM ONLY {}"
             ).format(sql.SQL(columns_here), sql.Identifier(*name))
             try:
-                row = connection.execute(query).fetchone()
+                # Rolled back, since else the locks on all indexes would add up: a server has few.
+                with connection.transaction(force_rollback=True):
+                    row = connection.execute(query).fetchone()
             except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
                 raise RestoreError(
                     f"the table {'.'.join(name)} is not as the dump has it: "
@@ -86,12 +75,3 @@ def read_checksums(
             rows, total = row or (0, 0)
             found[in_toc] = TableChecksum(rows, str(total))
     return found
-
-
-def decoded(connection: psycopg.Connection, name: str, encoding: str) -> str:
-    """Return a name in which bytes of another encoding than UTF-8 may stand for letters."""
-    if encoding == "UTF8" or name.isascii():
-        return name
-    data = name.encode(errors="surrogateescape")
-    (text,) = fetch_row(connection, "SELECT convert_from(%s, %s)", [data, encoding])
-    return str(text)

@@ -19,6 +19,7 @@ from airflow_provider_pgclone.core.target import (
     check_may_create,
     check_primary,
     create_database,
+    open_database,
 )
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def drill(
             )
             marker = Marker("drill", target=name, attempt=token, key=archive.dump.key)
             mark_newborn(connection, name, marker)
+            open_database(connection, name)
             load_dump(
                 archive,
                 maintenance.named(name),

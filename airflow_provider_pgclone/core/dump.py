@@ -17,8 +17,8 @@ from airflow_provider_pgclone.core.blocks import (
     read_pieces,
 )
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.checksums import columns_of_tables, lock_tables, read_checksums
-from airflow_provider_pgclone.core.compare import comparable
+from airflow_provider_pgclone.core.checksums import lock_tables, read_checksums
+from airflow_provider_pgclone.core.comparable import comparable, copied_tables
 from airflow_provider_pgclone.core.compression import Compressor, compressor_of
 from airflow_provider_pgclone.core.copy_out import RangeReader
 from airflow_provider_pgclone.core.database import Database
@@ -164,6 +164,8 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
         trailer = _with_checksums(work, toc, trailer, checksummed)
     write(trailer_block(trailer, dump_id=toc.unused_id, offset=writer.offset))
     write.flush()
+    # Before the upload is completed, so that a session which has broken fails the dump in time.
+    work.source.release()
 
 
 def _copy_blocks(work: _Dump, skeleton: Skeleton, writer: BlockWriter) -> None:
@@ -189,14 +191,14 @@ def _check_complete(toc: Toc, writer: BlockWriter) -> None:
 
 def _lock_checksummed(work: _Dump, toc: Toc) -> dict[TableName, TableName]:
     """Return the tables of which checksums are taken, locked for longer than pg_dump does."""
-    columns = columns_of_tables(toc)
+    copied = copied_tables(toc)
     for entry in toc.entries:
-        if entry.description == "TABLE DATA" and (entry.namespace, entry.tag) not in columns:
+        if entry.description == "TABLE DATA" and (entry.namespace, entry.tag) not in copied:
             raise InvalidInputError(
                 f"no checksum can be taken of the rows of {entry.namespace}.{entry.tag}",
                 hint="Leave --inserts and the like out of pg_dump_args, or checksums.",
             )
-    names = comparable(work.source.connection, columns, work.source.encoding)
+    names = comparable(work.source.connection, copied, work.source.encoding)
     lock_tables(work.source.connection, names)
     return names
 
@@ -210,7 +212,7 @@ def _with_checksums(
     """
     source, written = work.source, trailer.rows_of_tables
     log.info("taking checksums of %d tables", len(names))
-    found = read_checksums(source.connection, columns_of_tables(toc), names, source.encoding)
+    found = read_checksums(source.connection, copied_tables(toc), names, source.encoding)
     for name, checksum in found.items():
         rows = written.get(name, 0)
         if checksum.rows != rows:

@@ -12,6 +12,7 @@ PgCloneError
 ├── ServerError                 PostgreSQL refused a statement, or the connection broke
 ├── ToolError                   a PostgreSQL program failed
 │   └── RestoreError            pg_restore reported an error that is not harmless
+│       └── MismatchError       the restored database is not what was dumped
 ├── ArchiveError                the bytes are no archive, or no whole one
 └── CancelledError              the caller asked to stop
 """
@@ -75,6 +76,10 @@ class ToolError(PgCloneError):
 
 class RestoreError(ToolError):
     """pg_restore reported an error that is not harmless."""
+
+
+class MismatchError(RestoreError):
+    """The restored database is not what was dumped."""
 
 
 class ArchiveError(PgCloneError):

@@ -13,7 +13,7 @@ from typing import Self
 
 from airflow_provider_pgclone.core.blocks import Block
 
-READ_BYTES = 8 * 1024 * 1024
+READ_BYTES = 4 * 1024 * 1024
 # Blocks above it are read by themselves: their neighbours may be wanted at quite another time.
 SMALL_BLOCK_BYTES = 1024 * 1024
 # How soon a wait for storage sees that it is in vain.

@@ -86,12 +86,11 @@ def list_files(storage: Storage, prefix: str, *, limit: int | None) -> list[Dump
     :param prefix: the beginning of their paths.
     """
     storage.check_readable()
+    objects = [stored for page in storage.list(prefix) for stored in page.objects]
+    dumps = {dump.key: dump for dump in dumps_among(objects)}
     files = (
-        found[1]
-        if (found := _dump(stored))
-        else Dump(stored.path, stored.size_bytes, stored.modified_at)
-        for page in storage.list(prefix)
-        for stored in page.objects
+        dumps.get(stored.path) or Dump(stored.path, stored.size_bytes, stored.modified_at)
+        for stored in objects
     )
     return sorted(files, key=lambda file: (file.created_at, file.key), reverse=True)[:limit]
 

@@ -4,7 +4,7 @@ import logging
 from functools import partial
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.compare import check_checksums, check_rows
+from airflow_provider_pgclone.core.compare import check_checksums, check_encoding, check_rows
 from airflow_provider_pgclone.core.content import BlockContent
 from airflow_provider_pgclone.core.database import Database, connect
 from airflow_provider_pgclone.core.fetch import BlockFetcher
@@ -12,7 +12,7 @@ from airflow_provider_pgclone.core.load import DataFile, load_pipes, load_stream
 from airflow_provider_pgclone.core.pg_restore import Loading
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.schedule import schedule
-from airflow_provider_pgclone.core.stored_archive import Archive
+from airflow_provider_pgclone.core.stored_archive import Archive, naming
 from airflow_provider_pgclone.core.trailer import Trailer
 
 log = logging.getLogger(__name__)
@@ -35,15 +35,19 @@ def load_dump(
     :param database: an empty one.
     :param checksums: whether the rows are compared with the checksums of the dump; otherwise they
         are counted.
+    :raises InvalidInputError: when the checksums are of another encoding.
     :raises RestoreError: at an error of pg_restore that is not harmless, or a table that has other
         rows than the dump.
     :raises ArchiveError: when a byte is not what was written.
     """
     dump, trailer = archive.dump, archive.trailer
+    if checksums and trailer is not None:
+        with connect(database, cancellation) as connection:
+            check_encoding(connection, str(trailer.facts["encoding"]))
     log.info("loading %s into %r by pg_restore %s", dump.key, database.name, loading.tools.major)
     if trailer is None:
         meter = ProgressMeter(on_progress, bytes_total=dump.size_bytes)
-        chunks = archive.storage.read(dump.key)
+        chunks = archive.storage.read(dump.key, cancellation)
         load_stream(chunks, archive.toc, database, loading, meter=meter, cancellation=cancellation)
     else:
         meter = ProgressMeter(
@@ -51,15 +55,18 @@ def load_dump(
             bytes_total=sum(part.block.length for part in trailer.parts),
             rows_total=sum(trailer.rows_of_tables.values()) if trailer.has_rows else None,
         )
-        _load_blocks(archive, trailer, database, loading, meter, cancellation)
+        with naming(dump):
+            _load_blocks(archive, trailer, database, loading, meter, cancellation)
     meter.finish()
     if trailer is not None and trailer.has_rows:
         encoding = str(trailer.facts["encoding"])
+        summed = trailer.checksums if checksums else {}
+        counted = {name: n for name, n in trailer.rows_of_tables.items() if name not in summed}
         with connect(database, cancellation) as connection:
-            check_rows(connection, trailer.rows_of_tables, encoding)
-            if checksums:
-                log.info("comparing the checksums of %d tables", len(trailer.checksums))
-                check_checksums(connection, archive.toc, trailer.checksums, encoding)
+            check_rows(connection, archive.toc, counted, encoding)
+            if summed:
+                log.info("comparing the checksums of %d tables", len(summed))
+                check_checksums(connection, archive.toc, summed, encoding)
 
 
 def _load_blocks(

@@ -42,11 +42,15 @@ def loading_for(connection: psycopg.Connection, toc: Toc, options: LoadOptions) 
     :raises UnsupportedError: when no pg_restore can read the archive.
     """
     major = server_major(connection)
+    left_out = _left_out(
+        toc, publications=options.publications, is_superuser=_is_superuser(connection)
+    )
+    restored = toc.without(left_out)
     no_owner, no_acl = options.no_owner, options.no_acl
     if no_owner is None:
-        no_owner = not _may_act_for(connection, toc.owners)
+        no_owner = not _may_act_for(connection, restored.owners)
     if no_acl is None:
-        no_acl = no_owner or not _knows(connection, toc.grantees)
+        no_acl = no_owner or not _knows(connection, restored.grantees)
     log.info("restoring owners: %s, rights: %s", not no_owner, not no_acl)
     return Loading(
         tools=tools_for_restore(major, toc.first_reader, options.pg_bin_dir),
@@ -55,9 +59,7 @@ def loading_for(connection: psycopg.Connection, toc: Toc, options: LoadOptions) 
         maintenance_work_mem=options.maintenance_work_mem,
         no_owner=no_owner,
         no_acl=no_acl,
-        left_out=_left_out(
-            toc, publications=options.publications, is_superuser=_is_superuser(connection)
-        ),
+        left_out=left_out,
     )
 
 
@@ -83,9 +85,10 @@ def _left_out(toc: Toc, *, publications: bool, is_superuser: bool) -> frozenset[
             or (entry.tag.startswith("EXTENSION ") and about_one and not is_superuser)
         ):
             left_out[entry.dump_id] = entry
-    if left_out:
-        names = ", ".join(f"{entry.description} {entry.tag}" for entry in left_out.values())
-        log.info("not restored: %s", names)
+    for kind in kinds:
+        names = [repr(e.tag) for e in left_out.values() if e.description == kind]
+        if names:
+            log.warning("not restored: %d of kind %s, such as %s", len(names), kind, names[0])
     return frozenset(left_out)
 
 

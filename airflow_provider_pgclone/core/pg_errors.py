@@ -36,6 +36,8 @@ _NAMED = re.compile(
     r"|wrapper) $"
 )
 _ANY_QUOTES = re.compile("[\"'`´“”„‟‘’‚«»‹›「」『』].*")
+# The server may call an error ERROR in other languages, too.
+_OTHER_QUOTES = re.compile("[`´“”„‟‘’‚«»‹›「」『』].*")
 _BYTES = re.compile(r"0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
 # Where the words of an error are those of a function's author, who may put a row into them.
 _RAISED = re.compile(r"PL/pgSQL.*\b(?:RAISE|ASSERT)\b|PL/(?!pgSQL)|Traceback")
@@ -97,12 +99,6 @@ HARMLESS: Sequence[Harmless] = (
         "the schema public of a new database",
         lambda message, _: message.command == "CREATE SCHEMA public;"
         and "already exists" in message.text,
-    ),
-    Harmless(
-        # The extension is there; only who created it may comment on it.
-        "the comment on an extension that belongs to another role",
-        lambda message, _: message.command.startswith("COMMENT ON EXTENSION ")
-        and "must be owner of extension" in message.text,
     ),
 )
 
@@ -188,7 +184,7 @@ def _said(lines: list[str]) -> str:
     shown = [_without_values(first, is_raised=any(_RAISED.search(line) for line in rest))]
     # With a context the error arose from a row or within a function, and so may the hint.
     if not any(line.startswith(_CONTEXT) for line in rest):
-        shown += [names_only(line) for line in rest if line.startswith(_HINT)]
+        shown += [_names_only(line) for line in rest if line.startswith(_HINT)]
     shown += [match.group(1) for line in rest if (match := _COPY_CONTEXT.match(line))]
     return "; ".join(shown)
 
@@ -202,11 +198,12 @@ def _without_values(line: str, *, is_raised: bool) -> str:
         return f"{head}{severity}{REDACTED}"
     if not severity:
         return head + _ANY_QUOTES.sub(REDACTED, _BYTES.sub(REDACTED, said))
-    return head + severity + _BYTES.sub(REDACTED, names_only(said))
+    return head + severity + _BYTES.sub(REDACTED, _names_only(said))
 
 
-def names_only(said: str) -> str:
+def _names_only(said: str) -> str:
     """Take out all from the first quote that is not that of a name up to the last quote."""
+    said = _OTHER_QUOTES.sub(REDACTED, said)
     start = said.find('"')
     while start >= 0:
         end = said.find('"', start + 1)

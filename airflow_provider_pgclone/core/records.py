@@ -6,13 +6,13 @@ in it tells which bytes were verified, so that it counts for no others.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.dump_key import SUFFIX
-from airflow_provider_pgclone.core.errors import ArchiveError
+from airflow_provider_pgclone.core.errors import ArchiveError, NotFoundError
 from airflow_provider_pgclone.core.storage import Storage
 
 Finding = Literal["damaged", "archive", "restore"]
@@ -29,15 +29,16 @@ class Record:
     """A finding about a dump.
 
     :param finding: that it is damaged, or up to which level it was verified.
-    :param account_sha256: of the account at the end of the dump, which has the hash of all else.
-    :param found_at: in ISO 8601.
+    :param account_sha256: of the account at the end of the dump, which has the hash of all else;
+        empty where it is damaged.
     :param details: what else is known of the verification.
+    :param found_at: in ISO 8601.
     """
 
     finding: Finding
     account_sha256: str
-    found_at: str
     details: Mapping[str, str]
+    found_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
 
 
 def record_paths(key: str) -> list[str]:
@@ -58,24 +59,32 @@ def strongest(findings: Sequence[Finding]) -> Finding | None:
     return next((finding for finding in _SUFFIXES if finding in findings), None)
 
 
-def write_record(
-    storage: Storage,
-    key: str,
-    finding: Finding,
-    account_sha256: str,
-    details: Mapping[str, str],
-    cancellation: Cancellation,
-) -> None:
-    """Note what a verification has found, in the place of what it proves wrong."""
-    record = Record(finding, account_sha256, datetime.now(UTC).isoformat(), details)
+def write_record(storage: Storage, key: str, record: Record) -> None:
+    """Note a finding in the place of those that it contradicts, or that are of other bytes."""
     data = json.dumps(asdict(record), indent=1).encode()
+    # Not to be cancelled, which would take back what stood there before.
     with storage.open_write(
-        key + _SUFFIXES[finding], expected_bytes=len(data), cancellation=cancellation
+        key + _SUFFIXES[record.finding], expected_bytes=len(data), cancellation=Cancellation()
     ) as upload:
         upload.write(data)
-    wrong: Sequence[Finding] = ("archive", "restore") if finding == "damaged" else ("damaged",)
-    for other in wrong:
-        storage.delete(key + _SUFFIXES[other])
+    for finding in _SUFFIXES:
+        if finding != record.finding and not _agrees(storage, key, finding, record):
+            remove_record(storage, key, finding)
+
+
+def remove_record(storage: Storage, key: str, finding: Finding) -> None:
+    """Remove a record; no error where there is none."""
+    storage.delete(key + _SUFFIXES[finding])
+
+
+def _agrees(storage: Storage, key: str, finding: Finding, new: Record) -> bool:
+    """Whether another record of a dump may stay beside a new one."""
+    if "damaged" in (finding, new.finding):
+        return False
+    try:
+        return read_record(storage, key, finding).account_sha256 == new.account_sha256
+    except (NotFoundError, ArchiveError):
+        return False
 
 
 def read_record(storage: Storage, key: str, finding: Finding) -> Record:

@@ -97,6 +97,8 @@ def restore(
     is_local = options.key.startswith(LOCAL_MARK)
     if is_local and options.reversible:
         log.warning(":pre and :post stay as they are: a local restore is not reversible")
+    if is_local and (options.require_verified or options.checksums):
+        log.warning("%s is no dump: it has no verification and no checksums", options.key)
     storage = None if is_local else open_storage()
     dump = None if storage is None else find_dump(storage, options.key)
     with connect(maintenance, cancellation) as connection:
@@ -171,7 +173,7 @@ def _open_archive(storage: Storage, dump: Dump, options: RestoreOptions) -> Arch
     archive = open_archive(storage, dump)
     if options.require_verified:
         check_verified(archive)
-    if options.checksums and not archive.account.checksums:
+    if options.checksums and "checksums" not in archive.account.facts:
         raise InvalidInputError(
             f"{dump.key} has no checksums",
             hint="Dump with checksums=True, or restore with checksums=False.",

@@ -47,12 +47,16 @@ def open_skeleton(
 
     :raises InvalidInputError: when its arguments are longer than the system allows.
     :raises ArchiveError: when it would dump rows that it was told to leave out.
+    :raises BusyError: when a table was rewritten since the snapshot was taken.
     :raises ToolError: when it failed before it wrote its table of contents.
     """
     with _running_pg_dump(database, source, content, cancellation) as pg_dump:
         reader = ArchiveReader(pg_dump.output())
         with _telling_why(pg_dump, reader):
             toc = read_start(reader)
+        # pg_dump has locked all that it dumps.
+        in_skeleton = {(entry.namespace, entry.tag) for entry in toc.entries if entry.has_data}
+        source.check_not_rewritten(in_skeleton.union(source.named))
         _check_left_out(toc, source)
         yield Skeleton(pg_dump, toc, reader)
 

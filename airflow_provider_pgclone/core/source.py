@@ -1,6 +1,6 @@
 """The database of a dump: a snapshot of it, and what of it is dumped in which way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from airflow_provider_pgclone.core.database import (
     fetch_row,
     server_major,
 )
-from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.errors import BusyError, InvalidInputError
 from airflow_provider_pgclone.core.patterns import parse_schema_pattern, parse_table_pattern
 from airflow_provider_pgclone.core.pg_tools import ClientTools, tool_environment, tools_for_dump
 from airflow_provider_pgclone.core.plan import Table, choose_tables
@@ -36,6 +36,12 @@ _HARMLESS_ARGUMENTS = frozenset(
         *("--quote-all-identifiers", "--lock-wait-timeout"),
     }
 )
+_REWRITTEN = """
+SELECT convert_to(nspname, getdatabaseencoding()), convert_to(relname, getdatabaseencoding())
+FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE relkind = 'r' AND relfilenode <> 0
+    AND relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid)
+"""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,26 @@ class Source:
         """Give the snapshot up, once nobody needs it any more."""
         if self.connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
             self.connection.execute("COMMIT")
+
+    def check_not_rewritten(self, dumped: Collection[TableName]) -> None:
+        """Refuse a snapshot in which a table seems empty, once all tables are locked.
+
+        TRUNCATE, and ALTER TABLE where it rewrites, leave an older snapshot no rows, and so does a
+        table that took the place of a dropped one: "Caveats" of the chapter on concurrency control
+        in PostgreSQL's documentation. The catalog is read as of the snapshot, and the function
+        tells the file of now.
+
+        :param dumped: the tables whose rows are wanted, as pg_dump names them.
+        :raises BusyError: naming the table.
+        """
+        for row in self.connection.execute(_REWRITTEN):
+            schema, name = (part.decode(errors="surrogateescape") for part in row)
+            if (schema, name) in dumped:
+                raise BusyError(
+                    f"table {schema}.{name} was truncated, rewritten or replaced while its "
+                    "database was opened",
+                    hint="Try again: the snapshot is older and has none of its rows.",
+                )
 
     def tool_environment(self, database: Database) -> dict[str, str]:
         """Return the variables of a program that dumps, in the encoding of its database.
@@ -217,9 +243,9 @@ def _tables(
     rows = connection.execute(
         """
         SELECT c.oid, nspname, relname,
-            pg_relation_size(c.oid) / current_setting('block_size')::int,
-            pg_relation_size(c.oid)
-                + CASE reltoastrelid WHEN 0 THEN 0 ELSE pg_relation_size(reltoastrelid) END,
+            coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int,
+            -- A table that was dropped or rewritten since the snapshot has no size.
+            coalesce(pg_relation_size(c.oid), 0) + coalesce(pg_relation_size(reltoastrelid), 0),
             ARRAY(
                 SELECT attname::text FROM pg_attribute
                 WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
@@ -236,6 +262,15 @@ def _tables(
                 WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e'
             )
             AND (%(oids)s::oid[] IS NULL OR c.oid = ANY(%(oids)s))
+            -- pg_dump loads these by their root: getPartitioningInfo() and forcePartitionRootLoad()
+            AND NOT (relispartition AND EXISTS (
+                SELECT FROM pg_partition_ancestors(c.oid) AS a
+                JOIN pg_partitioned_table ON partrelid = a.relid
+                JOIN pg_opclass o ON o.oid = ANY(partclass)
+                JOIN pg_am method ON method.oid = opcmethod
+                WHERE opcname = 'enum_ops' AND opcnamespace = 'pg_catalog'::regnamespace
+                    AND method.amname = 'hash'
+            ))
         """,
         {"oids": oids},
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.archive import Toc, read_toc
@@ -22,6 +23,10 @@ from airflow_provider_pgclone.core.trailer import (
 TOC_RANGE_BYTES = 256 * 1024
 # Stands beside pg_dump's version in the header of our archives, which only a listing shows.
 OUR_MARK = "airflow-provider-pgclone"
+
+
+# The name, length and hash of what an archive has in one place.
+Region = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
@@ -51,18 +56,32 @@ class Archive:
         return self.trailer
 
 
+@contextmanager
+def naming(dump: Dump) -> Iterator[None]:
+    """Name the dump in the errors about its bytes."""
+    try:
+        yield
+    except ArchiveError as error:
+        raise ArchiveError(f"{dump.key}: {error.message}", hint=error.hint) from error
+
+
 def open_archive(storage: Storage, dump: Dump) -> Archive:
     """Read the table of contents and the account of a dump, and little more.
 
     :raises ArchiveError: when they are damaged, do not fit each other or have no end.
     """
+    with naming(dump):
+        return _opened(storage, dump)
+
+
+def _opened(storage: Storage, dump: Dump) -> Archive:
     tail_start = max(0, dump.size_bytes - TAIL_BYTES)
     tail = storage.read_range(dump.key, tail_start, dump.size_bytes)
     footer = read_footer(tail, dump.size_bytes)
     if footer is None:
         toc = read_toc(_start_of(storage, dump))
         if OUR_MARK in toc.pg_dump_version:
-            raise ArchiveError(f"the end of {dump.key} is missing: the archive was cut")
+            raise ArchiveError("the end is missing: the archive was cut")
         return Archive(storage, dump, toc, None)
     start = footer.offset - HEAD_BYTES
     block = storage.read_range(dump.key, start, footer.offset + footer.length)
@@ -110,9 +129,16 @@ def check_bytes(archive: Archive, cancellation: Cancellation) -> None:
     :raises UnsupportedError: when it is not ours, so that there is nothing to check it by.
     """
     regions = _regions(archive.account)
+    with naming(archive.dump):
+        _check_regions(archive.storage.read(archive.dump.key, cancellation), regions, cancellation)
+
+
+def _check_regions(
+    chunks: Iterator[bytes], regions: Iterator[Region], cancellation: Cancellation
+) -> None:
     name, left, expected = next(regions)
     digest = hashlib.sha256()
-    for chunk in archive.storage.read(archive.dump.key):
+    for chunk in chunks:
         cancellation.check()
         view = memoryview(chunk)
         while view and left:
@@ -128,8 +154,8 @@ def check_bytes(archive: Archive, cancellation: Cancellation) -> None:
         raise ArchiveError(f"the archive ends within {name}")
 
 
-def _regions(trailer: Trailer) -> Iterator[tuple[str, int, str]]:
-    """Yield what the archive holds one after another: its name, length and hash."""
+def _regions(trailer: Trailer) -> Iterator[Region]:
+    """Yield what the archive holds one after another."""
     yield "the table of contents", trailer.toc_bytes, trailer.facts["toc_sha256"]
     for part in trailer.parts:
         yield part.name, part.block.length, part.block.sha256

@@ -133,7 +133,7 @@ def _fill(
             stream = _Stream(database, source, skeleton, attempt.temp, loading)
             rows_of_tables = stream.run(on_progress, cancellation)
         with connect(attempt.temp, cancellation) as connection:
-            check_rows(connection, rows_of_tables, source.encoding)
+            check_rows(connection, skeleton.toc, rows_of_tables, source.encoding)
         analyze(attempt.temp, loading, cancellation)
 
 

@@ -33,6 +33,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
     :param no_acl: whether rights are left out.
     :param jobs: how many sessions copy at once.
     :param maintenance_work_mem: of each of these, for index builds, such as ``512MB``.
+    :param publications: whether publications are copied.
     :param pg_bin_dir: the folder of PostgreSQL's programs.
     :param wait_seconds: how long to wait for another copy to the same name.
     :param maintenance_database: where to connect while databases are created and renamed.
@@ -40,7 +41,8 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
 
     _copy_options: Sequence[str] = (
         *("target_postgres_conn_id", "method", "strategy", "replace", "exclude", "schemas"),
-        *("exclude_schemas", "no_owner", "no_acl", "jobs", "maintenance_work_mem", "wait_seconds"),
+        *("exclude_schemas", "no_owner", "no_acl", "jobs", "maintenance_work_mem", "publications"),
+        "wait_seconds",
     )
     template_fields: Sequence[str] = (
         *PgCloneBaseOperator.template_fields,
@@ -65,6 +67,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         no_acl: bool | str | None = None,
         jobs: int | str | None = None,
         maintenance_work_mem: str | None = None,
+        publications: bool | str | None = None,
         pg_bin_dir: str | None = None,
         wait_seconds: float | str | None = None,
         maintenance_database: str | None = None,
@@ -85,6 +88,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         self.no_acl = no_acl
         self.jobs = jobs
         self.maintenance_work_mem = maintenance_work_mem
+        self.publications = publications
         self.pg_bin_dir = pg_bin_dir
         self.wait_seconds = wait_seconds
         self.maintenance_database = maintenance_database

@@ -28,6 +28,7 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
     :param pg_dump_args: more pg_dump options.
     :param jobs: how many sessions read large tables at once.
     :param compression_level: of zstd, from 1 to 19.
+    :param checksums: whether a checksum of each table's rows is noted, for a restore to compare.
     :param pg_bin_dir: the folder of PostgreSQL's programs.
     """
 
@@ -43,6 +44,7 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         "pg_dump_args",
         "jobs",
         "compression_level",
+        "checksums",
         "pg_bin_dir",
     )
 
@@ -59,6 +61,7 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         pg_dump_args: Sequence[str] | str | None = None,
         jobs: int | str | None = None,
         compression_level: int | str | None = None,
+        checksums: bool | str | None = None,
         pg_bin_dir: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -73,11 +76,12 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         self.pg_dump_args = pg_dump_args
         self.jobs = jobs
         self.compression_level = compression_level
+        self.checksums = checksums
         self.pg_bin_dir = pg_bin_dir
 
     def call(self, hook: "PgCloneHook", context: "Context") -> str:
         content = ("instance", "exclude", "schemas", "exclude_schemas", "pg_dump_args")
-        key = hook.dump(**self.given(*content, "jobs", "compression_level"))
+        key = hook.dump(**self.given(*content, "jobs", "compression_level", "checksums"))
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra["dump_key"] = key

@@ -18,6 +18,7 @@ class PgCloneListOperator(PgCloneBaseOperator):
     :param storage_location: ``s3://bucket/prefix/``, ``file:///folder/`` or a folder's path.
     :param storage_conn_id: the AWS connection of ``s3://`` locations.
     :param limit: how many at the most; set it where there are many, since they all go into XCom.
+    :param verified: whether to list only dumps that a verification has found whole.
     :param instances: whether to return the names of instances instead.
     :param databases: whether to return the names of databases instead.
     :param configs: whether to return the names of configurations instead.
@@ -32,6 +33,7 @@ class PgCloneListOperator(PgCloneBaseOperator):
         "storage_location",
         "storage_conn_id",
         "limit",
+        "verified",
         "instances",
         "databases",
         "configs",
@@ -47,6 +49,7 @@ class PgCloneListOperator(PgCloneBaseOperator):
         storage_location: str | None = None,
         storage_conn_id: str | None = None,
         limit: int | str | None = None,
+        verified: bool | str | None = None,
         instances: bool | str | None = None,
         databases: bool | str | None = None,
         configs: bool | str | None = None,
@@ -60,6 +63,7 @@ class PgCloneListOperator(PgCloneBaseOperator):
         self.storage_location = storage_location
         self.storage_conn_id = storage_conn_id
         self.limit = limit
+        self.verified = verified
         self.instances = instances
         self.databases = databases
         self.configs = configs
@@ -68,7 +72,7 @@ class PgCloneListOperator(PgCloneBaseOperator):
         self.maintenance_database = maintenance_database
 
     def call(self, hook: "PgCloneHook", context: "Context") -> list[str]:
-        names = ("limit", "instances", "databases", "configs", "local", "all_files")
+        names = ("limit", "verified", "instances", "databases", "configs", "local", "all_files")
         found: list[Any] = hook.ls(self.prefix, **self.given(*names))
         keys = [item if isinstance(item, str) else item.key for item in found]
         self.log.info("%s keys: %s", len(keys), ", ".join(keys))

@@ -27,26 +27,24 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     :param no_acl: whether rights are left out.
     :param jobs: how many sessions load and analyze at once.
     :param maintenance_work_mem: of each of these, for index builds, such as ``512MB``.
+    :param publications: whether publications are restored.
+    :param checksums: whether the rows are compared with the checksums of the dump.
+    :param check_sql: queries that must give true on the restored database before its swap.
+    :param require_verified: whether only a dump is restored that was verified.
     :param wait_seconds: how long to wait for another restore of the database.
     :param maintenance_database: where to connect while databases are created and renamed.
     :param pg_bin_dir: the folder of PostgreSQL's programs.
     """
 
+    _restore_options: Sequence[str] = (
+        *("reversible", "swap", "no_owner", "no_acl", "jobs", "maintenance_work_mem"),
+        *("publications", "checksums", "check_sql", "require_verified", "wait_seconds"),
+    )
     template_fields: Sequence[str] = (
         *PgCloneBaseOperator.template_fields,
-        "key",
-        "database",
-        "storage_location",
-        "storage_conn_id",
-        "reversible",
-        "swap",
-        "no_owner",
-        "no_acl",
-        "jobs",
-        "maintenance_work_mem",
-        "wait_seconds",
-        "maintenance_database",
-        "pg_bin_dir",
+        *("key", "database", "storage_location", "storage_conn_id"),
+        *_restore_options,
+        *("maintenance_database", "pg_bin_dir"),
     )
 
     def __init__(
@@ -62,6 +60,10 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         no_acl: bool | str | None = None,
         jobs: int | str | None = None,
         maintenance_work_mem: str | None = None,
+        publications: bool | str | None = None,
+        checksums: bool | str | None = None,
+        check_sql: str | Sequence[str] | None = None,
+        require_verified: bool | str | None = None,
         wait_seconds: float | str | None = None,
         maintenance_database: str | None = None,
         pg_bin_dir: str | None = None,
@@ -78,6 +80,10 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         self.no_acl = no_acl
         self.jobs = jobs
         self.maintenance_work_mem = maintenance_work_mem
+        self.publications = publications
+        self.checksums = checksums
+        self.check_sql = check_sql
+        self.require_verified = require_verified
         self.wait_seconds = wait_seconds
         self.maintenance_database = maintenance_database
         self.pg_bin_dir = pg_bin_dir
@@ -85,15 +91,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     def call(self, hook: "PgCloneHook", context: "Context") -> str:
         instance = context["ti"]
         maker = f"{instance.dag_id}/{instance.task_id}/{instance.map_index}"
-        options = self.given(
-            "reversible",
-            "swap",
-            "no_owner",
-            "no_acl",
-            "jobs",
-            "maintenance_work_mem",
-            "wait_seconds",
-        )
+        options = self.given(*self._restore_options)
         key = hook.restore(self.key, maker=maker, run=instance.run_id, **options)
         if hook.temp_database is not None:
             instance.xcom_push(key="temp_database", value=hook.temp_database)

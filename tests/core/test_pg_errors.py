@@ -93,18 +93,8 @@ def test_a_setting_that_an_older_server_does_not_know_is_harmless_there(
     assert (harmless_name(message, server) is not None) is is_harmless
 
 
-@pytest.mark.parametrize(
-    "stderr",
-    [
-        error('ERROR:  schema "public" already exists', "CREATE SCHEMA public;"),
-        error(
-            "ERROR:  must be owner of extension pg_trgm",
-            "COMMENT ON EXTENSION pg_trgm IS 'text similarity';",
-        ),
-    ],
-)
-def test_an_error_that_changes_nothing_is_harmless(stderr: str) -> None:
-    (message,) = read(stderr)
+def test_an_error_that_changes_nothing_is_harmless() -> None:
+    (message,) = read(error('ERROR:  schema "public" already exists', "CREATE SCHEMA public;"))
     assert harmless_name(message, 17)
 
 
@@ -142,6 +132,8 @@ LEAKS = [
     copy_error(f'ERROR:  syntax error at or near "{SECRET}" of jsonpath input'),
     copy_error(f"FEHLER:  ungültige Eingabesyntax für Typ integer: »{SECRET}«"),
     copy_error(f"ERREUR:  syntaxe en entrée invalide pour le type : « {SECRET} »"),
+    # In Spanish an error is called as in English.
+    copy_error(f"ERROR:  la sintaxis de entrada no es válida para tipo integer: «{SECRET}»"),
     copy_error("ERROR:  duplicate key", f"DETAIL:  Key (email)=({SECRET}) already exists."),
     copy_error("ERROR:  x", f'CONTEXT:  COPY users, line 1: "1	{SECRET}"'),
     copy_error("ERROR:  x", f"CONTEXT:  JSON data, line 1: {SECRET}", 'COPY users, line 1: "x"'),

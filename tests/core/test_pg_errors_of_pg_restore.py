@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_pgclone.core.pg_errors import RestoreMessage, RestoreMessages, harmless_name
 from tests.core.conftest import RunTool
-from tests.fixtures.databases import MakeDatabase, Server
+from tests.fixtures.databases import MakeDatabase
 
 SECRET = "hunter2"
 SECRET_USERS = f"""
@@ -140,18 +140,3 @@ def test_the_schema_public_of_a_new_database_is_harmless(dumped: Dumped) -> None
     archive = dumped.archive("CREATE TABLE users (id int)", "--schema=public")
     (message,) = dumped.restored(archive, "SELECT 1")
     assert harmless_name(message, 17) == "the schema public of a new database"
-
-
-def test_the_comment_on_an_extension_of_another_role_is_harmless(
-    dumped: Dumped, server: Server
-) -> None:
-    server.run("postgres", "CREATE ROLE nobodys_friend")
-    try:
-        archive = dumped.archive("CREATE EXTENSION pgcrypto")
-        (message,) = dumped.restored(
-            archive, "CREATE EXTENSION pgcrypto", "--no-owner", role="nobodys_friend"
-        )
-    finally:
-        server.run("postgres", "DROP ROLE nobodys_friend")
-    assert message.command == "COMMENT ON EXTENSION pgcrypto IS '…';"
-    assert harmless_name(message, 17)
