@@ -13,7 +13,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-pgclone",
         "name": _INTEGRATION,
-        "description": "Dump, list, restore, swap and copy PostgreSQL databases.",
+        "description": "Dump, list, restore, swap, copy and prune PostgreSQL databases.",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,

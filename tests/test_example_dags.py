@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_pgclone.core.dump_key import DumpKey
 from airflow_provider_pgclone.hooks import PgCloneHook
 from example_dags.demo import shop
 from tests.fixtures.databases import Server
@@ -70,7 +72,37 @@ def restored_key(dag_run: Any) -> str:
 
 
 def test_every_file_parses(example_dags: "dict[str, DAG]") -> None:
-    assert set(example_dags) == {"nightly_anonymized_dump", "staging_refresh", "manual_restore"}
+    assert set(example_dags) == {
+        "nightly_anonymized_dump",
+        "nightly_dump",
+        "staging_refresh",
+        "manual_restore",
+    }
+
+
+def test_nightly_dump_deletes_the_oldest_of_its_dumps(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    nightly, folder = example_dags["nightly_dump"], "prod/shop/none"
+    storage = Path(os.environ["AIRFLOW__PGCLONE__STORAGE_LOCATION"])
+    (storage / folder).mkdir(parents=True)
+    now = datetime.now(UTC)
+    nights = [now - timedelta(days=number) for number in range(1, 1001)]
+    for night in nights:
+        (storage / folder / f"{night:%Y-%m-%d-%H-%M-%S-%f}.dump").touch()
+
+    dag_run = nightly.test()
+
+    assert dag_run.state == "success"
+    dumped = dag_run.get_task_instance("dump").xcom_pull(task_ids="dump")
+    pruned = dag_run.get_task_instance("prune").xcom_pull(task_ids="prune")
+    assert pruned["kept"] == keys("prod/shop")
+    assert pruned["kept"][0] == dumped
+    times = [DumpKey.parse(key).created_at for key in pruned["kept"]]
+    assert times[1:7] == nights[:6]
+    oldest = times[-1]
+    assert (now.year * 12 + now.month) - (oldest.year * 12 + oldest.month) == 11
+    assert len(pruned["deleted"]) == 1001 - len(pruned["kept"])
 
 
 def test_nightly_dump_has_no_real_email_and_leaves_no_copy(

@@ -126,6 +126,7 @@ def test_what_is_no_text_is_named(verb: str, shop: str, make_hook: MakeHook) -> 
         ("allow_restore", lambda hook: hook.swap("x")),
         ("allow_restore", lambda hook: hook.drop_temp("x")),
         ("allow_copy", lambda hook: hook.copy(":x")),
+        ("allow_prune", lambda hook: hook.prune("prod", keep_last=1)),
     ],
 )
 def test_what_the_connection_or_the_section_forbids_is_refused(

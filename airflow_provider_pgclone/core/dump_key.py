@@ -62,9 +62,13 @@ class DumpKey:
             raise _no_key(text) from error
         return cls(created_at.astimezone(UTC), parts[0], parts[1], parts[2])
 
+    @property
+    def series(self) -> str:
+        """The folder that it shares with the dumps of the same at other times."""
+        return f"{self.instance}/{self.database}/{self.config}/"
+
     def __str__(self) -> str:
-        timestamp = self.created_at.strftime(_TIMESTAMP_FORMAT)
-        return f"{self.instance}/{self.database}/{self.config}/{timestamp}{SUFFIX}"
+        return f"{self.series}{self.created_at.strftime(_TIMESTAMP_FORMAT)}{SUFFIX}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any
 
 _TRUE_WORDS = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE_WORDS = frozenset({"false", "f", "no", "n", "off", "0"})
+# As far as the calendar goes back from today in days.
+MAX_AGE = 500_000
 
 
 def text(value: Any) -> str:
@@ -28,6 +30,23 @@ def positive_integer(value: Any) -> int:
     if isinstance(value, bool) or not str(value).strip().isdecimal() or int(value) < 1:
         raise ValueError("is no whole number from 1 up")
     return int(value)
+
+
+def whole_number(value: Any) -> int:
+    if isinstance(value, bool) or not str(value).strip().isdecimal():
+        raise ValueError("is no whole number from 0 up")
+    return int(value)
+
+
+def age(value: Any) -> float:
+    """Read how old something is, in the unit that the option names."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if isinstance(value, bool) or not 0 <= number <= MAX_AGE:
+        raise ValueError(f"is no number from 0 to {MAX_AGE:,}")
+    return number
 
 
 def memory(value: Any) -> str:
@@ -67,6 +86,16 @@ def names(value: Any) -> list[str]:
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
         raise ValueError("is no list of names")
     return list(value)
+
+
+def statements(value: Any) -> list[str]:
+    """Read one SQL statement, or a list of them."""
+    if isinstance(value, str) and not value.lstrip().startswith("["):
+        value = [value]
+    found = names(value)
+    if not all(statement.strip() for statement in found):
+        raise ValueError("has an empty statement")
+    return found
 
 
 def one_of(one: str, other: str) -> Callable[[Any], str]:

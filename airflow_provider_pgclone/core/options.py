@@ -1,30 +1,31 @@
-"""Every option, declared once, and the order in which its values are looked for."""
+"""Every option, declared once."""
 
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from airflow_provider_pgclone.core.dump_key import NO_CONFIG
-from airflow_provider_pgclone.core.errors import (
-    InvalidInputError,
-    NotAllowedError,
-    UnknownOptionError,
-)
 from airflow_provider_pgclone.core.option_values import (
+    age,
     flag,
     memory,
     names,
     one_of,
     positive_integer,
     seconds,
+    statements,
     text,
+    whole_number,
     zstd_level,
 )
 
-Verb = Literal["dump", "ls", "restore", "swap", "copy", "drop_temp"]
-Guard = Literal["allow_dump", "allow_restore", "allow_copy"]
-VERBS: tuple[Verb, ...] = ("dump", "ls", "restore", "swap", "copy", "drop_temp")
+Verb = Literal[
+    "dump", "ls", "restore", "swap", "copy", "drop_temp", "prune", "test_connection", "verify"
+]
+Guard = Literal["allow_dump", "allow_restore", "allow_copy", "allow_prune"]
+VERBS: tuple[Verb, ...] = (
+    *("dump", "ls", "restore", "swap", "copy", "drop_temp", "prune", "test_connection", "verify"),
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,13 @@ def default_jobs() -> int:
     return min(4, max(2, os.cpu_count() or 2))
 
 
-_STORAGE: tuple[Verb, ...] = ("dump", "ls", "restore")
-_SERVER: tuple[Verb, ...] = ("ls", "restore", "swap", "copy", "drop_temp")
+_STORAGE: tuple[Verb, ...] = ("dump", "ls", "restore", "prune", "test_connection", "verify")
+_SERVER: tuple[Verb, ...] = (
+    *("ls", "restore", "swap", "copy", "drop_temp", "prune", "test_connection", "verify"),
+)
+_LOADING: tuple[Verb, ...] = ("restore", "copy", "verify")
+
+_NO_RULE = "no such rule"
 
 OPTIONS: tuple[Option, ...] = (
     Option(
@@ -73,15 +79,14 @@ OPTIONS: tuple[Option, ...] = (
         text,
         None,
         "The database to dump, to restore over or to copy.",
-        ("dump", "restore", "copy"),
+        ("dump", "restore", "copy", "test_connection"),
         default_help="the connection's",
     ),
     Option(
         "maintenance_database",
         text,
         "postgres",
-        "The database to connect to while others are created, renamed and dropped; the same for "
-        "everybody who restores to a server, since the lock of a target is kept there.",
+        "The database to connect to while others are created, renamed and dropped.",
         _SERVER,
     ),
     Option(
@@ -145,7 +150,7 @@ OPTIONS: tuple[Option, ...] = (
         text,
         None,
         "The folder of pg_dump and pg_restore; `{major}` in it stands for each version.",
-        ("dump", "restore", "copy"),
+        ("dump", "restore", "copy", "test_connection", "verify"),
         default_help="PATH, then the folders of the usual packages",
     ),
     Option(
@@ -154,7 +159,7 @@ OPTIONS: tuple[Option, ...] = (
         default_jobs,
         "How many sessions work at once: they read the large tables of a dump, or load and analyze "
         "a restored database.",
-        ("dump", "restore", "copy"),
+        ("dump", *_LOADING),
         default_help="the worker's cores, from 2 to 4",
     ),
     Option(
@@ -162,7 +167,7 @@ OPTIONS: tuple[Option, ...] = (
         memory,
         None,
         "How much memory each session of a restore may use to build an index, such as `512MB`.",
-        ("restore", "copy"),
+        _LOADING,
         default_help="the server's",
     ),
     Option(
@@ -191,7 +196,7 @@ OPTIONS: tuple[Option, ...] = (
         flag,
         None,
         "Whether restored objects belong to the user of the connection instead of their owners.",
-        ("restore", "copy"),
+        _LOADING,
         default_help="on, unless the server has all owners and the user may act for them",
     ),
     Option(
@@ -199,8 +204,53 @@ OPTIONS: tuple[Option, ...] = (
         flag,
         None,
         "Whether rights on restored objects are left out.",
-        ("restore", "copy"),
+        _LOADING,
         default_help="on with no_owner, and where the server lacks a role that has rights",
+    ),
+    Option(
+        "publications",
+        flag,
+        False,
+        "Whether publications are restored; subscriptions never are.",
+        _LOADING,
+    ),
+    Option(
+        "checksums",
+        flag,
+        False,
+        "Whether a dump notes a checksum of each table's rows, and a restore compares them; "
+        "otherwise the rows are counted.",
+        ("dump", "restore"),
+    ),
+    Option(
+        "check_sql",
+        statements,
+        [],
+        "A query, or a list of them, that must give true on the restored database before it is "
+        "swapped in.",
+        ("restore",),
+    ),
+    Option(
+        "require_verified",
+        flag,
+        False,
+        "Whether only dumps are restored that a verification has found whole.",
+        ("restore",),
+    ),
+    Option(
+        "level",
+        one_of("archive", "restore"),
+        "archive",
+        "How to verify: `archive` checks every byte, `restore` also restores into a database of "
+        "its own, which is dropped then.",
+        ("verify",),
+    ),
+    Option(
+        "record",
+        flag,
+        True,
+        "Whether a verification notes what it has found beside the dump.",
+        ("verify",),
     ),
     Option(
         "wait_seconds",
@@ -257,6 +307,7 @@ OPTIONS: tuple[Option, ...] = (
         "databases", flag, False, "Whether to list only the databases that have dumps.", ("ls",)
     ),
     Option("configs", flag, False, "Whether to list only the configs that have dumps.", ("ls",)),
+    Option("verified", flag, False, "Whether to list only dumps that are verified.", ("ls",)),
     Option("local", flag, False, "Whether to list the server's databases as local keys.", ("ls",)),
     Option(
         "all_files",
@@ -265,6 +316,72 @@ OPTIONS: tuple[Option, ...] = (
         "Whether to list files that are no dumps as well, by their time.",
         ("ls",),
     ),
+    Option(
+        "keep_last",
+        whole_number,
+        None,
+        "How many dumps are kept, the newest, of each instance, database and config.",
+        ("prune",),
+        default_help=_NO_RULE,
+    ),
+    Option(
+        "keep_daily",
+        whole_number,
+        None,
+        "For how many days the newest dump is kept, counting those that have dumps, in UTC.",
+        ("prune",),
+        default_help=_NO_RULE,
+    ),
+    Option(
+        "keep_weekly",
+        whole_number,
+        None,
+        "For how many weeks, from Monday on, the newest dump is kept.",
+        ("prune",),
+        default_help=_NO_RULE,
+    ),
+    Option(
+        "keep_monthly",
+        whole_number,
+        None,
+        "For how many months the newest dump is kept.",
+        ("prune",),
+        default_help=_NO_RULE,
+    ),
+    Option(
+        "older_than_days",
+        age,
+        None,
+        "How old a dump is at least when it is deleted; alone, it deletes all that are older, but "
+        "for the last good one.",
+        ("prune",),
+        default_help=_NO_RULE,
+    ),
+    Option(
+        "uploads_older_than_hours",
+        age,
+        24,
+        "For how long nothing has come of an upload that is removed as that of a killed dump.",
+        ("prune",),
+    ),
+    Option(
+        "temp_databases",
+        flag,
+        None,
+        "Whether the temporary databases that killed restores and copies have left on the server "
+        "are dropped.",
+        ("prune",),
+        default_help="on, unless `allow_restore` is false",
+    ),
+    Option(
+        "temp_older_than_hours",
+        age,
+        168,
+        "For how long a restored database has waited for its swap that is dropped as given up.",
+        ("prune",),
+    ),
+    # Not dry_run, which is a method of Airflow's operators.
+    Option("preview", flag, False, "Whether to delete nothing and tell what would be.", ("prune",)),
 )
 
 # Not arguments: what one source forbids, no other allows.
@@ -273,6 +390,7 @@ GUARDS: Mapping[Guard, str] = {
     "allow_restore": "Whether databases may be restored over, swapped and have their "
     "temporary databases dropped.",
     "allow_copy": "Whether databases may be copied.",
+    "allow_prune": "Whether dumps may be pruned.",
 }
 GUARD_OF_VERB: Mapping[Verb, Guard] = {
     "dump": "allow_dump",
@@ -280,91 +398,10 @@ GUARD_OF_VERB: Mapping[Verb, Guard] = {
     "swap": "allow_restore",
     "drop_temp": "allow_restore",
     "copy": "allow_copy",
+    "prune": "allow_prune",
 }
 
-_BY_NAME = {option.name: option for option in OPTIONS}
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where values come from.
-
-    :param label: names it in errors.
-    :param values: option names and values; ``None`` means not given.
-    """
-
-    label: str
-    values: Mapping[str, Any]
-
-    def check(self) -> None:
-        """Refuse names that are no option.
-
-        :raises UnknownOptionError: naming the first of them.
-        """
-        for name in self.values:
-            if name not in _BY_NAME and name not in GUARDS:
-                raise UnknownOptionError(
-                    f"{self.label} has the unknown option {name!r}",
-                    hint=f"The options are {', '.join([*_BY_NAME, *GUARDS])}.",
-                )
-
-    def get(self, name: str) -> Any:
-        """Return the value of an option, ``None`` where it is not given."""
-        value = self.values.get(name)
-        if value is None:
-            return None
-        try:
-            return _BY_NAME[name].parse(value) if name in _BY_NAME else flag(value)
-        except (ValueError, TypeError, SyntaxError) as error:
-            raise InvalidInputError(f"{self.label}: {name} {value!r} {error}") from error
-
-
-def resolve_option(name: str, sources: "list[Source]") -> Any:
-    """Return the value of the first source that gives the option, else its default."""
-    for source in sources:
-        value = source.get(name)
-        if value is not None:
-            return value
-    default = _BY_NAME[name].default
-    if callable(default):
-        return default()
-    return list(default) if isinstance(default, list) else default
-
-
-def resolve(verb: Verb, sources: "list[Source]") -> dict[str, Any]:
-    """Return all options of a verb.
-
-    :param sources: the most particular one, that of the arguments, first.
-    :raises InvalidInputError: for a value that the option cannot have.
-    """
-    return {
-        option.name: resolve_option(option.name, sources)
-        for option in OPTIONS
-        if verb in option.verbs
-    }
-
-
-def check_allowed(verb: Verb, sources: "list[Source]") -> None:
-    """Refuse a verb that any source forbids.
-
-    :raises NotAllowedError: naming the source.
-    """
-    guard = GUARD_OF_VERB.get(verb)
-    for source in sources:
-        if guard is not None and source.get(guard) is False:
-            raise NotAllowedError(f"{verb} is not allowed: {source.label} sets {guard} to false")
-
-
-def config_of_key(config: str | None, arguments: Source) -> str:
-    """Return the config part of a dump key.
-
-    :param config: the named configuration.
-    :param arguments: where one changes the content, the dump is not what the configuration says.
-    """
-    changed = any(
-        option.is_content and arguments.values.get(option.name) is not None for option in OPTIONS
-    )
-    return NO_CONFIG if config is None or changed else config
+BY_NAME = {option.name: option for option in OPTIONS}
 
 
 def options_table() -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
-from airflow_provider_pgclone.core.options import (
+from airflow_provider_pgclone.core.options import Verb
+from airflow_provider_pgclone.core.resolution import (
     Source,
-    Verb,
     check_allowed,
     config_of_key,
     resolve,
@@ -42,6 +42,7 @@ class Call:
     config_of_key: str
     may_dump: bool
     may_restore: bool
+    may_copy: bool
     server: "Database"
 
     def __getitem__(self, name: str) -> Any:
@@ -111,6 +112,7 @@ def resolve_call(verb: Verb, config: str | None, arguments: Mapping[str, Any]) -
         config_of_key(config, given),
         may_dump=all(source.get("allow_dump") is not False for source in guards),
         may_restore=all(source.get("allow_restore") is not False for source in guards),
+        may_copy=all(source.get("allow_copy") is not False for source in guards),
         server=server_of(connection),
     )
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow_provider_pgclone.core.progress import ProgressCallback
 
 # What a copy of the server's files has no use for.
-STREAM_OPTIONS = ("no_owner", "no_acl", "jobs", "maintenance_work_mem")
+STREAM_OPTIONS = ("no_owner", "no_acl", "jobs", "maintenance_work_mem", "publications")
 
 
 def copy_database(

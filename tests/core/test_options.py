@@ -13,11 +13,13 @@ from airflow_provider_pgclone.core.options import (
     GUARDS,
     OPTIONS,
     VERBS,
-    Source,
     Verb,
+    options_table,
+)
+from airflow_provider_pgclone.core.resolution import (
+    Source,
     check_allowed,
     config_of_key,
-    options_table,
     resolve,
     resolve_option,
 )
@@ -61,6 +63,8 @@ def test_a_default_list_is_not_shared_between_calls() -> None:
         ("exclude", [], ["public.events"]),
         ("reversible", False, True),
         ("wait_seconds", 0, 60),
+        ("keep_last", 0, 7),
+        ("older_than_days", 0, 30),
         ("swap", False, True),
     ],
 )
@@ -97,6 +101,14 @@ def test_all_options_and_guards_are_known() -> None:
         ("jobs", "many"),
         ("jobs", "1.5"),
         ("jobs", 4.0),
+        ("keep_last", -1),
+        ("keep_last", True),
+        ("keep_daily", "0.5"),
+        ("keep_weekly", "all"),
+        ("older_than_days", -0.1),
+        ("older_than_days", 500_001),
+        ("older_than_days", "nan"),
+        ("older_than_days", False),
         ("limit", 2.5),
         ("limit", [1]),
         ("wait_seconds", -1),
@@ -137,6 +149,8 @@ def test_a_bad_value_is_named_with_its_option_and_source(name: str, value: Any) 
         ("reversible", "off", False),
         ("reversible", 0, False),
         ("jobs", "3", 3),
+        ("keep_last", " 0 ", 0),
+        ("older_than_days", "1.5", 1.5),
         ("wait_seconds", "1.5", 1.5),
         ("strategy", "FILE_COPY", "file_copy"),
     ],
@@ -165,7 +179,8 @@ def test_a_guard_forbids_only_its_own_verbs() -> None:
 
 
 def test_every_verb_that_changes_a_server_or_reads_data_has_a_guard() -> None:
-    assert set(VERBS) - set(GUARD_OF_VERB) == {"ls"}
+    # A verification that restores asks for allow_restore itself.
+    assert set(VERBS) - set(GUARD_OF_VERB) == {"ls", "test_connection", "verify"}
 
 
 CONTENT = {
