@@ -1,89 +1,16 @@
 """Tasks that are killed by a real signal: they end failed and leave nothing behind."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-import pytest
-
-from tests.fixtures.children import running
 from tests.fixtures.databases import MakeDatabase, Server
 from tests.fixtures.hooks import MakeHook
 from tests.fixtures.servers import BUCKET
+from tests.fixtures.tasks import Tasks
 from tests.services.seaweedfs import S3Server
 
-WAIT_SECONDS = 120
 LOCATION = f"s3://{BUCKET}/killed-tasks/"
-
-
-class Tasks:
-    """A process that runs tasks one after another."""
-
-    def __init__(self, scenarios: list[tuple[str, dict[str, Any]]], log: Path) -> None:
-        argv = [sys.executable, "-m", "tests.programs.run_tasks", json.dumps(scenarios)]
-        self._log = log.open("w+")
-        self.process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            bufsize=1,
-        )
-
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not condition():
-            assert self.process.poll() is None, self.said()
-            assert time.monotonic() < deadline, self.said()
-
-    def terminate(self) -> None:
-        """Send what Airflow sends to a task that it stops."""
-        self.process.send_signal(signal.SIGTERM)
-
-    def state(self) -> str:
-        """Return how the present task ended, once it did."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if line.startswith("STATE "):
-                return line.split()[1]
-        raise AssertionError(self.said())
-
-    def go_on(self) -> None:
-        """Let the next task start."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-
-    def said(self) -> str:
-        self._log.seek(0)
-        return self._log.read()[-3000:]
-
-    def is_running(self, program: str) -> bool:
-        return bool(running(program, self.process.pid))
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-        self._log.close()
-
-
-@pytest.fixture
-def run_tasks(airflow_database: None, tmp_path: Path) -> Iterator[Callable[..., Tasks]]:
-    started: list[Tasks] = []
-
-    def start(*scenarios: tuple[str, dict[str, Any]]) -> Tasks:
-        started.append(Tasks(list(scenarios), tmp_path / "tasks.log"))
-        return started[-1]
-
-    yield start
-    for tasks in started:
-        tasks.close()
 
 
 def test_killed_tasks_fail_and_leave_nothing(

@@ -447,12 +447,13 @@ def test_a_killed_pg_restore_leaves_the_target_untouched(
     assert server.names() == {source}
 
 
+@pytest.mark.parametrize("maintenance_database", ["postgres", "template1"])
 def test_two_restores_of_one_target_do_not_run_at_once(
-    server: Server, shop: str, make_hook: MakeHook
+    maintenance_database: str, server: Server, shop: str, make_hook: MakeHook
 ) -> None:
     hook = make_hook(shop)
     key = hook.dump()
-    with server.connect("postgres") as holder:
+    with server.connect(maintenance_database) as holder:
         digest = sha256(f"airflow-provider-pgclone:{shop}".encode()).digest()
         key_of_lock = int.from_bytes(digest[:8], "big", signed=True)
         holder.execute("SELECT pg_advisory_lock(%s)", [key_of_lock])

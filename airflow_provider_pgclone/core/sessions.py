@@ -30,6 +30,15 @@ SELECT pg_terminate_backend(pid) FROM pg_locks
 WHERE NOT granted AND locktype = 'object' AND classid = 1262 AND objid = ANY(%s) AND pid <> ALL(%s)
 """
 
+# How pg_locks shows a key of 64 bits: the view's page in PostgreSQL's documentation.
+_LOCK_OF_OTHERS = """
+SELECT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND pid <> pg_backend_pid()
+      AND (classid::bigint << 32 | objid::bigint) = %s::bigint
+)
+"""
+
 
 @contextmanager
 def target_lock(
@@ -42,17 +51,16 @@ def target_lock(
     """Hold the lock of a target: two restores, swaps or copies into it never run at once.
 
     The lock ends with the session, so a killed task leaves none. It is an advisory lock, which
-    PostgreSQL keeps per database: all must take it in the same maintenance database.
+    PostgreSQL keeps per database: so it is looked for in the others as well.
 
     :param connection: a session on the maintenance database, open for as long as the work takes.
     :param wait_seconds: how long to wait for another holder; 0 does not wait.
     :raises BusyError: when another session holds it for longer.
     """
-    digest = hashlib.sha256(f"airflow-provider-pgclone:{target}".encode()).digest()
-    key = int.from_bytes(digest[:8], "big", signed=True)
+    key = _lock_key(target)
     deadline = time.monotonic() + wait_seconds
     pause = threading.Event()
-    while fetch_row(connection, "SELECT pg_try_advisory_lock(%s)", [key]) != (True,):
+    while not _try_lock(connection, key):
         cancellation.check()
         if time.monotonic() >= deadline:
             raise BusyError(
@@ -66,6 +74,30 @@ def target_lock(
         # Where the session is broken or busy, its end frees the lock.
         with suppress(psycopg.Error):
             connection.execute("SELECT pg_advisory_unlock(%s)", [key])
+
+
+def is_locked_by_others(connection: psycopg.Connection, target: str) -> bool:
+    """Return whether another session holds the lock of a target, in whichever database it is."""
+    return _is_held_by_others(connection, _lock_key(target))
+
+
+def _try_lock(connection: psycopg.Connection, key: int) -> bool:
+    """Take a lock unless another session has it; of two that take it at once neither may."""
+    if fetch_row(connection, "SELECT pg_try_advisory_lock(%s)", [key]) != (True,):
+        return False
+    if _is_held_by_others(connection, key):
+        connection.execute("SELECT pg_advisory_unlock(%s)", [key])
+        return False
+    return True
+
+
+def _is_held_by_others(connection: psycopg.Connection, key: int) -> bool:
+    return fetch_row(connection, _LOCK_OF_OTHERS, [key]) == (True,)
+
+
+def _lock_key(target: str) -> int:
+    digest = hashlib.sha256(f"airflow-provider-pgclone:{target}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 @contextmanager
@@ -150,6 +182,21 @@ def check_nothing_bound(connection: psycopg.Connection, name: str) -> None:
                 f"database {name!r} has {kind}: {', '.join(names)}",
                 hint="Finish or drop them first; they cannot follow a database that is replaced.",
             )
+
+
+@contextmanager
+def naming_what_is_bound(connection: psycopg.Connection, names: Sequence[str]) -> Iterator[None]:
+    """Say by name what keeps a block from renaming databases, where it is more than a session.
+
+    :param connection: another session than that of the block.
+    :raises UnsupportedError: naming the prepared transactions.
+    """
+    try:
+        yield
+    except psycopg.errors.ObjectInUse:
+        for name in names:
+            check_nothing_bound(connection, name)
+        raise
 
 
 def existing_oids(connection: psycopg.Connection, names: Sequence[str]) -> list[int]:

@@ -32,11 +32,12 @@ from airflow_provider_pgclone.core.properties import (
 from airflow_provider_pgclone.core.sessions import (
     check_nothing_bound,
     existing_oids,
+    naming_what_is_bound,
     target_lock,
     terminate_connecting,
     terminating,
 )
-from airflow_provider_pgclone.core.target import check_replaceable
+from airflow_provider_pgclone.core.target import check_replaceable, open_database
 
 log = logging.getLogger(__name__)
 
@@ -154,8 +155,12 @@ def exchange(
     with connect(maintenance, cancellation) as watcher, connection.transaction():
         if properties is not None:
             carry_over(connection, plan.new, properties)
-        with terminating(maintenance, oids, cancellation):
+        open_database(connection, plan.new)
+        # The watcher sees what was bound since the last look, and the names before the renames.
+        with terminating(maintenance, oids, cancellation), naming_what_is_bound(watcher, renamed):
             _rename_all(connection, plan, takes_place=takes_place)
+        for name in (plan.target, *plan.moved_aside):
+            check_nothing_bound(watcher, name)
         set_comment(connection, plan.target, properties.comment if properties else None)
         if properties is not None and not properties.allows_connections:
             _refuse_connections(connection, plan.target)

@@ -1,0 +1,191 @@
+"""Dumps of a database whose tables are changed meanwhile: of one moment, or refused, never wrong.
+
+A writer moves money: each transaction writes the same sum to `debits` and to `credits`, so that in
+every moment the two have the same rows and the same sum.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+import pytest
+
+from airflow_provider_pgclone.core import plan
+from airflow_provider_pgclone.core.errors import PgCloneError
+from tests.fixtures.databases import MakeDatabase, Server
+from tests.fixtures.every_kind import split_small_tables
+from tests.fixtures.hooks import MakeHook
+
+SQL = """
+CREATE TABLE debits (id bigint PRIMARY KEY, money int NOT NULL, filler text);
+CREATE TABLE credits (LIKE debits INCLUDING ALL);
+CREATE TABLE small_debits (id bigint PRIMARY KEY, money int NOT NULL);
+CREATE TABLE small_credits (LIKE small_debits INCLUDING ALL);
+CREATE TABLE doomed AS SELECT generate_series(1, 30000) AS n;
+INSERT INTO debits SELECT n, n % 97, repeat('x', 200) FROM generate_series(1, 10000) n;
+INSERT INTO credits TABLE debits;
+INSERT INTO small_debits SELECT n, n FROM generate_series(1, 50) n;
+INSERT INTO small_credits TABLE small_debits;
+"""
+TRANSFER = """
+WITH moved AS (
+    INSERT INTO {0}debits (id, money) VALUES ({1}, {1} % 89) RETURNING id, money
+) INSERT INTO {0}credits (id, money) TABLE moved
+"""
+BALANCE = (
+    "SELECT (SELECT (count(*), sum(money)) FROM {0}debits)::text,"
+    " (SELECT (count(*), sum(money)) FROM {0}credits)::text"
+)
+CHANGES = {
+    "add a column": "ALTER TABLE debits ADD c int; ALTER TABLE debits DROP c",
+    "rewrite": "ALTER TABLE debits ALTER filler TYPE varchar; ALTER TABLE debits ALTER filler TYPE "
+    "char(300)",
+    "vacuum full": "VACUUM FULL debits; VACUUM FULL credits; VACUUM FULL small_debits",
+    "cluster": "CLUSTER debits USING debits_pkey; CLUSTER credits USING credits_pkey",
+    "index": "CREATE INDEX made ON debits (money); DROP INDEX made",
+    "drop": "BEGIN; DROP TABLE doomed; CREATE TABLE doomed AS SELECT generate_series(1, 30000); "
+    "COMMIT",
+    "truncate": "BEGIN; TRUNCATE doomed; INSERT INTO doomed SELECT generate_series(1, 30000); "
+    "COMMIT",
+    "rename": "BEGIN; ALTER TABLE debits RENAME TO gone; ALTER TABLE gone RENAME TO debits; COMMIT",
+}
+DUMPS = 8
+
+
+@pytest.fixture
+def bank(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
+    split_small_tables(monkeypatch)
+    return make_database(SQL)
+
+
+@contextmanager
+def repeating(server: Server, database: str, statements: Callable[[int], str]) -> Iterator[None]:
+    """Run statements over and over while the block runs; those that fail are left."""
+    over = threading.Event()
+    numbers: list[int] = []
+
+    def work() -> None:
+        with server.connect(database) as connection:
+            connection.execute("SET lock_timeout = '100ms'")
+            while not over.is_set():
+                numbers.append(len(numbers))
+                for statement in statements(len(numbers)).split(";"):
+                    with suppress(psycopg.Error):
+                        connection.execute(statement.encode())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    assert len(numbers) > 1
+
+
+def transfers(prefix: str) -> Callable[[int], str]:
+    return lambda number: TRANSFER.format(prefix, 100_000 + number)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+def test_a_dump_is_of_one_moment_or_fails(
+    change: str, server: Server, bank: str, make_hook: MakeHook
+) -> None:
+    hook = make_hook(bank)
+    keys, failures = [], []
+    with (
+        repeating(server, bank, transfers("")),
+        repeating(server, bank, transfers("small_")),
+        repeating(server, bank, lambda _: change),
+    ):
+        for _ in range(DUMPS):
+            try:
+                keys.append(hook.dump(jobs=2))
+            except PgCloneError as error:
+                failures.append(error)
+    assert {dump.key for dump in hook.ls()} == set(keys)
+    for key in keys:
+        make_hook("moment").restore(key)
+        for prefix in ("", "small_"):
+            ((debited, credited),) = server.rows("moment", BALANCE.format(prefix))
+            assert debited == credited, f"{key}: {prefix}"
+            assert debited != "(0,)"
+        assert server.value("moment", "SELECT count(*) FROM doomed") == 30000
+    hook.restore(hook.dump())
+
+
+def during_the_plan(
+    monkeypatch: pytest.MonkeyPatch, server: Server, database: str, statements: str
+) -> None:
+    """Change a table after the snapshot was taken, and before the tables are locked."""
+    choose = plan.choose_tables
+    done: list[bool] = []
+
+    def changed(*arguments: Any, **named: Any) -> Any:
+        if not done:
+            done.append(True)
+            with server.connect(database) as connection:
+                for statement in statements.split(";"):
+                    connection.execute(statement.encode())
+        return choose(*arguments, **named)
+
+    monkeypatch.setattr("airflow_provider_pgclone.core.source.choose_tables", changed)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP TABLE doomed",
+        pytest.param("ALTER TABLE doomed RENAME TO gone", marks=pytest.mark.long),
+        pytest.param("ALTER TABLE debits DROP filler", marks=pytest.mark.long),
+    ],
+)
+def test_a_table_that_is_gone_before_it_is_locked_fails_the_dump_by_its_name(
+    change: str,
+    server: Server,
+    bank: str,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    during_the_plan(monkeypatch, server, bank, change)
+    hook = make_hook(bank)
+    with pytest.raises(PgCloneError, match=r"doomed|filler"):
+        hook.dump()
+    assert hook.ls() == []
+    hook.verify(hook.dump())
+
+
+@pytest.mark.parametrize("table", ["debits", pytest.param("small_debits", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(
+            "TRUNCATE {0}; INSERT INTO {0} (id, money) SELECT id, money FROM {1}",
+            id="truncate",
+        ),
+        pytest.param("ALTER TABLE {0} ALTER money TYPE bigint", id="rewrite"),
+        pytest.param("VACUUM FULL {0}", id="vacuum full", marks=pytest.mark.long),
+    ],
+)
+def test_a_table_that_is_rewritten_before_it_is_locked_loses_no_rows(
+    change: str,
+    table: str,
+    server: Server,
+    bank: str,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """TRUNCATE, and ALTER TABLE where it rewrites, leave an older snapshot an empty table."""
+    other = table.replace("debits", "credits")
+    during_the_plan(monkeypatch, server, bank, change.format(table, other))
+    hook = make_hook(bank)
+    with suppress(PgCloneError):
+        hook.dump()
+    for dump in hook.ls():
+        make_hook("moment").restore(dump.key)
+        ((debited, credited),) = server.rows("moment", BALANCE.format(table.removesuffix("debits")))
+        assert debited == credited
+    hook.verify(hook.dump())

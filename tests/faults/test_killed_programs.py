@@ -1,0 +1,111 @@
+"""PostgreSQL's programs, and the server's own processes, that end in the middle of a verb."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+
+from airflow_provider_pgclone.core.errors import ToolError
+from tests.faults.databases import SEVERAL_TABLES_SQL
+from tests.fixtures.children import running
+from tests.fixtures.databases import MakeDatabase, Server
+from tests.fixtures.every_kind import split_small_tables
+from tests.fixtures.fingerprint import fingerprint
+from tests.fixtures.hooks import MakeHook
+
+pytestmark = pytest.mark.long
+PROGRAMS = ("pg_dump", "psql", "pg_restore", "vacuumdb")
+
+
+@pytest.fixture
+def source(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
+    split_small_tables(monkeypatch)
+    return make_database(SEVERAL_TABLES_SQL)
+
+
+@contextmanager
+def meanwhile(act: Callable[[], bool]) -> Iterator[None]:
+    """Try something again and again while the block runs, until it says that it was done."""
+    over = threading.Event()
+    done: list[bool] = []
+
+    def work() -> None:
+        while not over.is_set() and not done:
+            if act():
+                done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    assert done, "there was nothing to break"
+
+
+def kill_one(program: str) -> bool:
+    for pid in running(program):
+        os.kill(pid, signal.SIGKILL)
+        return True
+    return False
+
+
+def end_session(server: Server, query: str) -> bool:
+    """End the session on the server that was last at such a query."""
+    ended = server.rows(
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE query LIKE '{query}' AND pid <> pg_backend_pid() LIMIT 1",
+    )
+    return bool(ended)
+
+
+@pytest.mark.parametrize("verb", ["restore", "copy"])
+def test_a_killed_vacuumdb_leaves_the_target_as_it_was(
+    verb: str, server: Server, source: str, make_hook: MakeHook, make_database: MakeDatabase
+) -> None:
+    target = make_database("CREATE TABLE mine AS SELECT 1 AS a")
+    key = make_hook(source).dump()
+    calls: dict[str, Callable[[], object]] = {
+        "restore": partial(make_hook(target).restore, key),
+        "copy": partial(make_hook(source).copy, target=target, method="stream"),
+    }
+    with (
+        meanwhile(partial(kill_one, "vacuumdb")),
+        pytest.raises(ToolError, match=r"^vacuumdb was killed by SIGKILL$"),
+    ):
+        calls[verb]()
+    assert_as_it_was(server, {source, target})
+    assert server.value(target, "SELECT a FROM mine") == 1
+    calls[verb]()
+    assert fingerprint(server, target) == fingerprint(server, source)
+    assert server.names() == {source, target}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param("COPY (SELECT%", id="of a range"),
+        pytest.param("%acldefault%", id="of pg_dump"),
+    ],
+)
+def test_a_dump_whose_session_is_ended_is_not_listed(
+    query: str, server: Server, source: str, make_hook: MakeHook
+) -> None:
+    hook = make_hook(source)
+    with meanwhile(partial(end_session, server, query)), pytest.raises(ToolError) as raised:
+        hook.dump(jobs=2)
+    assert "terminating connection due to administrator command" in str(raised.value)
+    assert hook.ls() == []
+    assert_as_it_was(server, {source})
+    hook.verify(hook.dump(jobs=2))
+
+
+def assert_as_it_was(server: Server, names: set[str]) -> None:
+    assert server.names() == names
+    assert not [program for program in PROGRAMS if running(program)]
