@@ -7,13 +7,15 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 AIRFLOW ?=
 
-.PHONY: help demo ui test test-matrix lint format bench clean
+.PHONY: help demo ui test test-matrix test-faults test-airflow lint format bench clean
 
 help:
 	@echo "make demo         dump and refresh a small shop database in a real Airflow"
 	@echo "make ui           the same in Airflow's web interface"
 	@echo "make test         all checks and tests"
 	@echo "make test-matrix  archives between PostgreSQL 14 and 18, and random databases (20 minutes)"
+	@echo "make test-airflow adapters on Airflow 3.1 to 3.3 with Python 3.11 to 3.13 (half an hour)"
+	@echo "make test-faults  breaks servers, storage and processes on purpose (an hour)"
 	@echo "make lint         ruff and mypy only"
 	@echo "make bench        how long each verb takes, beside its peers (an hour)"
 	@echo "make clean        remove what these commands have made"
@@ -37,7 +39,16 @@ test: lint
 
 # On servers of every version, which are kept in .postgres.
 test-matrix: $(INSTALLED)
-	TEST_MATRIX=1 $(BIN)/python -m pytest tests/test_archive_tools.py tests/test_round_trip.py
+	TEST_MATRIX=1 $(BIN)/python -m pytest tests/test_archive_tools.py tests/test_version_matrix.py \
+		tests/test_round_trip.py
+
+# In environments that are kept in .matrix. COMBINATIONS="3.1/3.12 3.3/3.11" runs some of them.
+test-airflow: $(INSTALLED)
+	$(BIN)/python -m tests.programs.airflow_versions $(COMBINATIONS)
+
+# All of them; `make test` runs a quick choice.
+test-faults: $(INSTALLED)
+	TEST_FAULTS=1 $(BIN)/python -m pytest tests/faults
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -53,4 +64,4 @@ bench: $(INSTALLED)
 	@$(BIN)/python -m bench
 
 clean:
-	rm -rf .venv .demo .postgres .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .demo .postgres .matrix .mypy_cache .ruff_cache .pytest_cache .hypothesis
