@@ -39,7 +39,7 @@ PLACES: dict[str, tuple[Callable[[bytes], int], str]] = {
     "large object": (lambda data: middle_of(data, ""), r"the large objects \(block \d+\)"),
     "account": (middle_of_account, "the account at the end of the archive is damaged"),
     "footer": (lambda data: len(data) - 20, "the account at the end of the archive is damaged"),
-    "magic": (lambda data: len(data) - 60, "the end of .* is missing|does not fit"),
+    "magic": (lambda data: len(data) - 60, "the end is missing|does not fit"),
 }
 
 
