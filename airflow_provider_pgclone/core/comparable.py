@@ -45,14 +45,16 @@ def copied_tables(toc: Toc) -> dict[TableName, Copied]:
 
 
 def comparable_groups(
-    toc: Toc, names: Iterable[TableName], here: Mapping[TableName, TableName]
+    copied: Mapping[TableName, Copied],
+    names: Iterable[TableName],
+    here: Mapping[TableName, TableName],
 ) -> list[list[TableName]]:
     """Return tables one by one, but those together among which rows may have moved.
 
+    :param copied: what each is loaded into.
     :param names: of the tables of a dump.
     :param here: those that can be compared; a group that lacks one is left out.
     """
-    copied = copied_tables(toc)
     found: dict[TableName, list[TableName]] = {}
     for name in names:
         found.setdefault(copied[name].into if name in copied else name, []).append(name)

@@ -35,7 +35,7 @@ def check_rows(
     :raises MismatchError: naming a table that has another number of rows than the dump.
     """
     names = comparable(connection, rows_of_tables, encoding)
-    groups = comparable_groups(toc, rows_of_tables, names)
+    groups = comparable_groups(copied_tables(toc), rows_of_tables, names)
     for start in range(0, len(groups), COUNTED_AT_ONCE):
         some = groups[start : start + COUNTED_AT_ONCE]
         counts = [_count(names[name] for name in group) for group in some]
@@ -84,8 +84,9 @@ def check_checksums(
     :raises MismatchError: naming a table whose rows are others.
     """
     names = comparable(connection, expected, encoding)
-    found = read_checksums(connection, copied_tables(toc), names, encoding)
-    for group in comparable_groups(toc, expected, names):
+    copied = copied_tables(toc)
+    found = read_checksums(connection, copied, names, encoding)
+    for group in comparable_groups(copied, expected, names):
         if _total(found, group) != _total(expected, group):
             raise MismatchError(
                 f"{_said(names[name] for name in group)} has other rows after the restore than in "

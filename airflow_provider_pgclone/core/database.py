@@ -225,6 +225,10 @@ def database_oid(connection: psycopg.Connection, name: str) -> int | None:
     return row[0] if row else None
 
 
+def is_standby(connection: psycopg.Connection) -> bool:
+    return fetch_row(connection, "SELECT pg_is_in_recovery()", []) == (True,)
+
+
 def server_major(connection: psycopg.Connection) -> int:
     return connection.info.server_version // 10000
 

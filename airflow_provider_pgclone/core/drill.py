@@ -1,6 +1,5 @@
 """A drill: a dump is restored into a database of its own, compared, and dropped again."""
 
-import logging
 import secrets
 
 from psycopg import sql
@@ -21,8 +20,6 @@ from airflow_provider_pgclone.core.target import (
     create_database,
     open_database,
 )
-
-log = logging.getLogger(__name__)
 
 
 def drill(

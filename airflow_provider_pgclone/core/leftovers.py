@@ -13,7 +13,7 @@ from airflow_provider_pgclone.core.database import (
     Database,
     connect,
     drop_database,
-    fetch_row,
+    is_standby,
 )
 from airflow_provider_pgclone.core.dump_key import MAX_DATABASE_NAME_BYTES
 from airflow_provider_pgclone.core.errors import BusyError, PgCloneError
@@ -62,8 +62,7 @@ def remove_all_leftovers(
         return made_at is not None and made_at < given_up_before
 
     with connect(maintenance, cancellation) as connection:
-        (is_standby,) = fetch_row(connection, "SELECT pg_is_in_recovery()", [])
-        if is_standby:
+        if is_standby(connection):
             log.info("no database is dropped: the server is a standby")
             return []
         found = _leftovers(connection, is_given_up)

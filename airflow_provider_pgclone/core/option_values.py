@@ -40,11 +40,8 @@ def whole_number(value: Any) -> int:
 
 def age(value: Any) -> float:
     """Read how old something is, in the unit that the option names."""
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if isinstance(value, bool) or not 0 <= number <= MAX_AGE:
+    number = _number(value)
+    if not 0 <= number <= MAX_AGE:
         raise ValueError(f"is no number from 0 to {MAX_AGE:,}")
     return number
 
@@ -65,13 +62,20 @@ def zstd_level(value: Any) -> int:
 
 
 def seconds(value: Any) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if isinstance(value, bool) or not 0 <= number < float("inf"):
+    number = _number(value)
+    if not 0 <= number < float("inf"):
         raise ValueError("is no number of seconds")
     return number
+
+
+def _number(value: Any) -> float:
+    """Return a number, a negative one for what is none."""
+    if isinstance(value, bool):
+        return -1.0
+    try:
+        return float(value)
+    except ValueError:
+        return -1.0
 
 
 def names(value: Any) -> list[str]:

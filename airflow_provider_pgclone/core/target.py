@@ -11,6 +11,7 @@ from airflow_provider_pgclone.core.database import (
     Database,
     database_exists,
     fetch_row,
+    is_standby,
     server_major,
 )
 from airflow_provider_pgclone.core.dump_key import check_database_name
@@ -80,7 +81,7 @@ def check_primary(connection: psycopg.Connection) -> None:
 
     :raises UnsupportedError: when it is a standby.
     """
-    if fetch_row(connection, "SELECT pg_is_in_recovery()", []) == (True,):
+    if is_standby(connection):
         raise UnsupportedError("the server is a standby", hint="Connect to its primary.")
 
 

@@ -58,7 +58,7 @@ class ArchiveVerbs(PgCloneBaseHook):
         :param configs: whether to return the names of configurations instead.
         :param local: whether to return the local keys of the server's databases instead.
         :return: dumps, each with ``key``, ``size_bytes``, ``created_at`` and ``finding``, which is
-            what its last verification has noted; or names.
+            what verifications have noted of it; or names.
         """
         from airflow_provider_pgclone.core import listing
 

@@ -148,12 +148,12 @@ class S3Storage(ObjectStorage):
     def delete_many(self, paths: Sequence[str]) -> None:
         """Remove objects, a thousand by one request."""
         for start in range(0, len(paths), PAGE_OBJECTS):
-            some = [{"Key": self._prefix + path} for path in paths[start : start + PAGE_OBJECTS]]
+            some = paths[start : start + PAGE_OBJECTS]
+            objects = [{"Key": self._prefix + path} for path in some]
             try:
-                answer = self._ask("delete_objects", Delete={"Objects": some, "Quiet": True})
+                answer = self._ask("delete_objects", Delete={"Objects": objects, "Quiet": True})
             except UnsupportedError:
-                for one in some:  # obstore would make the same request
-                    self._ask("delete_object", **one)
+                super().delete_many(some)  # one by one
                 continue
             refused = answer.get("Errors", ())
             if refused:
@@ -219,13 +219,10 @@ class S3Storage(ObjectStorage):
         """
         key = self._prefix + path
         try:
-            found = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key)
-            for upload in found.get("Uploads", ()):
-                if upload["Key"] == key:
-                    self._client.abort_multipart_upload(
-                        Bucket=self._bucket, Key=key, UploadId=upload["UploadId"]
-                    )
-        except (ClientError, BotoCoreError) as error:
+            for found in self._ask("list_multipart_uploads", Prefix=key).get("Uploads", ()):
+                if found["Key"] == key:
+                    self.remove_upload(AbandonedUpload(path, found["UploadId"]))
+        except PgCloneError as error:
             log.log(level, "the parts of an upload may be left at %s: %s", key, error)
 
     def not_found(self, path: str) -> NotFoundError:
