@@ -27,6 +27,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [
             {"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.hooks.pgclone"]}
         ],
+        "cli": [f"{_PACKAGE}.cli.get_cli_commands"],
         "config": {
             "pgclone": {
                 "description": "Options of all dumps, restores and copies, unless a connection, a "

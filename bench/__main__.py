@@ -9,6 +9,7 @@ from bench.copying import compare_copies
 from bench.dump import compare_dumps
 from bench.latency import compare_at_a_distance
 from bench.many import compare_many_tables
+from bench.masking import compare_masking
 from bench.memory import show_memory
 from bench.restore import compare_restores
 from bench.stage import Stage, open_stage
@@ -19,6 +20,7 @@ COMPARISONS: Mapping[str, Callable[[Stage], None]] = {
     "copy": compare_copies,
     "latency": compare_at_a_distance,
     "many": compare_many_tables,
+    "masking": compare_masking,
     "memory": show_memory,
 }
 OF_ARCHIVES = {"restore", "latency"}

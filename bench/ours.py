@@ -12,8 +12,10 @@ from airflow_provider_pgclone.core.database import Database
 from airflow_provider_pgclone.core.dump import dump
 from airflow_provider_pgclone.core.dump_key import DumpKey
 from airflow_provider_pgclone.core.loading import LoadOptions
+from airflow_provider_pgclone.core.masking.request import Masking
+from airflow_provider_pgclone.core.masking.spec import read_masks
 from airflow_provider_pgclone.core.restore import RestoreOptions, restore
-from airflow_provider_pgclone.core.source import DumpContent
+from airflow_provider_pgclone.core.scope import DumpContent
 from airflow_provider_pgclone.core.storage import Storage, open_storage
 from airflow_provider_pgclone.core.storage.s3 import S3Access
 from airflow_provider_pgclone.core.stream_copy import StreamCopyOptions, stream_copy
@@ -28,6 +30,7 @@ def main() -> None:
     verb, *arguments = sys.argv[1:]
     verbs: dict[str, Callable[..., None]] = {
         "dump": _dump,
+        "dump_masked": _dump_masked,
         "restore": _restore,
         "copy": _copy,
         "start": _start,
@@ -52,13 +55,24 @@ def _start() -> None:
     _storage(S3_LOCATION)
 
 
-def _dump(jobs: str, location: str = S3_LOCATION) -> None:
+def _dump_masked(jobs: str) -> None:
+    from bench.masking import MASKS
+
+    masking = Masking(masks=read_masks(MASKS), key="a key of the benchmark alone")
+    _dump(jobs, content=DumpContent(masking=masking))
+
+
+def _dump(
+    jobs: str,
+    location: str = S3_LOCATION,
+    content: DumpContent = DumpContent(),  # noqa: B008
+) -> None:
     name = os.environ["PGDATABASE"]
     dump(
         _database(name),
         _storage(location),
         DumpKey.new(instance="bench", database=name, config="none", created_at=datetime.now(UTC)),
-        DumpContent(),
+        content,
         jobs=int(jobs),
         compression_level=1,
         checksums=False,

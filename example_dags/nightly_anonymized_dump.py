@@ -1,6 +1,8 @@
 """Every night, dump the shop without the names and emails of its users, wherever they are.
 
 The dump is made from an anonymized copy, so that production is neither changed nor dumped as it is.
+That needs a second database of that size, and is for what SQL has to say of many rows at once;
+nightly_masked_dump needs none.
 
 Connections: ``prod``, a PostgreSQL connection to the shop database. The dump goes to the storage
 location that Airflow's config section ``[pgclone]`` or the connection's extra names.

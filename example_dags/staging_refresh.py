@@ -1,8 +1,9 @@
-"""Bring each new anonymized dump to staging, made ready for it before anybody sees it.
+"""Bring each new masked dump to staging, made ready for it before anybody sees it.
 
 The dump is restored beside the staging database. Three tasks work on the restored one, each in
 another way; then it takes the place of the old one, which stays as ``:pre``. Where a task fails,
-the restored database is dropped and staging stays as it is. A run by hand takes the newest dump.
+the restored database is dropped and staging stays as it is. A run by hand takes the newest dump. A
+dump that is not masked is refused.
 
 Connections: ``staging``, a PostgreSQL connection to the staging database. The storage location is
 that of the nightly dump. The worker needs ``psql`` on PATH.
@@ -16,7 +17,7 @@ from airflow.sdk import DAG, Asset, task
 
 from airflow_provider_pgclone.operators import PgCloneRestoreOperator, PgCloneSwapOperator
 
-ANONYMIZED_DUMP = Asset("anonymized_shop_dump")
+MASKED_DUMP = Asset("masked_shop_dump")
 TEMP_DATABASE = "{{ ti.xcom_pull(task_ids='restore', key='temp_database') }}"
 
 
@@ -24,7 +25,7 @@ TEMP_DATABASE = "{{ ti.xcom_pull(task_ids='restore', key='temp_database') }}"
 def choose_dump(triggering_asset_events: Any = None) -> str:
     """Return the key of the dump that triggered the run, else the prefix of all such dumps."""
     events = [event for of_asset in triggering_asset_events.values() for event in of_asset]
-    return events[-1].extra["dump_key"] if events else "prod/shop_anonymized"
+    return events[-1].extra["dump_key"] if events else "prod_masked/shop"
 
 
 @task
@@ -44,7 +45,7 @@ def drop_temp(database: str) -> None:
 
 with DAG(
     "staging_refresh",
-    schedule=[ANONYMIZED_DUMP],
+    schedule=[MASKED_DUMP],
     max_active_runs=1,
     doc_md=__doc__,
     tags=["pgclone"],
@@ -53,6 +54,7 @@ with DAG(
         task_id="restore",
         postgres_conn_id="staging",
         key="{{ ti.xcom_pull(task_ids='choose_dump') }}",
+        require_masked=True,
         swap=False,
         reversible=True,
     )

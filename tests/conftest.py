@@ -24,6 +24,7 @@ pytest_plugins = [
     "tests.fixtures.servers",
     "tests.fixtures.databases",
     "tests.fixtures.hooks",
+    "tests.fixtures.masked",
     "tests.fixtures.airflow",
     "tests.fixtures.faulty_storage",
     "tests.fixtures.processes",

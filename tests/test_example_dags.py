@@ -17,6 +17,7 @@ from tests.fixtures.databases import Server
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
+MASK_KEY = "a-secret-of-the-tests-alone"
 REPOSITORY = Path(__file__).parent.parent
 PRODUCTION_COUNTS: dict[str, object] = {
     "users": 500,
@@ -49,6 +50,7 @@ def shop_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     shop.create_shop(postgres)
     monkeypatch.setenv("AIRFLOW_CONN_PROD", postgres.uri(shop.PRODUCTION))
     monkeypatch.setenv("AIRFLOW_CONN_STAGING", postgres.uri(shop.STAGING))
+    monkeypatch.setenv("AIRFLOW_CONN_MASK_KEY", f"generic://:{MASK_KEY}@")
     monkeypatch.setenv("AIRFLOW__PGCLONE__STORAGE_LOCATION", str(dumps))
     monkeypatch.setenv("AIRFLOW__PGCLONE__PG_BIN_DIR", str(postgres.bin_dir))
     monkeypatch.setenv("PATH", str(postgres.bin_dir), prepend=os.pathsep)
@@ -74,6 +76,7 @@ def restored_key(dag_run: Any) -> str:
 def test_every_file_parses(example_dags: "dict[str, DAG]") -> None:
     assert set(example_dags) == {
         "nightly_anonymized_dump",
+        "nightly_masked_dump",
         "nightly_dump",
         "staging_refresh",
         "manual_restore",
@@ -149,10 +152,71 @@ def test_nightly_dump_fails_without_a_dump_where_an_email_is_left(
     assert "shop_anonymized" not in shop_server.names()
 
 
+def test_masked_dump_has_nothing_personal_in_it_nor_on_the_way(
+    example_dags: "dict[str, DAG]",
+    shop_server: Server,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    dag_run = example_dags["nightly_masked_dump"].test()
+
+    assert dag_run.state == "success"
+    (key,) = keys("prod_masked/shop")
+    storage = Path(os.environ["AIRFLOW__PGCLONE__STORAGE_LOCATION"])
+    argv = [str(shop_server.server.bin_dir / "pg_restore"), "--file=-", str(storage / key)]
+    text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    task = dag_run.get_task_instance("dump")
+    with create_session() as session:
+        xcoms = [repr(vars(xcom)) for xcom in session.query(XComModel).all()]
+    rendered = RenderedTaskInstanceFields.get_templated_fields(task)
+    assert "@example.invalid" in text
+    assert key in str(xcoms)
+    assert rendered is not None
+    assert rendered["policy"] == "classified"
+    said = f"{text}{xcoms}{rendered}{caplog.text}{''.join(capfd.readouterr())}"
+    for secret in ("Lovelace", "mail.example.com", "Your order", MASK_KEY):
+        assert secret not in said
+    PgCloneHook("prod", database="restored").restore(key, require_masked=True)
+    assert counts(shop_server, "restored") == {**PRODUCTION_COUNTS, "users with a real email": 0}
+    recipients = (
+        "SELECT count(*) FROM outbox o JOIN users u ON (u.id, u.email) = (o.id, o.recipient)"
+    )
+    assert shop_server.value("restored", recipients) == 20
+
+
+def test_masked_dump_fails_where_a_column_was_added(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    shop_server.run(shop.PRODUCTION, "ALTER TABLE orders ADD COLUMN recipient text")
+
+    dag_run = example_dags["nightly_masked_dump"].test()
+
+    assert dag_run.state == "failed"
+    assert keys() == []
+
+
+def test_refresh_refuses_what_is_not_masked(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    PgCloneHook("prod").dump(instance="prod_masked")
+    before = shop_server.names()
+
+    dag_run = example_dags["staging_refresh"].test()
+
+    assert dag_run.state == "failed"
+    assert states(dag_run)["restore"] == "failed"
+    assert shop_server.names() == before
+    assert counts(shop_server, shop.STAGING) == OLD_STAGING_COUNTS
+
+
 def test_refresh_swaps_in_the_dump_with_the_work_of_the_hook_tasks(
     example_dags: "dict[str, DAG]", shop_server: Server
 ) -> None:
-    example_dags["nightly_anonymized_dump"].test()
+    example_dags["nightly_masked_dump"].test()
 
     dag_run = example_dags["staging_refresh"].test()
 
@@ -169,10 +233,9 @@ def test_refresh_takes_the_dump_whose_asset_event_triggered_it(
 ) -> None:
     from example_dags.demo.asset_run import run_by_asset
 
-    example_dags["nightly_anonymized_dump"].test()
+    example_dags["nightly_masked_dump"].test()
     (key_of_event,) = keys()
-    shop_server.run("postgres", "CREATE DATABASE shop_anonymized TEMPLATE shop")
-    newer_key = PgCloneHook("prod", database="shop_anonymized").dump()
+    newer_key = PgCloneHook("prod").dump(instance="prod_masked")
 
     dag_run = run_by_asset(example_dags["staging_refresh"])
 
@@ -186,7 +249,7 @@ def test_failing_hook_task_leaves_staging_as_it_was(
     example_dags: "dict[str, DAG]", shop_server: Server
 ) -> None:
     shop_server.run(shop.PRODUCTION, "INSERT INTO users VALUES (0, 'In the way', 'a@b.example')")
-    example_dags["nightly_anonymized_dump"].test()
+    example_dags["nightly_masked_dump"].test()
     before = shop_server.names()
 
     dag_run = example_dags["staging_refresh"].test()
@@ -210,7 +273,7 @@ def test_password_of_the_bash_task_is_not_among_its_rendered_fields(
 ) -> None:
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
 
-    example_dags["nightly_anonymized_dump"].test()
+    example_dags["nightly_masked_dump"].test()
     dag_run = example_dags["staging_refresh"].test()
 
     task = dag_run.get_task_instance("empty_outbox")
@@ -259,7 +322,7 @@ def test_demo_shows_what_it_did() -> None:
 
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert demo.stderr == ""
-    assert "prod/shop_anonymized/none/" in demo.stdout
+    assert "prod_masked/shop/none/" in demo.stdout
     rows = [line.split() for line in demo.stdout.splitlines()]
     assert ["users", "500", "40", "501"] in rows
     assert ["users", "with", "a", "real", "email", "500", "0", "0"] in rows
@@ -275,7 +338,7 @@ def test_demo_that_fails_says_why_and_ends_with_an_error() -> None:
     )
 
     assert demo.returncode == 1
-    assert "The demo failed: the DAG nightly_anonymized_dump failed in dump" in demo.stdout
+    assert "The demo failed: the DAG nightly_masked_dump failed in dump" in demo.stdout
     assert "airflow.log" in demo.stdout
 
 

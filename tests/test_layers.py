@@ -15,7 +15,8 @@ import pytest
 
 import airflow_provider_pgclone.core
 from airflow_provider_pgclone import operators
-from airflow_provider_pgclone.core.options import GUARDS, OPTIONS, VERBS, Verb
+from airflow_provider_pgclone.core.option import VERBS, Verb
+from airflow_provider_pgclone.core.options import GUARDS, OPTIONS
 from airflow_provider_pgclone.get_provider_info import get_provider_info
 from airflow_provider_pgclone.hooks import PgCloneHook
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
@@ -39,6 +40,7 @@ SUBJECTS: dict[Verb, tuple[str, ...]] = {
     "copy": ("to", "target"),
     "drop_temp": ("temp_database",),
     "prune": ("prefix",),
+    "propose_masks": (),
     "test_connection": (),
     "verify": ("key",),
 }

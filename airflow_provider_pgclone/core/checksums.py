@@ -46,12 +46,15 @@ def read_checksums(
     copied: Mapping[TableName, Copied],
     names: Mapping[TableName, TableName],
     encoding: str,
+    rows_of: Mapping[TableName, str] | None = None,
 ) -> dict[TableName, TableChecksum]:
     """Return the checksum of each table, in the transaction that is open or one of its own.
 
     :param copied: which columns of each table the archive has.
     :param names: of the tables in the database, by those in the table of contents.
     :param encoding: of the database that these are from.
+    :param rows_of: the SQL of the rows of a table, by its name in the table of contents, where they
+        are others than those it has.
     :raises RestoreError: when a table is missing.
     """
     found: dict[TableName, TableChecksum] = {}
@@ -61,8 +64,8 @@ def read_checksums(
             columns_here = decoded(connection, copied[in_toc].columns, encoding)
             query = sql.SQL(
                 'SELECT count(*), coalesce(sum(hashtextextended(CAST(ROW({}) AS text) COLLATE "C", '
-                "0)), 0) FROM ONLY {}"
-            ).format(sql.SQL(columns_here), sql.Identifier(*name))
+                "0)), 0) FROM {}"
+            ).format(sql.SQL(columns_here), _rows(name, (rows_of or {}).get(in_toc)))
             try:
                 # Rolled back, since else the locks on all indexes would add up: a server has few.
                 with connection.transaction(force_rollback=True):
@@ -75,3 +78,9 @@ def read_checksums(
             rows, total = row or (0, 0)
             found[in_toc] = TableChecksum(rows, str(total))
     return found
+
+
+def _rows(name: TableName, query: str | None) -> sql.Composable:
+    if query is None:
+        return sql.SQL("ONLY {}").format(sql.Identifier(*name))
+    return sql.SQL("({}) AS masked").format(sql.SQL(query))

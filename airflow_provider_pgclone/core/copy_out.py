@@ -16,21 +16,19 @@ from airflow_provider_pgclone.core.pg_tools import connection_arguments
 from airflow_provider_pgclone.core.pipes import ReaderGoneError
 from airflow_provider_pgclone.core.plan import PageRange, copy_query, table_name
 from airflow_provider_pgclone.core.process import Child, run_child
+from airflow_provider_pgclone.core.read_settings import NO_VIEWS, SESSION_SETTINGS
 from airflow_provider_pgclone.core.source import Source
 
-# What pg_dump sets for itself: setup_connection() in pg_dump.c.
 _SESSION = (
-    "SET DATESTYLE = ISO; SET INTERVALSTYLE = POSTGRES; SET extra_float_digits = 3; "
-    "SET synchronize_seqscans = off; SET statement_timeout = 0; SET lock_timeout = 0; "
-    "SET idle_in_transaction_session_timeout = 0; SET row_security = off; "
-    "SELECT pg_catalog.set_config('search_path', '', false) \\g /dev/null\n"
-    # Against functions that a malicious owner hides in a view: CVE-2024-7348.
-    "SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings "
-    "WHERE name = 'restrict_nonsystem_relation_kind' \\g /dev/null\n"
+    f"{SESSION_SETTINGS}; SET statement_timeout = 0; SET lock_timeout = 0; "
+    "SET idle_in_transaction_session_timeout = 0;\n"
+    f"{NO_VIEWS} \\g /dev/null\n"
     # PostgreSQL 17 and newer have it.
     "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings "
     "WHERE name = 'transaction_timeout' \\g /dev/null\n"
 )
+# An error of a masked row may quote what it was before: its code alone is told.
+_CODES_ALONE = "\\set VERBOSITY sqlstate\n"
 
 
 class RangeReader:
@@ -46,9 +44,10 @@ class RangeReader:
 
         :raises ToolError: when psql failed.
         """
-        with _psql(self._database, self._source, self._cancellation) as psql:
+        psql_of_range = _psql(self._database, self._source, self._cancellation)
+        with _naming_masked(pages), psql_of_range as psql:
             with suppress(BrokenPipeError):  # its exit code tells why it has ended
-                psql.stdin.write(f"{_lock(pages)}{copy_query(pages)};\n".encode())
+                psql.stdin.write(f"{_before(pages)}{copy_query(pages)};\n".encode())
                 psql.stdin.close()
             yield from psql.output()
             psql.wait_for_success()
@@ -75,10 +74,11 @@ class CopySession:
         # To where \o leads psql would not count the rows. The savepoint gives the locks back: on a
         # table, its indexes and its TOAST table; a server has few.
         script = (
-            f"SAVEPOINT range;\n{_lock(pages)}"
+            f"SAVEPOINT range;\n{_before(pages)}"
             f"{copy_query(pages)} \\g {_quoted(path)}\n"
-            "\\set rows :ROW_COUNT\nROLLBACK TO SAVEPOINT range;\nRELEASE SAVEPOINT range;\n"
-            "\\echo :rows\n"
+            "\\set PGCLONE_ROWS :ROW_COUNT\n"
+            "ROLLBACK TO SAVEPOINT range;\nRELEASE SAVEPOINT range;\n"
+            "\\echo :PGCLONE_ROWS\n"
         )
         with suppress(BrokenPipeError):
             self._psql.stdin.write(script.encode())
@@ -87,7 +87,8 @@ class CopySession:
         if not line:
             if self._psql.ended_by_broken_pipe():
                 raise ReaderGoneError
-            self._psql.wait_for_success()
+            with _naming_masked(pages):
+                self._psql.wait_for_success()
         if not line.isdecimal():
             raise ToolError(f"psql has not counted the rows of {pages.table.label}")
         return int(line)
@@ -123,6 +124,25 @@ def _psql(database: Database, source: Source, cancellation: Cancellation) -> Ite
         with suppress(BrokenPipeError):
             psql.stdin.write(start.encode())
         yield psql
+
+
+@contextmanager
+def _naming_masked(pages: PageRange) -> Iterator[None]:
+    """Name the table in an error of its masks, of which psql tells no more than a code."""
+    try:
+        yield
+    except ToolError as error:
+        if pages.table.masked is None:
+            raise
+        raise ToolError(
+            f"the masked rows of {pages.table.label} could not be read: {error.message}",
+            hint="Where an error is a code alone, SQL of yours does not fit some row; the code is "
+            "in PostgreSQL's list of error codes.",
+        ) from error
+
+
+def _before(pages: PageRange) -> str:
+    return _lock(pages) if pages.table.masked is None else _lock(pages) + _CODES_ALONE
 
 
 def _lock(pages: PageRange) -> str:

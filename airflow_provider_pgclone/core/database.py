@@ -53,7 +53,7 @@ _ENVIRONMENT_OF_PARAMETER: Mapping[str, str] = {
     "load_balance_hosts": "PGLOADBALANCEHOSTS",
     "client_encoding": "PGCLIENTENCODING",
 }
-_SECRET_PARAMETERS = frozenset({"password", "sslpassword", "oauth_client_secret"})
+_SECRET_PARAMETERS = frozenset({"password", "sslpassword", "oauth_client_secret", "options"})
 
 # A session that waits for hours while children work must neither time out nor go stale unseen.
 _PATIENT_SESSION = (

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -28,11 +28,12 @@ from airflow_provider_pgclone.core.pg_tools import (
     ClientTools,
     check_extra_arguments,
 )
-from airflow_provider_pgclone.core.plan import add_ranges
+from airflow_provider_pgclone.core.plan import add_ranges, named_rows_query
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.ranges import reading_ranges
+from airflow_provider_pgclone.core.scope import DumpContent
 from airflow_provider_pgclone.core.skeleton import Skeleton, open_skeleton
-from airflow_provider_pgclone.core.source import DumpContent, Source, open_source
+from airflow_provider_pgclone.core.source import Source, open_source
 from airflow_provider_pgclone.core.storage import Storage, Upload
 from airflow_provider_pgclone.core.stored_archive import OUR_MARK
 from airflow_provider_pgclone.core.trailer import Part, Trailer, trailer_block
@@ -92,6 +93,7 @@ def dump(
     :raises ToolError: when pg_dump or psql failed; then nothing is listed.
     """
     check_extra_arguments("pg_dump", content.pg_dump_args)
+    database = content.masking.keyed(database)
     storage.check_writable()
     with (
         open_source(database, content, pg_bin_dir, cancellation) as source,
@@ -212,7 +214,13 @@ def _with_checksums(
     """
     source, written = work.source, trailer.rows_of_tables
     log.info("taking checksums of %d tables", len(names))
-    found = read_checksums(source.connection, copied_tables(toc), names, source.encoding)
+    masked = {
+        (table.schema, table.name): named_rows_query(table)
+        for table in source.planned
+        if table.masked is not None
+    }
+    copied = copied_tables(toc)
+    found = read_checksums(source.connection, copied, names, source.encoding, masked)
     for name, checksum in found.items():
         rows = written.get(name, 0)
         if checksum.rows != rows:
@@ -245,6 +253,8 @@ def _trailer(work: _Dump, toc: Toc, start: bytes, writer: BlockWriter) -> Traile
         "database": work.database.name,
         "database_bytes": work.source.size_bytes,
         "encoding": work.source.encoding,
-        "content": {name: list(value) for name, value in asdict(work.content).items()},
+        "content": work.content.patterns(),
     }
+    if work.source.masks.facts is not None:
+        facts["masking"] = work.source.masks.facts
     return Trailer(tuple(parts), facts)

@@ -2,7 +2,7 @@
 
 import heapq
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -48,18 +48,24 @@ def newest_first(storage: Storage, prefix: KeyPrefix) -> Iterator[Dump]:
 
 
 def list_dumps(
-    storage: Storage, prefix_text: str, *, limit: int | None, verified: bool = False
+    storage: Storage,
+    prefix_text: str,
+    *,
+    limit: int | None,
+    verified: bool = False,
+    only: Callable[[Dump], bool] | None = None,
 ) -> list[Dump]:
     """Return the newest dumps under a prefix.
 
     :param limit: how many at the most, ``None`` for all.
     :param verified: whether only those that a verification has found whole.
+    :param only: tells what else is wanted; asked of no more dumps than the limit needs.
     """
     prefix = KeyPrefix.parse(prefix_text)
     storage.check_readable()
     dumps = newest_first(storage, prefix)
     wanted = (dump for dump in dumps if dump.is_verified or not verified)
-    return list(itertools.islice(wanted, limit))
+    return list(itertools.islice(filter(only, wanted) if only else wanted, limit))
 
 
 def dumps_among(objects: Sequence[StoredObject]) -> list[Dump]:

@@ -1,10 +1,10 @@
 """Every option, declared once."""
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
 
+from airflow_provider_pgclone.core.masking.options import MASK_OPTIONS
+from airflow_provider_pgclone.core.option import VERBS, Guard, Option, Verb
 from airflow_provider_pgclone.core.option_values import (
     age,
     flag,
@@ -18,39 +18,6 @@ from airflow_provider_pgclone.core.option_values import (
     whole_number,
     zstd_level,
 )
-
-Verb = Literal[
-    "dump", "ls", "restore", "swap", "copy", "drop_temp", "prune", "test_connection", "verify"
-]
-Guard = Literal["allow_dump", "allow_restore", "allow_copy", "allow_prune"]
-VERBS: tuple[Verb, ...] = (
-    *("dump", "ls", "restore", "swap", "copy", "drop_temp", "prune", "test_connection", "verify"),
-)
-
-
-@dataclass(frozen=True)
-class Option:
-    """An option of one or more verbs.
-
-    :param parse: reads a value of any source; raises ValueError with the reason.
-    :param default: the value where no source gives one; a callable is asked each time.
-    :param help: for the documentation, one sentence.
-    :param verbs: whose option it is.
-    :param default_help: what the documentation shows as the default.
-    :param is_content: whether it changes what a dump contains.
-    """
-
-    name: str
-    parse: Callable[[Any], Any]
-    default: Any
-    help: str
-    verbs: tuple[Verb, ...]
-    default_help: str = ""
-    is_content: bool = False
-
-    @property
-    def shown_default(self) -> str:
-        return self.default_help or ("[]" if self.default == [] else str(self.default))
 
 
 def default_jobs() -> int:
@@ -79,7 +46,7 @@ OPTIONS: tuple[Option, ...] = (
         text,
         None,
         "The database to dump, to restore over or to copy.",
-        ("dump", "restore", "copy", "test_connection"),
+        ("dump", "restore", "copy", "test_connection", "propose_masks"),
         default_help="the connection's",
     ),
     Option(
@@ -118,7 +85,7 @@ OPTIONS: tuple[Option, ...] = (
         [],
         "Tables whose data is left out, as patterns of `pg_dump --exclude-table-data`; with a "
         "partitioned table go its partitions.",
-        ("dump", "copy"),
+        ("dump", "copy", "propose_masks"),
         is_content=True,
     ),
     Option(
@@ -126,7 +93,7 @@ OPTIONS: tuple[Option, ...] = (
         names,
         [],
         "The only schemas to dump, as patterns of `pg_dump --schema`.",
-        ("dump", "copy"),
+        ("dump", "copy", "propose_masks"),
         is_content=True,
     ),
     Option(
@@ -134,7 +101,7 @@ OPTIONS: tuple[Option, ...] = (
         names,
         [],
         "Schemas to leave out, as patterns of `pg_dump --exclude-schema`.",
-        ("dump", "copy"),
+        ("dump", "copy", "propose_masks"),
         is_content=True,
     ),
     Option(
@@ -145,6 +112,7 @@ OPTIONS: tuple[Option, ...] = (
         ("dump",),
         is_content=True,
     ),
+    *MASK_OPTIONS,
     Option(
         "pg_bin_dir",
         text,
@@ -308,6 +276,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("configs", flag, False, "Whether to list only the configs that have dumps.", ("ls",)),
     Option("verified", flag, False, "Whether to list only dumps that are verified.", ("ls",)),
+    Option("masked", flag, False, "Whether to list only dumps that are masked.", ("ls",)),
     Option("local", flag, False, "Whether to list the server's databases as local keys.", ("ls",)),
     Option(
         "all_files",

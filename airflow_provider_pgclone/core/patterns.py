@@ -38,6 +38,39 @@ def parse_table_pattern(text: str) -> NamePattern:
     return NamePattern(schema, name)
 
 
+@dataclass(frozen=True)
+class ColumnPattern:
+    """Regular expressions of a pattern of columns; ``None`` is any."""
+
+    schema: re.Pattern[str] | None
+    table: re.Pattern[str] | None
+    column: re.Pattern[str]
+
+    def matches(self, schema: str, table: str, column: str) -> bool:
+        """Whether a column is meant."""
+        return (
+            self.column.fullmatch(column) is not None
+            and (self.table is None or self.table.fullmatch(table) is not None)
+            and (self.schema is None or self.schema.fullmatch(schema) is not None)
+        )
+
+
+def parse_column_pattern(text: str) -> ColumnPattern:
+    """Read a pattern such as ``public.users.id``, ``users.id`` or ``*_id``.
+
+    :raises InvalidInputError: for more than two dots, an empty part or an open quote.
+    """
+    parts = _split(text)
+    if len(parts) > 3:
+        raise InvalidInputError(
+            f"the column pattern {text!r} has too many dots",
+            hint="Write schema.table.column, each in double quotes where it has a dot.",
+        )
+    schema, table, column = (None, None, None, *parts)[-3:]
+    assert column is not None  # noqa: S101
+    return ColumnPattern(schema, table, column)
+
+
 def parse_schema_pattern(text: str) -> re.Pattern[str]:
     """Read a pattern of schema names.
 

@@ -219,11 +219,25 @@ def _names_only(said: str) -> str:
 def _command(lines: list[str]) -> str:
     """Return the first line of a statement, with no literal."""
     statement = "\n".join(lines).removeprefix(_COMMAND).strip()
-    shown = _INSERTED.sub(f"VALUES {REDACTED}", _TOKEN.sub(_redacted, statement))
+    shown = _INSERTED.sub(f"VALUES {REDACTED}", without_literals(statement))
     first_line = shown.strip().partition("\n")[0]
     if len(first_line) > MAX_COMMAND_CHARACTERS:
         return first_line[:MAX_COMMAND_CHARACTERS] + REDACTED
     return first_line
+
+
+def without_literals(statement: str) -> str:
+    """Return SQL in which no literal and no comment tells a value."""
+    return _TOKEN.sub(_redacted, statement)
+
+
+def outside_literals(statement: str, change: Callable[[str], str]) -> str:
+    """Return SQL in which all but literals, quoted names and comments was changed."""
+    changed, start = "", 0
+    for token in _TOKEN.finditer(statement):
+        changed += change(statement[start : token.start()]) + token[0]
+        start = token.end()
+    return changed + change(statement[start:])
 
 
 def _redacted(token: re.Match[str]) -> str:

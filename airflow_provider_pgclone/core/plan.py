@@ -22,12 +22,27 @@ MAX_RANGES_OF_TABLE = 2000
 
 
 @dataclass(frozen=True)
+class Masked:
+    """What is read of a table in the place of its rows, as SQL.
+
+    :param alias: what the table is called there.
+    :param values: of its columns, in their order.
+    :param condition: of its rows; ``None`` is all.
+    """
+
+    alias: str
+    values: tuple[str, ...]
+    condition: str | None = None
+
+
+@dataclass(frozen=True)
 class Table:
     """A table that may be split.
 
     :param pages: of its own file.
     :param size_bytes: with its TOAST data.
     :param columns: those that COPY takes: neither dropped nor generated.
+    :param masked: what is read in the place of its rows, which pg_dump must never read then.
     """
 
     schema: str
@@ -35,6 +50,7 @@ class Table:
     pages: int
     size_bytes: int
     columns: tuple[str, ...]
+    masked: Masked | None = None
 
     @property
     def label(self) -> str:
@@ -64,13 +80,18 @@ class PlannedRange:
 
 
 def choose_tables(tables: Iterable[Table], *, small_too: bool = False) -> list[Table]:
-    """Return the tables worth a session of their own, the largest first.
+    """Return the tables worth a session of their own, masked ones first, then the largest.
 
     :param small_too: whether small ones are worth it as well.
     """
     least = 0 if small_too else THRESHOLD_BYTES
-    chosen = [table for table in tables if table.size_bytes >= least and table.columns]
-    return sorted(chosen, key=lambda table: -table.size_bytes)
+    chosen = [
+        table
+        for table in tables
+        if table.masked is not None or (table.size_bytes >= least and table.columns)
+    ]
+    # Those that are masked come first: they must be chosen where not all can be.
+    return sorted(chosen, key=lambda table: (table.masked is None, -table.size_bytes))
 
 
 def split(table: Table) -> list[PageRange]:
@@ -123,12 +144,32 @@ def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[PlannedRang
 
 def copy_query(pages: PageRange) -> str:
     """Return the COPY of a range."""
-    table = pages.table
-    columns = ", ".join(map(quote_ascii, table.columns))
-    where = f"ctid >= '({pages.first},0)'"
+    where = [f"ctid >= '({pages.first},0)'"]
     if pages.end is not None:
-        where += f" AND ctid < '({pages.end},0)'"
-    return f"COPY (SELECT {columns} FROM ONLY {table_name(table)} WHERE {where}) TO STDOUT"  # noqa: S608
+        where.append(f"ctid < '({pages.end},0)'")
+    masked = pages.table.masked
+    if masked is not None and masked.condition is not None:
+        where.append(masked.condition)
+    return f"COPY ({rows_query(pages.table)} WHERE {' AND '.join(where)}) TO STDOUT"
+
+
+def rows_query(table: Table) -> str:
+    """Return the query of a table's rows, to which a condition may be added."""
+    masked = table.masked
+    values = map(quote_ascii, table.columns) if masked is None else masked.values
+    source = table_name(table) if masked is None else f"{table_name(table)} AS {masked.alias}"
+    return f"SELECT {', '.join(values)} FROM ONLY {source}"
+
+
+def named_rows_query(table: Table) -> str:
+    """Return the query of all rows of a masked table, under the names of its columns."""
+    masked = table.masked
+    if masked is None:
+        return rows_query(table)
+    named = zip(masked.values, map(quote_ascii, table.columns), strict=True)
+    values = tuple(f"{made} AS {name}" for made, name in named)
+    query = rows_query(replace(table, masked=replace(masked, values=values)))
+    return query if masked.condition is None else f"{query} WHERE {masked.condition}"
 
 
 def table_name(table: Table) -> str:

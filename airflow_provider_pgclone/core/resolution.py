@@ -1,6 +1,7 @@
 """In which order the values of options are looked for, and what no source may allow."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ from airflow_provider_pgclone.core.errors import (
     NotAllowedError,
     UnknownOptionError,
 )
+from airflow_provider_pgclone.core.option import Verb
 from airflow_provider_pgclone.core.option_values import flag
-from airflow_provider_pgclone.core.options import BY_NAME, GUARD_OF_VERB, GUARDS, OPTIONS, Verb
+from airflow_provider_pgclone.core.options import BY_NAME, GUARD_OF_VERB, GUARDS, OPTIONS
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Source:
         try:
             return BY_NAME[name].parse(value) if name in BY_NAME else flag(value)
         except (ValueError, TypeError, SyntaxError) as error:
+            if name in BY_NAME and BY_NAME[name].is_secret:
+                raise InvalidInputError(f"{self.label}: {name} {error}") from None
             raise InvalidInputError(f"{self.label}: {name} {value!r} {error}") from error
 
 
@@ -57,7 +61,7 @@ def resolve_option(name: str, sources: "list[Source]") -> Any:
     default = BY_NAME[name].default
     if callable(default):
         return default()
-    return list(default) if isinstance(default, list) else default
+    return copy(default)
 
 
 def resolve(verb: Verb, sources: "list[Source]") -> dict[str, Any]:

@@ -24,6 +24,7 @@ from airflow_provider_pgclone.core.load import analyze
 from airflow_provider_pgclone.core.load_dump import load_dump
 from airflow_provider_pgclone.core.loading import LoadOptions, creation_for, loading_for
 from airflow_provider_pgclone.core.marker import Marker, read_markers
+from airflow_provider_pgclone.core.masking.required import check_masked
 from airflow_provider_pgclone.core.progress import ProgressCallback
 from airflow_provider_pgclone.core.sessions import target_lock
 from airflow_provider_pgclone.core.storage import Storage
@@ -46,6 +47,7 @@ class RestoreOptions:
     :param checksums: whether its rows are compared with the checksums that it has of them.
     :param check_sql: what must be true of the restored database before it is swapped in.
     :param require_verified: whether only a dump is restored that a verification has found whole.
+    :param require_masked: whether only a dump is restored that is masked.
     :param wait_seconds: how long to wait for another restore of the target.
     :param maker: who restores; what it left ready at an earlier time is dropped.
     :param run: which of its runs; a retry does not take what the first attempt swapped in for the
@@ -59,6 +61,7 @@ class RestoreOptions:
     checksums: bool = False
     check_sql: Sequence[str] = ()
     require_verified: bool = False
+    require_masked: bool = False
     wait_seconds: float = 0.0
     maker: str = ""
     run: str = ""
@@ -97,8 +100,11 @@ def restore(
     is_local = options.key.startswith(LOCAL_MARK)
     if is_local and options.reversible:
         log.warning(":pre and :post stay as they are: a local restore is not reversible")
-    if is_local and (options.require_verified or options.checksums):
-        log.warning("%s is no dump: it has no verification and no checksums", options.key)
+    if is_local and (options.require_verified or options.require_masked or options.checksums):
+        log.warning(
+            "%s is no dump: it has no verification, no checksums and no account of masks",
+            options.key,
+        )
     storage = None if is_local else open_storage()
     dump = None if storage is None else find_dump(storage, options.key)
     with connect(maintenance, cancellation) as connection:
@@ -173,6 +179,8 @@ def _open_archive(storage: Storage, dump: Dump, options: RestoreOptions) -> Arch
     archive = open_archive(storage, dump)
     if options.require_verified:
         check_verified(archive)
+    if options.require_masked:
+        check_masked(archive)
     if options.checksums and "checksums" not in archive.account.facts:
         raise InvalidInputError(
             f"{dump.key} has no checksums",

@@ -11,7 +11,8 @@ from airflow_provider_pgclone.core.database import Database
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
 from airflow_provider_pgclone.core.pg_tools import connection_arguments
 from airflow_provider_pgclone.core.process import Child, run_child
-from airflow_provider_pgclone.core.source import DumpContent, Source
+from airflow_provider_pgclone.core.scope import DumpContent
+from airflow_provider_pgclone.core.source import Source
 from airflow_provider_pgclone.core.table_filter import (
     exclude_arguments,
     filter_lines,
@@ -58,6 +59,7 @@ def open_skeleton(
         in_skeleton = {(entry.namespace, entry.tag) for entry in toc.entries if entry.has_data}
         source.check_not_rewritten(in_skeleton.union(source.named))
         _check_left_out(toc, source)
+        source.check_looked_at(toc)
         yield Skeleton(pg_dump, toc, reader)
 
 

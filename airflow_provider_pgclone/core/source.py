@@ -2,13 +2,12 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import psycopg
 from psycopg import sql
 
-from airflow_provider_pgclone.core.archive import TableName
+from airflow_provider_pgclone.core.archive import TableName, Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.database import (
     Database,
@@ -16,10 +15,22 @@ from airflow_provider_pgclone.core.database import (
     fetch_row,
     server_major,
 )
-from airflow_provider_pgclone.core.errors import BusyError, InvalidInputError
-from airflow_provider_pgclone.core.patterns import parse_schema_pattern, parse_table_pattern
+from airflow_provider_pgclone.core.errors import (
+    ArchiveError,
+    BusyError,
+    InvalidInputError,
+    UnsupportedError,
+)
+from airflow_provider_pgclone.core.masking.plan_masking import MaskPlan, plan_masking
 from airflow_provider_pgclone.core.pg_tools import ClientTools, tool_environment, tools_for_dump
 from airflow_provider_pgclone.core.plan import Table, choose_tables
+from airflow_provider_pgclone.core.scope import (
+    DumpContent,
+    check_readable,
+    check_schemas,
+    excluded_tables,
+    is_in_schemas,
+)
 from airflow_provider_pgclone.core.table_filter import (
     exclude_arguments,
     first_that_fit,
@@ -34,6 +45,7 @@ _HARMLESS_ARGUMENTS = frozenset(
         *("--no-publications", "--no-subscriptions", "--no-security-labels", "--no-tablespaces"),
         *("--no-toast-compression", "--no-table-access-method", "--verbose", "--no-sync"),
         *("--quote-all-identifiers", "--lock-wait-timeout"),
+        *("-B", "--no-blobs", "--no-large-objects"),
     }
 )
 _REWRITTEN = """
@@ -42,22 +54,6 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind = 'r' AND relfilenode <> 0
     AND relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid)
 """
-
-
-@dataclass(frozen=True)
-class DumpContent:
-    """What of a database goes into its dump.
-
-    :param exclude: patterns of tables whose data stays out.
-    :param schemas: patterns of the only schemas to dump; none means all.
-    :param exclude_schemas: patterns of schemas that stay out.
-    :param pg_dump_args: more pg_dump options.
-    """
-
-    exclude: Sequence[str] = ()
-    schemas: Sequence[str] = ()
-    exclude_schemas: Sequence[str] = ()
-    pg_dump_args: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +66,7 @@ class Source:
     :param excluded_partitions: those of them that are partitions.
     :param planned: the tables to read in ranges, which are locked against being rewritten.
     :param small_bytes: how large the tables are that pg_dump reads itself.
+    :param masks: what masking does.
     :param connection: the session that holds the snapshot.
     """
 
@@ -82,6 +79,7 @@ class Source:
     excluded_partitions: Sequence[TableName]
     planned: Sequence[Table]
     small_bytes: int
+    masks: MaskPlan
     connection: psycopg.Connection
 
     def release(self) -> None:
@@ -116,6 +114,23 @@ class Source:
         """
         return {**tool_environment(database), "PGCLIENTENCODING": self.encoding}
 
+    def check_looked_at(self, toc: Toc) -> None:
+        """Refuse what pg_dump would dump and masking has not looked at.
+
+        :raises ArchiveError: naming it.
+        """
+        if self.masks.in_scope is None:
+            return
+        for entry in toc.entries:
+            is_unknown = (entry.namespace, entry.tag) not in self.masks.in_scope
+            if entry.description == "STATISTICS DATA" or (
+                entry.description == "TABLE DATA" and is_unknown
+            ):
+                raise ArchiveError(
+                    f"pg_dump would dump {entry.description} of {entry.namespace}.{entry.tag}, "
+                    "which masking has not looked at"
+                )
+
     @property
     def named(self) -> list[TableName]:
         """The tables whose data pg_dump is told by name to leave out."""
@@ -149,15 +164,16 @@ def open_source(
             "current_setting('server_version') FROM pg_database WHERE datname = %s",
             [database.name],
         )
-        _check_readable([*content.exclude, *content.schemas, *content.exclude_schemas], encoding)
-        _check_schemas(connection, database, [*content.schemas, *content.exclude_schemas])
-        excluded = _excluded_tables(connection, database, content.exclude)
+        check_readable([*content.exclude, *content.schemas, *content.exclude_schemas], encoding)
+        check_schemas(connection, database, [*content.schemas, *content.exclude_schemas])
+        excluded = excluded_tables(connection, database, content.exclude)
         # A partitioned table has no data of its own, and pg_dump below 16 cannot exclude it with
         # its partitions.
         partitions = _names(connection, excluded, partitions=True)
+        masks = plan_masking(connection, database, content, encoding)
         room = _room_for_planned(tools, database, content, partitions)
         planned, small_bytes = _plan(
-            connection, content, excluded, encoding, room, small_too=small_too
+            connection, content, excluded, encoding, room, masks, small_too=small_too
         )
         source = Source(
             tools=tools,
@@ -169,6 +185,7 @@ def open_source(
             excluded_partitions=partitions,
             planned=planned,
             small_bytes=small_bytes,
+            masks=masks,
             connection=connection,
         )
         yield source
@@ -196,6 +213,7 @@ def _plan(
     excluded: Sequence[int],
     encoding: str,
     room: int | None,
+    masks: MaskPlan,
     *,
     small_too: bool,
 ) -> tuple[list[Table], int]:
@@ -205,21 +223,24 @@ def _plan(
     was.
 
     :param room: how many bytes of arguments may name them.
+    :raises UnsupportedError: when a table that is masked cannot be one of them.
     :return: these, and how large the others are.
     """
     arguments = {argument.partition("=")[0] for argument in content.pg_dump_args}
     if not arguments <= _HARMLESS_ARGUMENTS:
+        _check_unmasked(masks, sorted(arguments - _HARMLESS_ARGUMENTS))
         return [], 0  # pg_dump alone knows what they leave out
     candidates = {
-        oid: table
+        oid: replace(table, masked=masks.tables.get(oid))
         for oid, table in _tables(connection)
         if oid not in excluded
-        and _is_in_schemas(table.schema, content)
+        and is_in_schemas(table.schema, content)
         # In another encoding the table of contents could not be compared with the catalog.
         and (encoding == "UTF8" or "".join((table.schema, table.name, *table.columns)).isascii())
     }
     worth_it = choose_tables(candidates.values(), small_too=small_too)
     chosen = set(worth_it if room is None else first_that_fit(worth_it, room))
+    _check_all_planned(masks, {oid for oid, table in candidates.items() if table in chosen})
     small_bytes = sum(table.size_bytes for table in candidates.values() if table not in chosen)
     if not chosen:
         return [], small_bytes
@@ -229,8 +250,32 @@ def _plan(
     )
     locked = [oid for oid, table in candidates.items() if table in chosen]
     # Anew, since only now nobody can rewrite them.
-    renewed = (table for _, table in _tables(connection, locked))
+    renewed = (
+        replace(table, masked=masks.tables.get(oid)) for oid, table in _tables(connection, locked)
+    )
     return choose_tables(renewed, small_too=small_too), small_bytes
+
+
+def _check_unmasked(masks: MaskPlan, arguments: Sequence[str]) -> None:
+    """Refuse arguments beside masks by which pg_dump might read the tables in its own way."""
+    if masks.facts is not None:
+        raise InvalidInputError(
+            f"pg_dump's {arguments[0]} cannot be given where something is masked",
+            hint="Leave it out of pg_dump_args; exclude, schemas and exclude_schemas choose what "
+            "is dumped.",
+        )
+
+
+def _check_all_planned(masks: MaskPlan, chosen: Collection[int]) -> None:
+    """Refuse a dump in which pg_dump itself would read a table that is masked."""
+    left = [label for oid, label in masks.labels.items() if oid not in chosen]
+    if left:
+        raise UnsupportedError(
+            f"the table {left[0]} cannot be masked: only pg_dump itself can read it",
+            hint="Exclude it. Tables of extensions, of other access methods than heap and those "
+            "partitioned by the hash of an enum are such; so are more tables than fit into the "
+            "arguments of a pg_dump older than 17.",
+        )
 
 
 def _tables(
@@ -278,25 +323,6 @@ def _tables(
         yield oid, Table(schema, name, pages, size_bytes, tuple(columns))
 
 
-def _is_in_schemas(schema: str, content: DumpContent) -> bool:
-    def matches(patterns: Sequence[str]) -> bool:
-        return any(parse_schema_pattern(text).fullmatch(schema) for text in patterns)
-
-    return (not content.schemas or matches(content.schemas)) and not matches(
-        content.exclude_schemas
-    )
-
-
-def _check_readable(patterns: Sequence[str], encoding: str) -> None:
-    """Refuse patterns that pg_dump would read in another encoding, and so match nothing by."""
-    for text in patterns:
-        if encoding != "UTF8" and not text.isascii():
-            raise InvalidInputError(
-                f"the pattern {text!r} cannot be given to pg_dump in the encoding {encoding}",
-                hint="Match the letters that are not ASCII by ? or *.",
-            )
-
-
 def _names(
     connection: psycopg.Connection, oids: Sequence[int], *, partitions: bool = False
 ) -> list[TableName]:
@@ -318,46 +344,3 @@ def _names(
         (schema.decode(errors="surrogateescape"), name.decode(errors="surrogateescape"))
         for schema, name in rows
     ]
-
-
-def _check_schemas(
-    connection: psycopg.Connection, database: Database, patterns: Sequence[str]
-) -> None:
-    schemas = [row[0] for row in connection.execute("SELECT nspname FROM pg_namespace")]
-    for text in patterns:
-        pattern = parse_schema_pattern(text)
-        if not any(pattern.fullmatch(schema) for schema in schemas):
-            raise InvalidInputError(f"no schema of database {database.name!r} matches {text!r}")
-
-
-def _excluded_tables(
-    connection: psycopg.Connection, database: Database, patterns: Sequence[str]
-) -> list[int]:
-    """Return what the patterns match, with all partitions of partitioned tables."""
-    if not patterns:
-        return []
-    # The kinds of relations that pg_dump looks through: expand_table_name_patterns() in pg_dump.c.
-    tables: list[tuple[Any, ...]] = connection.execute(
-        "SELECT c.oid, nspname, relname, pg_table_is_visible(c.oid) FROM pg_class c "
-        "JOIN pg_namespace n ON n.oid = relnamespace "
-        "WHERE relkind IN ('r', 'S', 'v', 'm', 'f', 'p')"
-    ).fetchall()
-    found: list[int] = []
-    for text in patterns:
-        pattern = parse_table_pattern(text)
-        matches = [
-            oid
-            for oid, schema, name, visible in tables
-            if pattern.name.fullmatch(name)
-            and (visible if pattern.schema is None else pattern.schema.fullmatch(schema))
-        ]
-        if not matches:
-            raise InvalidInputError(
-                f"no table of database {database.name!r} matches the exclude pattern {text!r}",
-                hint="Correct it, so that no data is dumped that was to be left out.",
-            )
-        found += matches
-    rows = connection.execute(
-        "SELECT relid::oid FROM unnest(%s::oid[]) AS root, pg_partition_tree(root)", [found]
-    )
-    return [*found, *(row[0] for row in rows)]

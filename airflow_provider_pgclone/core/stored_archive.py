@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from airflow_provider_pgclone.core.archive import Toc, read_toc
+from airflow_provider_pgclone.core.archive import MAGIC, Toc, read_toc
 from airflow_provider_pgclone.core.blocks import DATA
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ArchiveError, UnsupportedError
@@ -14,6 +14,7 @@ from airflow_provider_pgclone.core.storage import Storage
 from airflow_provider_pgclone.core.trailer import (
     HEAD_BYTES,
     TAIL_BYTES,
+    Footer,
     Trailer,
     account_head,
     read_account,
@@ -23,6 +24,9 @@ from airflow_provider_pgclone.core.trailer import (
 TOC_RANGE_BYTES = 256 * 1024
 # Stands beside pg_dump's version in the header of our archives, which only a listing shows.
 OUR_MARK = "airflow-provider-pgclone"
+# More than the header can have before its first entry, and so the mark in it.
+_HEADER_BYTES = 4096
+_NO_END = "the end is missing: the archive was cut"
 
 
 # The name, length and hash of what an archive has in one place.
@@ -74,23 +78,68 @@ def open_archive(storage: Storage, dump: Dump) -> Archive:
         return _opened(storage, dump)
 
 
-def _opened(storage: Storage, dump: Dump) -> Archive:
+def read_trailer(storage: Storage, dump: Dump) -> Trailer | None:
+    """Read the account of a dump and not what it is of; ``None`` where it has none.
+
+    :raises ArchiveError: when it is damaged, or the dump has no start or no end.
+    """
+    with naming(dump):
+        if end := _read_end(storage, dump):
+            return end.trailer
+        _check_header(storage.read_range(dump.key, 0, min(dump.size_bytes, _HEADER_BYTES)))
+        return None
+
+
+def _check_header(header: bytes) -> None:
+    """Make sure that an archive that has no account may be without one."""
+    if not header.startswith(MAGIC):
+        raise ArchiveError("it is no archive of pg_dump")
+    if OUR_MARK.encode() in header:
+        raise ArchiveError(_NO_END)
+
+
+@dataclass(frozen=True)
+class _End:
+    """The last block of one of our archives.
+
+    :param head: what it has before the account.
+    """
+
+    head: bytes
+    footer: Footer
+    trailer: Trailer
+
+    @property
+    def start(self) -> int:
+        return self.footer.offset - HEAD_BYTES
+
+
+def _read_end(storage: Storage, dump: Dump) -> _End | None:
+    """Read the account of an archive, ``None`` where it has none."""
+    if not dump.size_bytes:  # of which storage gives no range
+        raise ArchiveError("the archive is empty")
     tail_start = max(0, dump.size_bytes - TAIL_BYTES)
     tail = storage.read_range(dump.key, tail_start, dump.size_bytes)
     footer = read_footer(tail, dump.size_bytes)
     if footer is None:
+        return None
+    end = footer.offset + footer.length
+    block = storage.read_range(dump.key, footer.offset - HEAD_BYTES, end)
+    return _End(block[:HEAD_BYTES], footer, read_account(block[HEAD_BYTES:], footer))
+
+
+def _opened(storage: Storage, dump: Dump) -> Archive:
+    end = _read_end(storage, dump)
+    if end is None:
         toc = read_toc(_start_of(storage, dump))
         if OUR_MARK in toc.pg_dump_version:
-            raise ArchiveError("the end is missing: the archive was cut")
+            raise ArchiveError(_NO_END)
         return Archive(storage, dump, toc, None)
-    start = footer.offset - HEAD_BYTES
-    block = storage.read_range(dump.key, start, footer.offset + footer.length)
-    trailer = read_account(block[HEAD_BYTES:], footer)
-    toc = _checked_toc(storage, dump, trailer)
-    head = account_head(toc.unused_id, footer.length)
-    if _check_parts(toc, trailer) != start or not block.startswith(head):
+    toc = _checked_toc(storage, dump, end.trailer)
+    head = account_head(toc.unused_id, end.footer.length)
+    if _check_parts(toc, end.trailer) != end.start or end.head != head:
         raise ArchiveError("the account of the archive is not where the last block ends")
-    return Archive(storage, dump, toc, trailer, footer.sha256.hex())
+    return Archive(storage, dump, toc, end.trailer, end.footer.sha256.hex())
 
 
 def _checked_toc(storage: Storage, dump: Dump, trailer: Trailer) -> Toc:

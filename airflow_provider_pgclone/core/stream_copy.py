@@ -28,8 +28,9 @@ from airflow_provider_pgclone.core.plan import add_ranges
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.properties import Properties, fitted, read_properties
 from airflow_provider_pgclone.core.schedule import schedule
+from airflow_provider_pgclone.core.scope import DumpContent
 from airflow_provider_pgclone.core.skeleton import Skeleton, open_skeleton
-from airflow_provider_pgclone.core.source import DumpContent, Source, open_source
+from airflow_provider_pgclone.core.source import Source, open_source
 from airflow_provider_pgclone.core.streams import SessionPool, SkeletonBlocks
 from airflow_provider_pgclone.core.target import check_replaceable, check_target
 
@@ -69,6 +70,7 @@ def stream_copy(
     :raises UnsupportedError: when no client fits both servers.
     :raises ToolError: when pg_dump, psql or pg_restore failed; the target is as it was.
     """
+    source_database = options.content.masking.keyed(source_database)
     with connect(maintenance, cancellation) as connection:
         with connect(source_database, cancellation) as on_source:
             is_same_server = _is_same_server(on_source, connection)

@@ -1,5 +1,6 @@
 """The verbs of the hook that are about dumps in storage, without loading one."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotAllowedError
@@ -21,6 +22,7 @@ class ArchiveVerbs(PgCloneBaseHook):
         *,
         limit: int | None = None,
         verified: bool | None = None,
+        masked: bool | None = None,
         all_files: bool | None = None,
     ) -> "list[Dump]": ...
 
@@ -41,6 +43,7 @@ class ArchiveVerbs(PgCloneBaseHook):
         *,
         limit: int | None = None,
         verified: bool | None = None,
+        masked: bool | None = None,
         all_files: bool | None = None,
         instances: bool | None = None,
         databases: bool | None = None,
@@ -52,6 +55,7 @@ class ArchiveVerbs(PgCloneBaseHook):
         :param prefix: whole leading parts of a key; none means all dumps.
         :param limit: how many at the most; no more are asked for.
         :param verified: whether to list only dumps that a verification has found whole.
+        :param masked: whether to list only dumps that are masked, for which each is read a little.
         :param all_files: whether to list files that are no dumps as well.
         :param instances: whether to return the names of instances instead.
         :param databases: whether to return the names of databases instead.
@@ -61,21 +65,24 @@ class ArchiveVerbs(PgCloneBaseHook):
             what verifications have noted of it; or names.
         """
         from airflow_provider_pgclone.core import listing
+        from airflow_provider_pgclone.core.masking.required import is_dump_masked
 
         check_text("prefix", prefix)
         call = self._resolve(
             "ls",
             limit=limit,
             verified=verified,
+            masked=masked,
             all_files=all_files,
             instances=instances,
             databases=databases,
             configs=configs,
             local=local,
         )
-        chosen = [name for name in (*listing.PARTS, "local", "all_files", "verified") if call[name]]
-        if len(chosen) > 1:
-            raise InvalidInputError(f"only one of {' and '.join(chosen)} can be listed")
+        kinds = [name for name in (*listing.PARTS, "local", "all_files") if call[name]]
+        filters = [name for name in ("verified", "masked") if call[name]]
+        if len(kinds) > 1 or (kinds and filters):
+            raise InvalidInputError(f"{' and '.join([*kinds, *filters])} cannot be listed together")
         if call["local"]:
             return listing.list_local(call.maintenance, self._cancellation)
         storage = call.storage()
@@ -84,7 +91,14 @@ class ArchiveVerbs(PgCloneBaseHook):
                 return listing.list_parts(storage, prefix, part)
         if call["all_files"]:
             return listing.list_files(storage, prefix, limit=call["limit"])
-        return listing.list_dumps(storage, prefix, limit=call["limit"], verified=call["verified"])
+        only = partial(is_dump_masked, storage, cancellation=self._cancellation)
+        return listing.list_dumps(
+            storage,
+            prefix,
+            limit=call["limit"],
+            verified=call["verified"],
+            only=only if call["masked"] else None,
+        )
 
     def inspect(self, key: str) -> dict[str, Any]:
         """Return the account of a dump, by a few small reads.
@@ -100,6 +114,22 @@ class ArchiveVerbs(PgCloneBaseHook):
         account = open_archive(storage, find_dump(storage, key)).account
         rows = {f"{schema}.{name}": n for (schema, name), n in account.rows_of_tables.items()}
         return {**account.facts, "tables": rows}
+
+    def mask_report(self, key: str, *, style: str = "markdown") -> str:
+        """Return what is masked in a dump and what is not, for those who must know.
+
+        :param key: a dump key or a prefix (its newest dump).
+        :param style: ``markdown``, or ``html`` for a page of its own.
+        """
+        from airflow_provider_pgclone.core.listing import find_dump
+        from airflow_provider_pgclone.core.masking.report import check_style, mask_report
+        from airflow_provider_pgclone.core.stored_archive import open_archive
+
+        check_text("key", key)
+        of_style = check_style(style)
+        storage = self._resolve("ls").storage()
+        archive = open_archive(storage, find_dump(storage, key))
+        return mask_report(archive.account, archive.dump.key, style=of_style)
 
     def verify(
         self,

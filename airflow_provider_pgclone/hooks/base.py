@@ -6,7 +6,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from airflow_provider_pgclone.core.options import Verb
+from airflow_provider_pgclone.core.option import Verb
 from airflow_provider_pgclone.hooks.calls import Call, resolve_call
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
-from airflow_provider_pgclone.core.options import Verb
+from airflow_provider_pgclone.core.option import Verb
 from airflow_provider_pgclone.core.resolution import (
     Source,
     check_allowed,
@@ -28,10 +28,14 @@ from airflow_provider_pgclone.settings import (
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.database import Database
     from airflow_provider_pgclone.core.loading import LoadOptions
-    from airflow_provider_pgclone.core.source import DumpContent
+    from airflow_provider_pgclone.core.masking.request import Masking
+    from airflow_provider_pgclone.core.scope import DumpContent
     from airflow_provider_pgclone.core.storage import Storage
 
-CONTENT_OPTIONS = ("exclude", "schemas", "exclude_schemas")
+PATTERN_OPTIONS = ("exclude", "schemas", "exclude_schemas")
+MASK_OPTIONS = ("masks", "rows", "follow_fks", "keep", "policy")
+# What a copy of a server's files cannot heed.
+CONTENT_OPTIONS = (*PATTERN_OPTIONS, "masks", "rows", "policy")
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,27 @@ class Call:
 
     def dump_content(self, **more: Any) -> "DumpContent":
         """Return what of the database is read, which a dump and a copy by stream say alike."""
-        from airflow_provider_pgclone.core.source import DumpContent
+        from airflow_provider_pgclone.core.scope import DumpContent
 
-        return DumpContent(**{name: self[name] for name in CONTENT_OPTIONS}, **more)
+        patterns = {name: self[name] for name in PATTERN_OPTIONS}
+        return DumpContent(**patterns, masking=self._masking(), **more)
+
+    def _masking(self) -> "Masking":
+        from airflow.sdk.log import mask_secret
+
+        from airflow_provider_pgclone.core.masking.request import Masking
+
+        key = self["mask_key"]
+        if key is None and self["mask_key_conn_id"] is not None:
+            key = get_connection(self["mask_key_conn_id"]).password
+            if not key:
+                raise InvalidInputError(
+                    f"the connection {self['mask_key_conn_id']!r} has no password, which is to be "
+                    "the mask key"
+                )
+        if key is not None:
+            mask_secret(key)
+        return Masking(**{name: self[name] for name in MASK_OPTIONS}, key=key)
 
     def load_options(self) -> "LoadOptions":
         """Return how a database is loaded."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from airflow_provider_pgclone.core.progress import ProgressCallback
 
 # What a copy of the server's files has no use for.
+KEY_OPTIONS = ("mask_key", "mask_key_conn_id", "follow_fks", "keep", "require_masked")
 STREAM_OPTIONS = ("no_owner", "no_acl", "jobs", "maintenance_work_mem", "publications")
 
 
@@ -67,13 +68,19 @@ def _copy_by_stream(
 ) -> None:
     from airflow_provider_pgclone.core.stream_copy import StreamCopyOptions, stream_copy
 
+    content = call.dump_content()
+    if server["require_masked"] and not content.masking.masks:
+        raise NotAllowedError(
+            f"only what is masked may be copied to {name!r}, and no masks were given",
+            hint="Give masks, or set require_masked to false.",
+        )
     stream_copy(
         call.database,
         server.server.named(name),
         server.maintenance,
         StreamCopyOptions(
             # What leaves the source is its own affair, and the rest the target's.
-            content=call.dump_content(),
+            content=content,
             load=server.load_options(),
             replace=call["replace"] and server["replace"] and server.may_restore,
             wait_seconds=server["wait_seconds"],
@@ -125,10 +132,11 @@ def _check_options(call: Call, method: str, arguments: Mapping[str, Any]) -> Non
         )
     if method == "template" and any(call[name] for name in CONTENT_OPTIONS):
         raise InvalidInputError(
-            "a copy by template is whole, and something is to be left out",
-            hint="Set method to stream, or exclude, schemas and exclude_schemas to [].",
+            "a copy by template is whole, and something is to be left out or masked",
+            hint="Set method to stream, or leave exclude, schemas, exclude_schemas, masks, rows "
+            "and policy out.",
         )
-    others = ("strategy",) if method == "stream" else STREAM_OPTIONS
+    others = ("strategy",) if method == "stream" else (*STREAM_OPTIONS, *KEY_OPTIONS)
     for name in others:
-        if arguments.get(name) is not None:
+        if arguments.get(name) not in (None, False):
             raise InvalidInputError(f"a copy by {method} has no option {name}")

@@ -1,17 +1,19 @@
 """The hook: Airflow connections and options in, calls of the core out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from airflow_provider_pgclone.core.dump_key import DumpKey
 from airflow_provider_pgclone.core.errors import PgCloneError
 from airflow_provider_pgclone.hooks.archives import ArchiveVerbs
 from airflow_provider_pgclone.hooks.base import check_text
 from airflow_provider_pgclone.hooks.copying import copy_database
+from airflow_provider_pgclone.hooks.masking import MaskingVerbs
 from airflow_provider_pgclone.hooks.probing import probe_call
 
 
-class PgCloneHook(ArchiveVerbs):
+class PgCloneHook(ArchiveVerbs, MaskingVerbs):
     """Dump, list, restore, swap and copy PostgreSQL databases.
 
     Every argument may be left out; the README has the table of all options.
@@ -25,6 +27,13 @@ class PgCloneHook(ArchiveVerbs):
         schemas: Sequence[str] | None = None,
         exclude_schemas: Sequence[str] | None = None,
         pg_dump_args: Sequence[str] | None = None,
+        masks: Mapping[str, Any] | str | None = None,
+        rows: Mapping[str, str] | str | None = None,
+        follow_fks: bool | None = None,
+        policy: str | None = None,
+        keep: Sequence[str] | None = None,
+        mask_key: str | None = None,
+        mask_key_conn_id: str | None = None,
         jobs: int | None = None,
         compression_level: int | None = None,
         checksums: bool | None = None,
@@ -36,6 +45,13 @@ class PgCloneHook(ArchiveVerbs):
         :param schemas: the only schemas to dump, as patterns.
         :param exclude_schemas: schemas to leave out, as patterns.
         :param pg_dump_args: more pg_dump options.
+        :param masks: what is read in the place of personal data: rules by table and column.
+        :param rows: which rows are read: SQL conditions by table.
+        :param follow_fks: whether rows go whose foreign keys lead to rows that are left out.
+        :param policy: ``classified`` or ``suspects``: what fails before anything is read.
+        :param keep: columns that are declared safe, as patterns.
+        :param mask_key: the secret by which masks are the same each time.
+        :param mask_key_conn_id: the connection whose password it is.
         :param jobs: how many sessions read large tables at once.
         :param compression_level: of zstd, from 1 to 19.
         :param checksums: whether a checksum of the rows of each table is noted, for a restore.
@@ -50,6 +66,13 @@ class PgCloneHook(ArchiveVerbs):
             schemas=schemas,
             exclude_schemas=exclude_schemas,
             pg_dump_args=pg_dump_args,
+            masks=masks,
+            rows=rows,
+            follow_fks=follow_fks,
+            policy=policy,
+            keep=keep,
+            mask_key=mask_key,
+            mask_key_conn_id=mask_key_conn_id,
             jobs=jobs,
             compression_level=compression_level,
             checksums=checksums,
@@ -88,6 +111,7 @@ class PgCloneHook(ArchiveVerbs):
         checksums: bool | None = None,
         check_sql: str | Sequence[str] | None = None,
         require_verified: bool | None = None,
+        require_masked: bool | None = None,
         wait_seconds: float | None = None,
         maker: str = "",
         run: str = "",
@@ -108,6 +132,7 @@ class PgCloneHook(ArchiveVerbs):
         :param checksums: whether the rows are compared with the checksums of the dump.
         :param check_sql: queries that must give true on the restored database before its swap.
         :param require_verified: whether only a dump is restored that was verified.
+        :param require_masked: whether only a dump is restored that is masked.
         :param wait_seconds: how long to wait for another restore of the database.
         :param maker: who restores, such as a task; what it left at an earlier time is dropped.
         :param run: which of its runs; a retry keeps the ``:pre`` of the first attempt.
@@ -128,9 +153,10 @@ class PgCloneHook(ArchiveVerbs):
             checksums=checksums,
             check_sql=check_sql,
             require_verified=require_verified,
+            require_masked=require_masked,
             wait_seconds=wait_seconds,
         )
-        checks = ("checksums", "check_sql", "require_verified")
+        checks = ("checksums", "check_sql", "require_verified", "require_masked")
         names = ("reversible", "swap", "wait_seconds", *checks)
         restored = restore(
             call.database,
@@ -179,11 +205,19 @@ class PgCloneHook(ArchiveVerbs):
         exclude: Sequence[str] | None = None,
         schemas: Sequence[str] | None = None,
         exclude_schemas: Sequence[str] | None = None,
+        masks: Mapping[str, Any] | str | None = None,
+        rows: Mapping[str, str] | str | None = None,
+        follow_fks: bool | None = None,
+        policy: str | None = None,
+        keep: Sequence[str] | None = None,
+        mask_key: str | None = None,
+        mask_key_conn_id: str | None = None,
         no_owner: bool | None = None,
         no_acl: bool | None = None,
         jobs: int | None = None,
         maintenance_work_mem: str | None = None,
         publications: bool | None = None,
+        require_masked: bool | None = None,
         wait_seconds: float | None = None,
     ) -> str:
         """Copy the database, on its own server or to another.
@@ -200,11 +234,19 @@ class PgCloneHook(ArchiveVerbs):
         :param exclude: tables whose rows are left out.
         :param schemas: the only schemas to copy.
         :param exclude_schemas: schemas to leave out.
+        :param masks: what is read in the place of personal data: rules by table and column.
+        :param rows: which rows are read: SQL conditions by table.
+        :param follow_fks: whether rows go whose foreign keys lead to rows that are left out.
+        :param policy: ``classified`` or ``suspects``: what fails before anything is read.
+        :param keep: columns that are declared safe, as patterns.
+        :param mask_key: the secret by which masks are the same each time.
+        :param mask_key_conn_id: the connection whose password it is.
         :param no_owner: whether copied objects belong to the connection's user.
         :param no_acl: whether rights are left out.
         :param jobs: how many sessions copy at once.
         :param maintenance_work_mem: of each of these, for index builds, such as ``512MB``.
         :param publications: whether publications are copied.
+        :param require_masked: whether only a masked copy is made.
         :param wait_seconds: how long to wait for another copy to the same name.
         :return: the local key, or the target.
         """
@@ -216,11 +258,19 @@ class PgCloneHook(ArchiveVerbs):
             "exclude": exclude,
             "schemas": schemas,
             "exclude_schemas": exclude_schemas,
+            "masks": masks,
+            "rows": rows,
+            "follow_fks": follow_fks,
+            "policy": policy,
+            "keep": keep,
+            "mask_key": mask_key,
+            "mask_key_conn_id": mask_key_conn_id,
             "no_owner": no_owner,
             "no_acl": no_acl,
             "jobs": jobs,
             "maintenance_work_mem": maintenance_work_mem,
             "publications": publications,
+            "require_masked": require_masked,
             "wait_seconds": wait_seconds,
         }
         for name, value in (("to", to), ("target", target)):

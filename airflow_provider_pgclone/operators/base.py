@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
+from airflow.sdk.log import mask_secret
 
 from airflow_provider_pgclone.core.errors import PermanentError
 
@@ -21,6 +22,8 @@ class PgCloneBaseOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("postgres_conn_id", "config")
+    # Hidden in logs and where Airflow shows what was rendered.
+    secret_fields: Sequence[str] = ()
 
     def __init__(
         self,
@@ -55,6 +58,9 @@ class PgCloneBaseOperator(BaseOperator):
         """
         given = [name for name in self.template_fields if getattr(parent, name, None) is not None]
         super()._do_render_template_fields(parent, *args, **kwargs)
+        for name in self.secret_fields:
+            if (value := getattr(parent, name, None)) is not None:
+                mask_secret(value)
         for name in given:
             if getattr(parent, name, None) in (None, "None"):
                 raise AirflowFailException(f"the argument {name} was rendered to nothing")

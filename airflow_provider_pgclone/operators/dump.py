@@ -1,6 +1,6 @@
 """Dump a database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
@@ -26,6 +26,13 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
     :param schemas: the only schemas to dump, as patterns.
     :param exclude_schemas: schemas to leave out, as patterns.
     :param pg_dump_args: more pg_dump options.
+    :param masks: what is read in the place of personal data: rules by table and column.
+    :param rows: which rows are read: SQL conditions by table.
+    :param follow_fks: whether rows go whose foreign keys lead to rows that are left out.
+    :param policy: ``classified`` or ``suspects``: what fails before anything is read.
+    :param keep: columns that are declared safe, as patterns.
+    :param mask_key: the secret by which masks are the same each time.
+    :param mask_key_conn_id: the connection whose password it is.
     :param jobs: how many sessions read large tables at once.
     :param compression_level: of zstd, from 1 to 19.
     :param checksums: whether a checksum of each table's rows is noted, for a restore to compare.
@@ -42,11 +49,20 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         "schemas",
         "exclude_schemas",
         "pg_dump_args",
+        "masks",
+        "rows",
+        "follow_fks",
+        "policy",
+        "keep",
+        "mask_key",
+        "mask_key_conn_id",
         "jobs",
         "compression_level",
         "checksums",
         "pg_bin_dir",
     )
+
+    secret_fields = ("mask_key",)
 
     def __init__(
         self,
@@ -59,6 +75,13 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         schemas: Sequence[str] | str | None = None,
         exclude_schemas: Sequence[str] | str | None = None,
         pg_dump_args: Sequence[str] | str | None = None,
+        masks: Mapping[str, Any] | str | None = None,
+        rows: Mapping[str, str] | str | None = None,
+        follow_fks: bool | str | None = None,
+        policy: str | None = None,
+        keep: Sequence[str] | str | None = None,
+        mask_key: str | None = None,
+        mask_key_conn_id: str | None = None,
         jobs: int | str | None = None,
         compression_level: int | str | None = None,
         checksums: bool | str | None = None,
@@ -74,6 +97,13 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         self.schemas = schemas
         self.exclude_schemas = exclude_schemas
         self.pg_dump_args = pg_dump_args
+        self.masks = masks
+        self.rows = rows
+        self.follow_fks = follow_fks
+        self.policy = policy
+        self.keep = keep
+        self.mask_key = mask_key
+        self.mask_key_conn_id = mask_key_conn_id
         self.jobs = jobs
         self.compression_level = compression_level
         self.checksums = checksums
@@ -81,7 +111,9 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
 
     def call(self, hook: "PgCloneHook", context: "Context") -> str:
         content = ("instance", "exclude", "schemas", "exclude_schemas", "pg_dump_args")
-        key = hook.dump(**self.given(*content, "jobs", "compression_level", "checksums"))
+        masking = ("masks", "rows", "follow_fks", "policy", "keep", "mask_key", "mask_key_conn_id")
+        how = ("jobs", "compression_level", "checksums")
+        key = hook.dump(**self.given(*content, *masking, *how))
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra["dump_key"] = key

@@ -19,6 +19,7 @@ class PgCloneListOperator(PgCloneBaseOperator):
     :param storage_conn_id: the AWS connection of ``s3://`` locations.
     :param limit: how many at the most; set it where there are many, since they all go into XCom.
     :param verified: whether to list only dumps that a verification has found whole.
+    :param masked: whether to list only dumps that are masked.
     :param instances: whether to return the names of instances instead.
     :param databases: whether to return the names of databases instead.
     :param configs: whether to return the names of configurations instead.
@@ -34,6 +35,7 @@ class PgCloneListOperator(PgCloneBaseOperator):
         "storage_conn_id",
         "limit",
         "verified",
+        "masked",
         "instances",
         "databases",
         "configs",
@@ -50,6 +52,7 @@ class PgCloneListOperator(PgCloneBaseOperator):
         storage_conn_id: str | None = None,
         limit: int | str | None = None,
         verified: bool | str | None = None,
+        masked: bool | str | None = None,
         instances: bool | str | None = None,
         databases: bool | str | None = None,
         configs: bool | str | None = None,
@@ -64,6 +67,7 @@ class PgCloneListOperator(PgCloneBaseOperator):
         self.storage_conn_id = storage_conn_id
         self.limit = limit
         self.verified = verified
+        self.masked = masked
         self.instances = instances
         self.databases = databases
         self.configs = configs
@@ -72,8 +76,9 @@ class PgCloneListOperator(PgCloneBaseOperator):
         self.maintenance_database = maintenance_database
 
     def call(self, hook: "PgCloneHook", context: "Context") -> list[str]:
-        names = ("limit", "verified", "instances", "databases", "configs", "local", "all_files")
-        found: list[Any] = hook.ls(self.prefix, **self.given(*names))
+        dumps = ("limit", "verified", "masked", "all_files")
+        names = ("instances", "databases", "configs", "local")
+        found: list[Any] = hook.ls(self.prefix, **self.given(*dumps, *names))
         keys = [item if isinstance(item, str) else item.key for item in found]
         self.log.info("%s keys: %s", len(keys), ", ".join(keys))
         return keys

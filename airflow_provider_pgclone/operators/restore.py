@@ -31,6 +31,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     :param checksums: whether the rows are compared with the checksums of the dump.
     :param check_sql: queries that must give true on the restored database before its swap.
     :param require_verified: whether only a dump is restored that was verified.
+    :param require_masked: whether only a dump is restored that is masked.
     :param wait_seconds: how long to wait for another restore of the database.
     :param maintenance_database: where to connect while databases are created and renamed.
     :param pg_bin_dir: the folder of PostgreSQL's programs.
@@ -38,7 +39,8 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
 
     _restore_options: Sequence[str] = (
         *("reversible", "swap", "no_owner", "no_acl", "jobs", "maintenance_work_mem"),
-        *("publications", "checksums", "check_sql", "require_verified", "wait_seconds"),
+        *("publications", "checksums", "check_sql", "require_verified", "require_masked"),
+        "wait_seconds",
     )
     template_fields: Sequence[str] = (
         *PgCloneBaseOperator.template_fields,
@@ -64,6 +66,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         checksums: bool | str | None = None,
         check_sql: str | Sequence[str] | None = None,
         require_verified: bool | str | None = None,
+        require_masked: bool | str | None = None,
         wait_seconds: float | str | None = None,
         maintenance_database: str | None = None,
         pg_bin_dir: str | None = None,
@@ -84,6 +87,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         self.checksums = checksums
         self.check_sql = check_sql
         self.require_verified = require_verified
+        self.require_masked = require_masked
         self.wait_seconds = wait_seconds
         self.maintenance_database = maintenance_database
         self.pg_bin_dir = pg_bin_dir

@@ -1,6 +1,7 @@
 """How Airflow is set up for the demo: by environment variables alone."""
 
 import os
+import secrets
 import sysconfig
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def airflow_environment(folder: Path, server: PostgresServer) -> dict[str, str]:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW_CONN_PROD": server.uri(shop.PRODUCTION),
         "AIRFLOW_CONN_STAGING": server.uri(shop.STAGING),
+        "AIRFLOW_CONN_MASK_KEY": f"generic://:{secrets.token_urlsafe(32)}@",
         "AIRFLOW__PGCLONE__STORAGE_LOCATION": str(dumps),
         "AIRFLOW__PGCLONE__PG_BIN_DIR": str(server.bin_dir),
         "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLE_DAGS),

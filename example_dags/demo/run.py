@@ -39,7 +39,7 @@ def run() -> None:
         os.environ.update(airflow_environment(folder, server))
         with terminal.step("Set up Airflow's own database"):
             _migrate()
-        with terminal.step("Run the DAG nightly_anonymized_dump"):
+        with terminal.step("Run the DAG nightly_masked_dump"):
             key = _dump_shop()
         with terminal.step("Run staging_refresh, triggered by that dump"):
             _refresh_staging(key)
@@ -56,7 +56,7 @@ def _migrate() -> None:
 
 
 def _dump_shop() -> str:
-    from example_dags.nightly_anonymized_dump import dag
+    from example_dags.nightly_masked_dump import dag
 
     dag_run = dag.test()
     _check_succeeded(dag_run)

@@ -8,12 +8,11 @@ from airflow_provider_pgclone.core.errors import (
     NotAllowedError,
     UnknownOptionError,
 )
+from airflow_provider_pgclone.core.option import VERBS, Verb
 from airflow_provider_pgclone.core.options import (
     GUARD_OF_VERB,
     GUARDS,
     OPTIONS,
-    VERBS,
-    Verb,
     options_table,
 )
 from airflow_provider_pgclone.core.resolution import (
@@ -180,7 +179,7 @@ def test_a_guard_forbids_only_its_own_verbs() -> None:
 
 def test_every_verb_that_changes_a_server_or_reads_data_has_a_guard() -> None:
     # A verification that restores asks for allow_restore itself.
-    assert set(VERBS) - set(GUARD_OF_VERB) == {"ls", "test_connection", "verify"}
+    assert set(VERBS) - set(GUARD_OF_VERB) == {"ls", "test_connection", "verify", "propose_masks"}
 
 
 CONTENT = {

@@ -1,0 +1,89 @@
+"""Commands: ``airflow pgclone ...``, and ``python -m airflow_provider_pgclone ...`` before 3.2."""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.cli.cli_config import CLICommand
+
+_GROUP = "pgclone"
+_GROUP_HELP = "Clone PostgreSQL databases"
+# Airflow's own commands say so, to find the connections of its metadata database.
+_PROCESS_CONTEXT = "_AIRFLOW_PROCESS_CONTEXT"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a command, as argparse takes it."""
+
+    flag: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+_PATTERNS = {"action": "append", "metavar": "PATTERN"}
+MASK_PLAN = "mask-plan"
+MASK_PLAN_HELP = "Propose masks for a database, as YAML that a person must review"
+MASK_PLAN_ARGUMENTS = (
+    Argument("--conn-id", {"help": "The connection of the PostgreSQL server"}),
+    Argument("--database", {"help": "The database, where it is not the connection's"}),
+    Argument("--output", {"help": "The file to write, instead of stdout", "metavar": "FILE"}),
+    Argument("--exclude", {"help": "Leave tables out; may be given again", **_PATTERNS}),
+    Argument("--schemas", {"help": "Look at these schemas only; may be given again", **_PATTERNS}),
+    Argument("--exclude-schemas", {"help": "Leave schemas out; may be given again", **_PATTERNS}),
+)
+
+
+def get_cli_commands() -> "list[CLICommand]":
+    """Return the commands, as Airflow takes them from a provider."""
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
+
+    make: Any = Arg  # which has no types
+    arguments = [make((one.flag,), **one.options) for one in MASK_PLAN_ARGUMENTS]
+    command = ActionCommand(MASK_PLAN, MASK_PLAN_HELP, mask_plan, arguments)
+    return [GroupCommand(_GROUP, _GROUP_HELP, (command,))]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command without Airflow's own program."""
+    parser = argparse.ArgumentParser("python -m airflow_provider_pgclone", description=_GROUP_HELP)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    command = commands.add_parser(MASK_PLAN, help=MASK_PLAN_HELP, description=MASK_PLAN_HELP)
+    for argument in MASK_PLAN_ARGUMENTS:
+        command.add_argument(argument.flag, **argument.options)
+    command.set_defaults(run=mask_plan)
+    chosen = parser.parse_args(argv)
+    chosen.run(chosen)
+
+
+def mask_plan(chosen: argparse.Namespace) -> None:
+    """Print or write the masks that are proposed for a database."""
+    os.environ.setdefault(_PROCESS_CONTEXT, "server")
+    # What Airflow logs on its way is no YAML.
+    with contextlib.redirect_stdout(sys.stderr):
+        text = _proposed_masks(chosen)
+    if chosen.output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        with open(chosen.output, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        sys.exit(f"error: {chosen.output!r} cannot be written: {error.strerror}")
+
+
+def _proposed_masks(chosen: argparse.Namespace) -> str:
+    from airflow_provider_pgclone.core.errors import PgCloneError
+    from airflow_provider_pgclone.hooks.masking import MaskingVerbs
+
+    hook = MaskingVerbs(chosen.conn_id, database=chosen.database)
+    try:
+        return hook.propose_masks(
+            exclude=chosen.exclude, schemas=chosen.schemas, exclude_schemas=chosen.exclude_schemas
+        )
+    except PgCloneError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,391 @@
+"""The tables of a database as masking sees them: columns, and what binds their values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import psycopg
+
+from airflow_provider_pgclone.core.database import fetch_row
+
+# What a rule can be made for; "other" takes only those that need not know the type.
+Kind = Literal[
+    "text",
+    "integer",
+    "number",
+    "boolean",
+    "date",
+    "timestamp",
+    "timestamptz",
+    "uuid",
+    "inet",
+    "json",
+    "bytea",
+    "enum",
+    "other",
+]
+_KIND_OF_TYPE: Mapping[str, Kind] = {
+    **dict.fromkeys(("text", "varchar", "bpchar", "name"), "text"),
+    **dict.fromkeys(("int2", "int4", "int8"), "integer"),
+    **dict.fromkeys(("numeric", "float4", "float8"), "number"),
+    **dict.fromkeys(("json", "jsonb"), "json"),
+    "bool": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+    "timestamptz": "timestamptz",
+    "uuid": "uuid",
+    "inet": "inet",
+    "bytea": "bytea",
+}
+_MAX_NAME_CHARS = 63
+# varchar(n) and char(n) keep n + 4: VARHDRSZ in varchar.c.
+_TYPMOD_OFFSET = 4
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """A type, down to what it is built on.
+
+    :param sql: its name with its modifier, as a cast takes it.
+    :param kind: of its values, or of the elements of an array.
+    :param base: the name of the type below its domains; of the elements of an array.
+    :param modifier: of that type, -1 for none.
+    :param element_sql: the type of an array's elements, ``None`` where it is no array.
+    :param is_domain: whether it is a domain, which may have checks of its own.
+    :param refuses_null: whether its domain does.
+    """
+
+    sql: str
+    kind: Kind
+    base: str
+    modifier: int = -1
+    element_sql: str | None = None
+    is_domain: bool = False
+    refuses_null: bool = False
+
+    @property
+    def max_chars(self) -> int | None:
+        """How many characters a value may have at the most."""
+        if self.base == "name":
+            return _MAX_NAME_CHARS
+        if self.base in ("varchar", "bpchar") and self.modifier >= _TYPMOD_OFFSET:
+            return self.modifier - _TYPMOD_OFFSET
+        return None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    :param generation: the expression of a generated column; ``None`` where it is stored as given.
+    """
+
+    name: str
+    type: ColumnType
+    not_null: bool
+    generation: str | None = None
+
+
+@dataclass(frozen=True)
+class CatalogTable:
+    """A table, partitioned or not.
+
+    :param parents: the OIDs of those that it inherits from, or is a partition of.
+    :param is_partitioned: whether it has no rows of its own.
+    :param partition_check: what the rows of a partition must be, in SQL.
+    :param rows: about how many there are.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    columns: tuple[Column, ...]
+    parents: tuple[int, ...] = ()
+    is_partition: bool = False
+    is_partitioned: bool = False
+    partition_check: str | None = None
+    rows: int = 0
+
+    @property
+    def label(self) -> str:
+        """What a message calls it."""
+        return f"{self.schema}.{self.name}"
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A foreign key; of a partitioned table its own alone, not those of its partitions.
+
+    :param is_full: whether all of its columns must be null where one is.
+    """
+
+    name: str
+    child: int
+    child_columns: tuple[str, ...]
+    parent: int
+    parent_columns: tuple[str, ...]
+    is_full: bool = False
+
+
+@dataclass(frozen=True)
+class UniqueIndex:
+    """What keeps rows apart: a unique index or an exclusion constraint.
+
+    :param keys: in SQL, each a column or an expression.
+    :param columns: those that the keys and the predicate read.
+    :param plain: whether the keys are nothing but columns.
+    :param predicate: in SQL, of the rows that it is about.
+    """
+
+    name: str
+    table: int
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
+    plain: bool = True
+    predicate: str | None = None
+    nulls_are_equal: bool = False
+    is_exclusion: bool = False
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check constraint."""
+
+    name: str
+    table: int
+    columns: tuple[str, ...]
+    sql: str
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All tables of a database, but for those of the system."""
+
+    tables: Mapping[int, CatalogTable]
+    foreign_keys: Sequence[ForeignKey] = ()
+    unique_indexes: Sequence[UniqueIndex] = ()
+    checks: Sequence[Check] = ()
+
+    def ancestors(self, table: CatalogTable) -> list[CatalogTable]:
+        """Return what a table inherits from, the nearest first."""
+        found: list[CatalogTable] = []
+        waiting = list(table.parents)
+        while waiting:
+            oid = waiting.pop(0)
+            parent = self.tables.get(oid)
+            if parent is not None and parent not in found:
+                found.append(parent)
+                waiting += parent.parents
+        return found
+
+    def root(self, table: CatalogTable) -> CatalogTable:
+        """Return the table that a partition belongs to in the end; any other is its own."""
+        while table.is_partition and table.parents[0] in self.tables:
+            table = self.tables[table.parents[0]]
+        return table
+
+
+def read_catalog(connection: psycopg.Connection) -> Catalog:
+    """Read the tables in the transaction that is open.
+
+    Names of types come with their schemas, whatever the search path of the session is.
+    """
+    with connection.transaction(force_rollback=True):
+        connection.execute("SET LOCAL search_path = ''")
+        types = _read_types(connection)
+        return Catalog(
+            tables=_read_tables(connection, types),
+            foreign_keys=_read_foreign_keys(connection),
+            unique_indexes=_read_unique_indexes(connection),
+            checks=_read_checks(connection),
+        )
+
+
+@dataclass(frozen=True)
+class _Type:
+    name: str
+    is_system: bool
+    kind: str
+    category: str
+    base: int
+    modifier: int
+    element: int
+    refuses_null: bool
+
+
+def _read_types(connection: psycopg.Connection) -> dict[int, _Type]:
+    rows = connection.execute(
+        """
+        SELECT oid, typname, typnamespace = 'pg_catalog'::regnamespace, typtype, typcategory,
+            typbasetype, typtypmod, typelem, typnotnull
+        FROM pg_type WHERE typtype <> 'c'
+        """
+    )
+    return {oid: _Type(*_texts(fields)) for oid, *fields in rows}
+
+
+def _texts(fields: Sequence[Any]) -> list[Any]:
+    """Return fields in which the type "char" is text, which psycopg reads as bytes."""
+    return [field.decode() if isinstance(field, bytes) else field for field in fields]
+
+
+def _column_type(
+    types: Mapping[int, _Type], oid: int, modifier: int, text: str, element_text: str | None
+) -> ColumnType:
+    found, is_domain, refuses_null = types.get(oid), False, False
+    while found is not None and found.kind == "d":
+        is_domain, refuses_null = True, refuses_null or found.refuses_null
+        modifier, found = found.modifier, types.get(found.base)
+    element_sql = None
+    if found is not None and found.category == "A" and found.element:
+        element_sql = element_text
+        found = types.get(found.element)
+        while found is not None and found.kind == "d":
+            modifier, found = found.modifier, types.get(found.base)
+    if found is None:  # of rows
+        return ColumnType(text, "other", "", -1, element_sql, is_domain, refuses_null)
+    return ColumnType(
+        text, _kind(found), found.name, modifier, element_sql, is_domain, refuses_null
+    )
+
+
+def _kind(found: _Type) -> Kind:
+    if found.is_system:
+        return _KIND_OF_TYPE.get(found.name, "other")
+    if found.kind == "e":
+        return "enum"
+    return "text" if found.category == "S" else "other"  # such as citext
+
+
+def _read_tables(
+    connection: psycopg.Connection, types: Mapping[int, _Type]
+) -> dict[int, CatalogTable]:
+    columns: dict[int, list[Column]] = {}
+    for oid, name, type_oid, modifier, text, element, not_null, generation in connection.execute(
+        """
+        SELECT attrelid, attname::text, atttypid, atttypmod, format_type(atttypid, atttypmod),
+            -- The modifier of an array is that of its elements.
+            (WITH RECURSIVE below AS (
+                SELECT t.typbasetype, t.typtypmod, t.typelem, t.typtype, atttypmod AS modifier
+                UNION ALL
+                SELECT b.typbasetype, b.typtypmod, b.typelem, b.typtype, below.typtypmod
+                FROM below JOIN pg_type b ON b.oid = below.typbasetype WHERE below.typtype = 'd'
+            )
+            SELECT format_type(typelem, modifier) FROM below WHERE typtype <> 'd' AND typelem <> 0),
+            attnotnull, CASE WHEN attgenerated <> '' THEN pg_get_expr(adbin, adrelid) END
+        FROM pg_attribute
+        JOIN pg_class c ON c.oid = attrelid
+        JOIN pg_namespace n ON n.oid = relnamespace
+        JOIN pg_type t ON t.oid = atttypid
+        LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum AND attgenerated <> ''
+        WHERE attnum > 0 AND NOT attisdropped AND relkind IN ('r', 'p') AND nspname !~ '^pg_'
+            AND nspname <> 'information_schema'
+        ORDER BY attrelid, attnum
+        """
+    ):
+        column_type = _column_type(types, type_oid, modifier, text, element)
+        columns.setdefault(oid, []).append(Column(name, column_type, not_null, generation))
+    rows = connection.execute(
+        """
+        SELECT c.oid, nspname::text, relname::text,
+            ARRAY(SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid ORDER BY inhseqno),
+            relispartition, relkind = 'p',
+            CASE WHEN relispartition THEN pg_get_partition_constraintdef(c.oid) END,
+            greatest(reltuples, 0)::bigint
+        FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+        ORDER BY nspname, relname
+        """
+    )
+    return {
+        oid: CatalogTable(
+            oid,
+            schema,
+            name,
+            tuple(columns.get(oid, ())),
+            tuple(parents),
+            is_partition,
+            is_partitioned,
+            bounds,
+            count,
+        )
+        for oid, schema, name, parents, is_partition, is_partitioned, bounds, count in rows
+    }
+
+
+def _read_foreign_keys(connection: psycopg.Connection) -> list[ForeignKey]:
+    rows = connection.execute(
+        """
+        SELECT conname::text, conrelid,
+            ARRAY(SELECT attname::text FROM unnest(conkey) WITH ORDINALITY AS k(number, place)
+                JOIN pg_attribute ON attrelid = conrelid AND attnum = number ORDER BY place),
+            confrelid,
+            ARRAY(SELECT attname::text FROM unnest(confkey) WITH ORDINALITY AS k(number, place)
+                JOIN pg_attribute ON attrelid = confrelid AND attnum = number ORDER BY place),
+            confmatchtype = 'f'
+        FROM pg_constraint WHERE contype = 'f' AND conparentid = 0
+        ORDER BY conrelid, conname
+        """
+    )
+    return [
+        ForeignKey(name, child, tuple(keys), parent, tuple(parent_keys), is_full)
+        for name, child, keys, parent, parent_keys, is_full in rows
+    ]
+
+
+def _read_unique_indexes(connection: psycopg.Connection) -> list[UniqueIndex]:
+    # PostgreSQL 14 has no NULLS NOT DISTINCT.
+    rows = connection.execute(
+        """
+        SELECT c.relname::text, indrelid,
+            ARRAY(SELECT pg_get_indexdef(indexrelid, n, true)
+                FROM generate_series(1, indnkeyatts) AS n ORDER BY n),
+            -- What keys and predicate read hangs on the index.
+            ARRAY(SELECT attname::text FROM pg_attribute
+                WHERE attrelid = indrelid AND attnum > 0 AND (
+                    attnum = ANY((indkey::int2[])[0:indnkeyatts - 1])
+                    OR EXISTS (SELECT FROM pg_depend
+                        WHERE classid = 'pg_class'::regclass AND objid = indexrelid
+                            AND refclassid = 'pg_class'::regclass AND refobjid = indrelid
+                            AND refobjsubid = attnum))
+                ORDER BY attnum),
+            indexprs IS NULL, pg_get_expr(indpred, indrelid, true),
+            coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false), indisexclusion
+        FROM pg_index i
+        JOIN pg_class c ON c.oid = indexrelid
+        JOIN pg_class t ON t.oid = indrelid
+        JOIN pg_namespace n ON n.oid = t.relnamespace
+        WHERE (indisunique OR indisexclusion) AND t.relkind IN ('r', 'p') AND nspname !~ '^pg_'
+            AND nspname <> 'information_schema'
+        ORDER BY indrelid, c.relname
+        """
+    )
+    return [
+        UniqueIndex(name, table, tuple(keys), tuple(columns), *rest)
+        for name, table, keys, columns, *rest in rows
+    ]
+
+
+def _read_checks(connection: psycopg.Connection) -> list[Check]:
+    # One that is not validated is restored as such, whatever the rows are.
+    rows = connection.execute(
+        """
+        SELECT conname::text, conrelid,
+            ARRAY(SELECT attname::text FROM pg_attribute
+                WHERE attrelid = conrelid AND attnum = ANY(conkey) ORDER BY attnum),
+            pg_get_expr(conbin, conrelid)
+        FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0 AND convalidated
+        ORDER BY conrelid, conname
+        """
+    )
+    return [Check(name, table, tuple(columns), sql) for name, table, columns, sql in rows]
+
+
+def has_large_objects(connection: psycopg.Connection) -> bool:
+    """Whether the database has any."""
+    return bool(fetch_row(connection, "SELECT EXISTS (SELECT FROM pg_largeobject_metadata)", [])[0])

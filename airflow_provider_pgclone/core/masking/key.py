@@ -1,0 +1,45 @@
+"""The secret by which masks are the same each time, as the sessions that mask get it.
+
+It goes to the server among the options of the session, which neither appear in a statement nor in
+the arguments of a program: https://www.postgresql.org/docs/current/libpq-connect.html, "options".
+"""
+
+import hashlib
+import hmac
+from dataclasses import replace
+
+from airflow_provider_pgclone.core.database import Database
+from airflow_provider_pgclone.core.errors import InvalidInputError
+
+LEAST_KEY_CHARS = 16
+KEY_SETTING = "pgclone.mask_key"
+SEEDS_SETTING = "pgclone.mask_seeds"
+SEEDS = 19
+
+
+def check_key(key: str) -> None:
+    """Refuse a secret that could be guessed.
+
+    :raises InvalidInputError: without the secret.
+    """
+    if len(key) < LEAST_KEY_CHARS:
+        raise InvalidInputError(
+            f"the mask key has fewer than {LEAST_KEY_CHARS} characters",
+            hint="Make a random one, such as by `openssl rand -hex 32`.",
+        )
+
+
+def with_key(database: Database, key: str) -> Database:
+    """Return a database whose sessions know what is derived from a secret, not the secret."""
+    seeds = ",".join(str(_seed(key, number)) for number in range(SEEDS))
+    own = f"-c {KEY_SETTING}={_derived(key, 'key').hex()} -c {SEEDS_SETTING}={seeds}"
+    options = f"{database.parameters.get('options', '')} {own}".strip()
+    return replace(database, parameters={**database.parameters, "options": options})
+
+
+def _derived(key: str, purpose: str) -> bytes:
+    return hmac.digest(key.encode(), f"pgclone mask {purpose}".encode(), hashlib.sha256)
+
+
+def _seed(key: str, number: int) -> int:
+    return int.from_bytes(_derived(key, f"seed {number}")[:8], signed=True)

@@ -1,0 +1,147 @@
+"""The steps by which a dump learns what to read in the place of personal data, or why it must not.
+
+Nothing was written yet when one of them refuses.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from airflow_provider_pgclone.core.archive import TableName
+from airflow_provider_pgclone.core.database import Database, fetch_row
+from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
+from airflow_provider_pgclone.core.masking.catalog import CatalogTable, read_catalog
+from airflow_provider_pgclone.core.masking.planning import (
+    MaskedTable,
+    keyed_columns,
+    plan_tables,
+)
+from airflow_provider_pgclone.core.masking.policy import check_policy
+from airflow_provider_pgclone.core.masking.reported import Finding, find_unmasked
+from airflow_provider_pgclone.core.masking.resolving import (
+    Resolved,
+    resolve_masking,
+    unclassified,
+)
+from airflow_provider_pgclone.core.masking.row_filter import RowFilter
+from airflow_provider_pgclone.core.masking.scope import tables_in_scope
+from airflow_provider_pgclone.core.masking.trial import check_volatile, try_masks, try_references
+from airflow_provider_pgclone.core.pg_errors import without_literals
+from airflow_provider_pgclone.core.plan import Masked
+from airflow_provider_pgclone.core.scope import DumpContent
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MaskPlan:
+    """What masking does to a dump.
+
+    :param tables: what is read of those tables that it is about, by their OIDs.
+    :param labels: their names.
+    :param in_scope: all tables whose rows it has looked at; the dump may have no others.
+    :param facts: what the account of the dump says of it; never a value of a row.
+    """
+
+    tables: Mapping[int, Masked] = field(default_factory=dict)
+    labels: Mapping[int, str] = field(default_factory=dict)
+    in_scope: frozenset[TableName] | None = None
+    facts: Mapping[str, Any] | None = None
+
+
+def plan_masking(
+    connection: psycopg.Connection, database: Database, content: DumpContent, encoding: str
+) -> MaskPlan:
+    """Plan the masks of a dump, in its snapshot, and try them out.
+
+    :raises InvalidInputError: when what is asked for cannot be, or does not suffice.
+    :raises UnsupportedError: when it cannot be told that a constraint holds, or the database has
+        another encoding than UTF-8.
+    """
+    masking = content.masking
+    if not masking:
+        return MaskPlan()
+    if encoding != "UTF8":
+        raise UnsupportedError(
+            f"database {database.name!r} has the encoding {encoding}, and masks need UTF8",
+            hint="Copy it into a database of the encoding UTF8, and dump that one.",
+        )
+    catalog = read_catalog(connection)
+    tables = tables_in_scope(connection, catalog, database, content)
+    (instant,) = fetch_row(connection, "SELECT now()", [])
+    resolved = resolve_masking(masking, catalog, instant)
+    check_volatile(connection, resolved)
+    row_filter = RowFilter(resolved, {table.oid for table in tables}, follow_fks=masking.follow_fks)
+    planned = plan_tables(resolved, tables, row_filter)
+    _check_key(planned, has_key=masking.key is not None)
+    found = find_unmasked(connection, content)
+    check_policy(connection, masking.policy, resolved, tables, found)
+    try_masks(connection, planned.values())
+    if masking.rows and not masking.follow_fks:
+        try_references(connection, tables, resolved, row_filter)
+    facts = _facts(masking.policy, resolved, tables, planned, found)
+    _log(facts)
+    return MaskPlan(
+        tables={oid: one.masked for oid, one in planned.items()},
+        labels={oid: one.table.label for oid, one in planned.items()},
+        in_scope=frozenset((table.schema, table.name) for table in tables),
+        facts={**facts, "follow_fks": masking.follow_fks, "is_keyed": masking.key is not None},
+    )
+
+
+def _check_key(planned: Mapping[int, MaskedTable], *, has_key: bool) -> None:
+    keyed = [] if has_key else keyed_columns(planned.values())
+    if keyed:
+        raise InvalidInputError(
+            f"the masks of {', '.join(keyed[:5])} need a key, and none was given",
+            hint="Set mask_key_conn_id to a connection whose password is the key, or mask_key.",
+        )
+
+
+def _facts(
+    policy: str | None,
+    resolved: Resolved,
+    tables: Sequence[CatalogTable],
+    planned: Mapping[int, MaskedTable],
+    found: Sequence[Finding],
+) -> dict[str, Any]:
+    return {
+        "policy": policy,
+        "columns": [
+            [one.table.schema, one.table.name, name, rule.label]
+            for one in planned.values()
+            for name, rule in one.rules.items()
+        ],
+        "kept": [
+            [table.schema, table.name, column.name]
+            for table in tables
+            for column in table.columns
+            if resolved.is_kept(table, column.name)
+        ],
+        "unclassified": [
+            [table.schema, table.name, name] for table, name in unclassified(resolved, tables)
+        ],
+        "rows": [
+            [table.schema, table.name, without_literals(condition)]
+            for table in tables
+            for condition in resolved.conditions_of(table)
+        ],
+        "reported": [[one.what, one.subject] for one in found],
+    }
+
+
+def _log(facts: Mapping[str, Any]) -> None:
+    tables = {(schema, table) for schema, table, *_ in facts["columns"]}
+    log.info(
+        "masking %d columns of %d tables; %d are declared safe, %d are neither",
+        len(facts["columns"]),
+        len(tables),
+        len(facts["kept"]),
+        len(facts["unclassified"]),
+    )
+    for what in dict.fromkeys(what for what, _ in facts["reported"]):
+        subjects = [subject for kind, subject in facts["reported"] if kind == what]
+        log.warning("not masked, and dumped as it is: %s: %s", what, ", ".join(subjects[:10]))

@@ -1,0 +1,202 @@
+"""What is read of each table in the place of its rows: rules and conditions, made to fit. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
+from airflow_provider_pgclone.core.masking.catalog import (
+    Catalog,
+    CatalogTable,
+    Check,
+    ForeignKey,
+    UniqueIndex,
+)
+from airflow_provider_pgclone.core.masking.expressions import (
+    expression,
+    keeps_unique,
+    needs_key,
+    value,
+)
+from airflow_provider_pgclone.core.masking.resolving import Resolved
+from airflow_provider_pgclone.core.masking.row_filter import RowFilter, alias_of
+from airflow_provider_pgclone.core.masking.spec import Rule
+from airflow_provider_pgclone.core.plan import Masked, Table, named_rows_query, quote_ascii
+
+
+@dataclass(frozen=True)
+class MaskedTable:
+    """A table of which something is masked or left out.
+
+    :param rules: of the columns that are masked.
+    :param checks: constraints that masks could break.
+    :param unique: indexes that masks could break; what keeps values apart by construction is none.
+    :param not_null: columns that must not be null, and that SQL of the user's makes.
+    """
+
+    table: CatalogTable
+    masked: Masked
+    rules: Mapping[str, Rule]
+    checks: Sequence[Check] = ()
+    unique: Sequence[UniqueIndex] = ()
+    not_null: Sequence[str] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are stored as they are given."""
+        return tuple(c.name for c in self.table.columns if c.generation is None)
+
+    @property
+    def rows(self) -> str:
+        """The query of the masked rows, under the names of their columns."""
+        table = Table(self.table.schema, self.table.name, 0, 0, self.columns, self.masked)
+        return named_rows_query(table)
+
+
+def plan_tables(
+    resolved: Resolved, tables: Sequence[CatalogTable], row_filter: RowFilter
+) -> dict[int, MaskedTable]:
+    """Return what is read of the tables that masks and conditions are about, by their OIDs.
+
+    :param tables: those whose rows the dump holds.
+    :raises InvalidInputError: naming the column that a rule does not fit, or the foreign key whose
+        sides are masked differently.
+    :raises UnsupportedError: where it cannot be told that a constraint holds.
+    """
+    planned: dict[int, MaskedTable] = {}
+    for table in tables:
+        rules = resolved.masked(table)
+        condition = row_filter.condition(table)
+        if rules or condition is not None:
+            planned[table.oid] = _plan_table(resolved.catalog, table, rules, condition)
+    _check_foreign_keys(resolved, row_filter, tables)
+    return planned
+
+
+def keyed_columns(planned: Iterable[MaskedTable]) -> list[str]:
+    """Return the columns whose masks need a key."""
+    return [
+        f"{one.table.label}.{name}"
+        for one in planned
+        for name, rule in one.rules.items()
+        if needs_key(rule, one.table.by_name[name])
+    ]
+
+
+def _plan_table(
+    catalog: Catalog, table: CatalogTable, rules: Mapping[str, Rule], condition: str | None
+) -> MaskedTable:
+    alias = alias_of(table, catalog)
+    values = []
+    for column in table.columns:
+        if column.generation is not None:
+            continue
+        reference = f"{alias}.{quote_ascii(column.name)}"
+        rule = rules.get(column.name)
+        if rule is None:
+            values.append(reference)
+            continue
+        try:
+            values.append(expression(rule, column, reference))
+        except InvalidInputError as error:
+            raise InvalidInputError(
+                f"the column {table.label}.{column.name} {error.message}", hint=error.hint
+            ) from error
+    touched = set(rules) | ({c.name for c in table.columns if c.generation} if rules else set())
+    return MaskedTable(
+        table,
+        Masked(alias, tuple(values), condition),
+        rules,
+        checks=_checks(catalog, table, touched),
+        unique=_unique_indexes(catalog, table, rules, touched),
+        not_null=[
+            name
+            for name, rule in rules.items()
+            if rule.name == "sql" and table.by_name[name].not_null
+        ],
+    )
+
+
+def _checks(catalog: Catalog, table: CatalogTable, touched: set[str]) -> list[Check]:
+    """Return the constraints that read a masked column, a partition's bounds among them."""
+    found = [
+        check
+        for check in catalog.checks
+        if check.table == table.oid and touched.intersection(check.columns)
+    ]
+    # Its columns are known by its text alone: rather one too many.
+    bounds = table.partition_check
+    if bounds is not None and any(name in bounds for name in touched):
+        found.append(Check("the bounds of the partition", table.oid, (), bounds))
+    return found
+
+
+def _unique_indexes(
+    catalog: Catalog, table: CatalogTable, rules: Mapping[str, Rule], touched: set[str]
+) -> list[UniqueIndex]:
+    found = []
+    for index in catalog.unique_indexes:
+        if index.table != table.oid or not touched.intersection(index.columns):
+            continue
+        if index.is_exclusion:
+            raise UnsupportedError(
+                f"the exclusion constraint {index.name} of {table.label} reads a masked column: "
+                "nothing tells whether it holds",
+                hint="Declare its columns safe, or dump without that table's rows.",
+            )
+        if not _holds_by_construction(index, table, rules):
+            found.append(index)
+    return found
+
+
+def _holds_by_construction(
+    index: UniqueIndex, table: CatalogTable, rules: Mapping[str, Rule]
+) -> bool:
+    if not index.plain or index.predicate is not None:
+        return False
+    if any(table.by_name[name].generation is not None for name in index.columns):
+        return False
+    masked = {name: rules[name] for name in index.columns if name in rules}
+    # Where one is null, a row is equal to no other.
+    if not index.nulls_are_equal and any(rule.name == "null" for rule in masked.values()):
+        return True
+    return all(keeps_unique(rule, table.by_name[name]) for name, rule in masked.items())
+
+
+def _check_foreign_keys(
+    resolved: Resolved, row_filter: RowFilter, tables: Sequence[CatalogTable]
+) -> None:
+    """Refuse masks by which rows would no longer refer to what they refer to."""
+    for table in tables:
+        for key in row_filter.foreign_keys_of(table):
+            parent = resolved.catalog.tables.get(key.parent)
+            if parent is not None:
+                _check_foreign_key(resolved, table, parent, key)
+
+
+def _check_foreign_key(
+    resolved: Resolved, table: CatalogTable, parent: CatalogTable, key: ForeignKey
+) -> None:
+    rules, parent_rules = resolved.masked(table), resolved.masked(parent)
+    refers_to_nothing = any(
+        (rule := rules.get(name)) is not None and rule.name == "null" for name in key.child_columns
+    )
+    if refers_to_nothing and not (key.is_full and len(key.child_columns) > 1):
+        return
+    for here, there in zip(key.child_columns, key.parent_columns, strict=True):
+        one, other = rules.get(here), parent_rules.get(there)
+        if one is None and other is None:
+            continue
+        if one is not None and other is not None and one.name not in ("sql", "constant", "null"):
+            made = value(one, table.by_name[here], "?")
+            if made == value(other, parent.by_name[there], "?"):
+                continue
+        raise InvalidInputError(
+            f"the columns {table.label}.{here} and {parent.label}.{there} are bound by the foreign "
+            f"key {key.name}, and the first is {_said(one)}, the second {_said(other)}",
+            hint="Give both the same rule, one that keeps values apart, such as hash; "
+            "or make the first null.",
+        )
+
+
+def _said(rule: Rule | None) -> str:
+    return "not masked" if rule is None else f"masked by {rule.label}"

@@ -1,0 +1,63 @@
+"""The policy of a dump: what fails it, so that a column which is added tomorrow does not leak."""
+
+from collections.abc import Sequence
+
+import psycopg
+
+from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.masking.catalog import CatalogTable
+from airflow_provider_pgclone.core.masking.reported import LARGE_OBJECTS, Finding
+from airflow_provider_pgclone.core.masking.request import Policy
+from airflow_provider_pgclone.core.masking.resolving import Resolved, unclassified
+from airflow_provider_pgclone.core.masking.suspects import find_suspects
+
+_MOST_NAMED = 20
+
+
+def check_policy(
+    connection: psycopg.Connection,
+    policy: Policy | None,
+    resolved: Resolved,
+    tables: Sequence[CatalogTable],
+    found: Sequence[Finding],
+) -> None:
+    """Refuse what the policy does not allow.
+
+    :param tables: those whose rows the dump holds.
+    :param found: what else it holds.
+    :raises InvalidInputError: naming the columns that are neither masked nor declared safe.
+    """
+    if policy is None:
+        return
+    opened = list(unclassified(resolved, tables))
+    if policy == "classified":
+        _refuse([f"{table.label}.{name}" for table, name in opened], "neither masked nor safe")
+        if any(one.what == LARGE_OBJECTS for one in found) and not _keeps_large_objects(resolved):
+            raise InvalidInputError(
+                "the database has large objects, which cannot be masked",
+                hint="Leave them out by pg_dump_args=['--no-blobs'], or declare "
+                "pg_catalog.pg_largeobject.data safe in keep.",
+            )
+        return
+    names = {(table.oid, name) for table, name in opened}
+    suspects = [
+        f"{one.table.label}.{one.column.name} ({one.reason})"
+        for one in find_suspects(connection, resolved.catalog, tables)
+        if (one.table.oid, one.column.name) in names
+    ]
+    _refuse(suspects, "look personal, and are neither masked nor safe")
+
+
+def _refuse(names: Sequence[str], why: str) -> None:
+    if not names:
+        return
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    verb = "" if why.startswith("look") else "are "
+    raise InvalidInputError(
+        f"columns {verb}{why}: {', '.join(names[:_MOST_NAMED])}{more}",
+        hint="Give each a rule in masks, or declare it safe in keep; mask-plan proposes both.",
+    )
+
+
+def _keeps_large_objects(resolved: Resolved) -> bool:
+    return any(p.matches("pg_catalog", "pg_largeobject", "data") for p in resolved.keep)

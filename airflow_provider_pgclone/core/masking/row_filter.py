@@ -1,0 +1,151 @@
+"""Conditions that leave rows out, and with them the rows that need them. Pure.
+
+All of it reads the rows as they are, in the snapshot of the dump, never their masks.
+"""
+
+from collections.abc import Collection
+
+from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.masking.catalog import Catalog, CatalogTable, ForeignKey
+from airflow_provider_pgclone.core.masking.resolving import Resolved
+from airflow_provider_pgclone.core.plan import quote_ascii
+
+
+class RowFilter:
+    """Tells which rows of a table are read.
+
+    :param in_scope: the OIDs of the tables whose rows the dump holds; the others have none.
+    :param follow_fks: whether rows go whose foreign keys lead to rows that are left out.
+    """
+
+    def __init__(self, resolved: Resolved, in_scope: Collection[int], *, follow_fks: bool) -> None:
+        self._resolved = resolved
+        self._catalog = resolved.catalog
+        self._in_scope = in_scope
+        self._follow_fks = follow_fks
+
+    def condition(self, table: CatalogTable) -> str | None:
+        """Return the condition of a table's rows, ``None`` where all are read.
+
+        :raises InvalidInputError: where foreign keys lead from table to table in a circle.
+        """
+        return _all_of(self._conditions(table, ()))
+
+    def is_filtered(self, table: CatalogTable) -> bool:
+        """Whether rows of a table may be left out."""
+        return self._is_filtered(table, set())
+
+    def foreign_keys_of(self, table: CatalogTable) -> list[ForeignKey]:
+        """Return the foreign keys of a table, those of the partitioned table above it as well."""
+        own = {table.oid}
+        if table.is_partition:
+            own |= {one.oid for one in self._catalog.ancestors(table)}
+        return [key for key in self._catalog.foreign_keys if key.child in own]
+
+    def has_parent(self, table: CatalogTable, key: ForeignKey) -> str:
+        """Return the condition that what a row refers to is read, or that it refers to nothing."""
+        return self._has_parent(table, key, (self._catalog.root(table).oid,))
+
+    def _conditions(self, table: CatalogTable, below: tuple[int, ...]) -> list[str]:
+        conditions = [f"(\n{sql}\n)" for sql in self._resolved.conditions_of(table)]
+        if not self._has_rows(table):
+            conditions.append("false")
+        if not self._follow_fks:
+            return conditions
+        root = self._catalog.root(table).oid
+        own_keys = []
+        for key in self.foreign_keys_of(table):
+            parent = self._catalog.tables.get(key.parent)
+            if parent is None or not self.is_filtered(parent):
+                continue
+            if self._catalog.root(parent).oid == root:
+                own_keys.append(key)
+            else:
+                conditions.append(self._has_parent(table, key, (*below, root)))
+        if own_keys:
+            conditions.append(_not_below_left_out(table, self._catalog, own_keys, conditions))
+        return conditions
+
+    def _has_parent(self, table: CatalogTable, key: ForeignKey, below: tuple[int, ...]) -> str:
+        parent = self._catalog.tables[key.parent]
+        if self._catalog.root(parent).oid in below and len(below) > 1:
+            names = " and ".join(self._catalog.tables[oid].label for oid in below)
+            raise InvalidInputError(
+                f"foreign keys lead in a circle through {names}, so that follow_fks cannot tell "
+                "which rows to leave out",
+                hint="Set follow_fks to false and give each of them a condition in rows.",
+            )
+        alias = alias_of(table, self._catalog)
+        pairs = list(zip(key.child_columns, key.parent_columns, strict=True))
+        columns = ", ".join(quote_ascii(column) for column in key.parent_columns)
+        where = _all_of(self._conditions(parent, below)) or "true"
+        same = " AND ".join(
+            f"pgclone_parent.{quote_ascii(there)} = {alias}.{quote_ascii(here)}"
+            for here, there in pairs
+        )
+        nothing = " OR ".join(f"{alias}.{quote_ascii(here)} IS NULL" for here, _ in pairs)
+        return (
+            f"({nothing} OR EXISTS (SELECT FROM (SELECT {columns} FROM "
+            f"{_rows_of(parent, self._catalog)} WHERE {where}) AS pgclone_parent WHERE {same}))"
+        )
+
+    def _is_filtered(self, table: CatalogTable, seen: set[int]) -> bool:
+        if table.oid in seen:
+            return False
+        seen.add(table.oid)
+        if self._resolved.conditions_of(table) or not self._has_rows(table):
+            return True
+        if not self._follow_fks:
+            return False
+        parents = (self._catalog.tables.get(k.parent) for k in self.foreign_keys_of(table))
+        return any(one is not None and self._is_filtered(one, seen) for one in parents)
+
+    def _has_rows(self, table: CatalogTable) -> bool:
+        if not table.is_partitioned:
+            return table.oid in self._in_scope
+        return any(
+            table in self._catalog.ancestors(self._catalog.tables[oid]) for oid in self._in_scope
+        )
+
+
+def alias_of(table: CatalogTable, catalog: Catalog) -> str:
+    """Return what a table is called in conditions and masks: a partition as its root."""
+    return quote_ascii(catalog.root(table).name)
+
+
+def _rows_of(table: CatalogTable, catalog: Catalog) -> str:
+    only = "" if table.is_partitioned else "ONLY "
+    name = f"{quote_ascii(table.schema)}.{quote_ascii(table.name)}"
+    return f"{only}{name} AS {alias_of(table, catalog)}"
+
+
+def _not_below_left_out(
+    table: CatalogTable, catalog: Catalog, keys: list[ForeignKey], conditions: list[str]
+) -> str:
+    """Return the condition that no row is left out to which a row leads within its own table."""
+    root = catalog.root(table)
+    alias = alias_of(table, catalog)
+    referred = sorted({column for key in keys for column in key.parent_columns})
+    columns = ", ".join(f"{alias}.{quote_ascii(column)}" for column in referred)
+    names = ", ".join(f"k{number}" for number in range(len(referred)))
+    leads = " OR ".join(
+        "("
+        + " AND ".join(
+            f"{alias}.{quote_ascii(here)} = gone.k{referred.index(there)}"
+            for here, there in zip(key.child_columns, key.parent_columns, strict=True)
+        )
+        + ")"
+        for key in keys
+    )
+    left_out = f"({_all_of(conditions) or 'true'}) IS NOT TRUE"
+    rows = _rows_of(root, catalog)
+    return (
+        f"(({alias}.tableoid, {alias}.ctid) IN (WITH RECURSIVE gone (t, c, {names}) AS ("
+        f"SELECT {alias}.tableoid, {alias}.ctid, {columns} FROM {rows} WHERE {left_out} UNION "
+        f"SELECT {alias}.tableoid, {alias}.ctid, {columns} FROM {rows} JOIN gone ON {leads}) "
+        f"SELECT t, c FROM gone)) IS NOT TRUE"
+    )
+
+
+def _all_of(conditions: list[str]) -> str | None:
+    return " AND ".join(conditions) if conditions else None

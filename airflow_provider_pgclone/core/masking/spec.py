@@ -1,0 +1,172 @@
+"""Masks as users write them: rules, patterns of tables, and files that have them.
+
+A rule is a name, such as ``email``, or a name with what it takes: ``{"hash": {"chars": 16}}``. Most
+names take one thing above all, which may stand alone: ``{"hash": 16}``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from airflow_provider_pgclone.core.masking.parameters import PARAMETERS
+from airflow_provider_pgclone.core.option_values import names
+from airflow_provider_pgclone.core.pg_errors import without_literals
+
+_FILE_ENDINGS = (".yaml", ".yml", ".json")
+# Of the rule bucket: numbers have a size, and dates a unit.
+_ALIASES = {"size": "step", "unit": "step"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is read in the place of a column.
+
+    :param parameters: the values of all that it takes.
+    """
+
+    name: str
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+    def __getitem__(self, name: str) -> Any:
+        return dict(self.parameters)[name]
+
+    @property
+    def label(self) -> str:
+        """What a report calls it: nothing of it may be a value of a row."""
+        shown = [f"{name}: {_shown(value)}" for name, value in self.parameters if value is not None]
+        if self.name == "constant" or not shown:
+            return self.name
+        return f"{self.name} ({', '.join(shown)})"
+
+    @property
+    def all_names(self) -> set[str]:
+        """The name of the rule, and of those within it."""
+        inner = dict(self.parameters).get("paths", ())
+        return {self.name}.union(*(rule.all_names for _, rule in inner))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "; ".join(f"{path} {rule.label}" for path, rule in value)
+    return without_literals(value) if isinstance(value, str) else str(value)
+
+
+def parse_rule(value: Any) -> Rule:
+    """Read a rule.
+
+    :raises ValueError: with the reason.
+    """
+    if value is None:
+        value = "null"
+    if isinstance(value, str):
+        value = {value: {}}
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise ValueError(f"has {value!r}, which is neither the name of a rule nor one with values")
+    ((name, given),) = value.items()
+    if name not in PARAMETERS:
+        raise ValueError(f"has the unknown rule {name!r}; the rules are {', '.join(PARAMETERS)}")
+    return Rule(name, tuple(_parameters(name, given).items()))
+
+
+def _parameters(name: str, given: Any) -> dict[str, Any]:
+    declared = PARAMETERS[name]
+    main = next(iter(declared), None)
+    if name == "json":
+        return {"paths": _paths(given)}
+    is_named = isinstance(given, Mapping) and (not given or set(given) & {*declared, *_ALIASES})
+    if not is_named or name == "constant":
+        if main is None:
+            raise ValueError(f"gives something to the rule {name}, which takes nothing")
+        given = {main: given}
+    given = {_ALIASES.get(parameter, parameter): value for parameter, value in given.items()}
+    unknown = set(given) - set(declared)
+    if unknown:
+        raise ValueError(f"gives {sorted(unknown)[0]!r} to the rule {name}, which it does not take")
+    values = {}
+    for parameter, (read, default) in declared.items():
+        try:
+            values[parameter] = read(given[parameter]) if parameter in given else default
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"gives the rule {name} a {parameter} that {error}") from error
+        if values[parameter] is ...:
+            raise ValueError(f"gives the rule {name} no {parameter}")
+    return values
+
+
+def _paths(given: Any) -> tuple[tuple[str, Rule], ...]:
+    if not isinstance(given, Mapping) or not given:
+        raise ValueError("gives the rule json no paths, such as {'contact.email': 'email'}")
+    if "paths" in given and isinstance(given["paths"], Mapping):
+        given = given["paths"]
+    return tuple((str(path), parse_rule(rule)) for path, rule in given.items())
+
+
+def read_masks(value: Any) -> dict[str, dict[str, Rule]]:
+    """Read masks, ``{table pattern: {column: rule}}``, or the path of a file that has them."""
+    masks: dict[str, dict[str, Rule]] = {}
+    for pattern, columns in _mapping(value, "table patterns").items():
+        if not isinstance(columns, Mapping):
+            raise ValueError(f"has no columns and rules for {pattern!r}")
+        masks[pattern] = {}
+        for column, rule in columns.items():
+            try:
+                masks[pattern][_column(column)] = (
+                    rule if isinstance(rule, Rule) else parse_rule(rule)
+                )
+            except ValueError as error:
+                raise ValueError(f"for {pattern}.{column} {error}") from error
+    return masks
+
+
+def _column(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise ValueError("has a name that is no text: put it in quotes")  # YAML reads on as true
+    return name
+
+
+def read_rows(value: Any) -> dict[str, str]:
+    """Read row filters, ``{table pattern: SQL condition}``, or the path of a file that has them."""
+    rows = _mapping(value, "table patterns")
+    for pattern, condition in rows.items():
+        if not isinstance(condition, str) or not condition.strip():
+            raise ValueError(f"has no condition for {pattern!r}")
+    return rows
+
+
+def patterns(value: Any) -> list[str]:
+    """Read a list of patterns."""
+    return names(value)
+
+
+def _mapping(value: Any, keys: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        value = _loaded(value.strip())
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) and key for key in value):
+        raise ValueError(f"is no mapping of {keys}")
+    return dict(value)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice, of which the first would be forgotten."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"the key {twice!r} is there twice")
+        return super().construct_mapping(node, deep=deep)
+
+
+def _loaded(text: str) -> Any:
+    if text.endswith(_FILE_ENDINGS) and not text.startswith("{"):
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"cannot be read: {error.strerror}") from error
+    try:
+        return yaml.load(text, _UniqueKeyLoader)  # noqa: S506  # it is a safe one
+    except yaml.YAMLError as error:
+        raise ValueError(f"is not YAML: {error}") from error

@@ -1,0 +1,227 @@
+"""Masks tried out in the snapshot of a dump, before anything is written.
+
+That each fits its column is known by its type. What only the rows tell, such as a check constraint,
+is asked of all of them; only tables that have such constraints on masked columns are read for it.
+No answer and no error carries a value of a row.
+"""
+
+from collections.abc import Iterable
+
+import psycopg
+
+from airflow_provider_pgclone.core.errors import InvalidInputError, PgCloneError, UnsupportedError
+from airflow_provider_pgclone.core.masking.catalog import CatalogTable, UniqueIndex
+from airflow_provider_pgclone.core.masking.expressions import literal
+from airflow_provider_pgclone.core.masking.key import KEY_SETTING
+from airflow_provider_pgclone.core.masking.planning import MaskedTable
+from airflow_provider_pgclone.core.masking.resolving import Resolved
+from airflow_provider_pgclone.core.masking.row_filter import RowFilter, alias_of
+from airflow_provider_pgclone.core.masking.user_sql import volatile_functions
+from airflow_provider_pgclone.core.plan import quote_ascii
+from airflow_provider_pgclone.core.read_settings import LOCAL_SETTINGS, NO_VIEWS
+
+
+def check_volatile(connection: psycopg.Connection, resolved: Resolved) -> None:
+    """Refuse SQL that may say something else each time: rows would not fit together.
+
+    :raises InvalidInputError: naming the function.
+    """
+    conditions = [
+        (f"the condition of {resolved.catalog.tables[oid].label}", sql)
+        for oid, conditions in resolved.conditions.items()
+        for sql in conditions
+    ]
+    masks = [
+        (f"the mask of {resolved.catalog.tables[oid].label}.{column}", rule["expression"])
+        for oid, rules in resolved.rules.items()
+        for column, rule in rules.items()
+        if rule.name == "sql"
+    ]
+    for subject, sql in (*conditions, *masks):
+        found = volatile_functions(connection, sql)
+        if found:
+            raise InvalidInputError(
+                f"{subject} calls {found[0]}, which gives something else each time",
+                hint="Choose by what the row has, such as hashtext(id::text) % 10 = 0.",
+            )
+
+
+def try_masks(
+    connection: psycopg.Connection,
+    planned: Iterable[MaskedTable],
+) -> None:
+    """Refuse masks and conditions that PostgreSQL does, and those that break a constraint.
+
+    :param connection: a session in the snapshot, which knows the key.
+    :raises InvalidInputError: naming the column, constraint or table.
+    """
+    tables = list(planned)
+    for one in tables:
+        _try_types(connection, one)
+    for one in tables:
+        _try_rows(connection, one)
+        for index in one.unique:
+            _try_unique(connection, one, index)
+
+
+def _try_types(connection: psycopg.Connection, one: MaskedTable) -> None:
+    for name, rule in one.rules.items():
+        if rule.name == "constant":
+            constant = f"{literal(rule['value'])}::{one.table.by_name[name].type.sql}"
+            _run(
+                connection, f"SELECT {constant}", f"the constant of the column {_label(one, name)}"
+            )
+    if _passes(connection, f"{one.rows} LIMIT 0"):
+        return
+    # Anew, one by one, to name what is wrong.
+    if one.masked.condition is not None:
+        bare = f"SELECT FROM {_source(one)} WHERE {one.masked.condition} LIMIT 0"
+        _run(connection, bare, f"the condition of the rows of {one.table.label}", shows=True)
+    for name, made in _values(one).items():
+        subject = f"the mask of the column {_label(one, name)}"
+        _run(connection, f"SELECT {made} FROM {_source(one)} LIMIT 0", subject, shows=True)
+    _run(connection, f"{one.rows} LIMIT 0", f"the masks of {one.table.label}", shows=True)
+
+
+def _try_rows(connection: psycopg.Connection, one: MaskedTable) -> None:
+    """Ask whether check constraints, domains and NOT NULL hold of all masked rows."""
+    tests = {f"the constraint {check.name}": f"NOT ({check.sql})" for check in one.checks}
+    for name in one.not_null:
+        tests[f"NOT NULL of {name}"] = f"{quote_ascii(name)} IS NULL"
+    domains = [name for name in one.rules if one.table.by_name[name].type.is_domain]
+    for name in domains:  # its cast fails by itself
+        subject = f"the mask of the column {_label(one, name)}"
+        made = _values(one)[name]
+        where = f" WHERE {one.masked.condition}" if one.masked.condition else ""
+        _run(connection, f"SELECT count({made}) FROM {_source(one)}{where}", subject)
+    if not tests:
+        return
+    broken = ", ".join(f"coalesce(bool_or({test}), false)" for test in tests.values())
+    subject = f"the masks of {one.table.label}"
+    found = _run(connection, f"SELECT {broken} FROM ({_whole_rows(one)}) AS m", subject)
+    for test, is_broken in zip(tests, found, strict=True):
+        if is_broken:
+            columns = ", ".join(sorted(one.rules))
+            raise InvalidInputError(
+                f"masked rows of {one.table.label} break {test}; its masked columns are {columns}",
+                hint="Give the columns of the constraint other rules.",
+            )
+
+
+def _try_unique(connection: psycopg.Connection, one: MaskedTable, index: UniqueIndex) -> None:
+    conditions = [] if index.predicate is None else [f"({index.predicate})"]
+    if not index.nulls_are_equal:
+        conditions += [f"({key}) IS NOT NULL" for key in index.keys]
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    keys = ", ".join(f"({key})" for key in index.keys)
+    query = (
+        f"SELECT EXISTS (SELECT FROM ({_whole_rows(one)}) AS m{where} "
+        f"GROUP BY {keys} HAVING count(*) > 1)"
+    )
+    (is_broken,) = _run(connection, query, f"the masks of {one.table.label}")
+    if is_broken:
+        columns = ", ".join(name for name in index.columns if name in one.rules)
+        raise InvalidInputError(
+            f"the masks of {one.table.label} make rows equal that the unique index {index.name} "
+            f"keeps apart: {columns or 'a generated column'}",
+            hint="Use a rule that keeps values apart, such as hash, email, digits or uuid.",
+        )
+
+
+def try_references(
+    connection: psycopg.Connection,
+    tables: Iterable[CatalogTable],
+    resolved: Resolved,
+    row_filter: RowFilter,
+) -> None:
+    """Refuse conditions that leave out rows to which others refer that are read.
+
+    :raises InvalidInputError: naming both tables.
+    """
+    for table in tables:
+        for key in row_filter.foreign_keys_of(table):
+            parent = resolved.catalog.tables.get(key.parent)
+            if parent is None or not row_filter.is_filtered(parent):
+                continue
+            own = row_filter.condition(table)
+            where = f"NOT {row_filter.has_parent(table, key)}"
+            source = f"{table_sql(table)} AS {alias_of(table, resolved.catalog)}"
+            query = f"SELECT FROM ONLY {source} WHERE {where}{f' AND {own}' if own else ''}"
+            subject = f"the conditions of {table.label} and {parent.label}"
+            (is_broken,) = _run(connection, f"SELECT EXISTS ({query})", subject)
+            if is_broken:
+                raise InvalidInputError(
+                    f"rows of {table.label} refer to rows of {parent.label} that are left out",
+                    hint="Set follow_fks to true, or give the first a condition of its own.",
+                )
+
+
+def _label(one: MaskedTable, column: str) -> str:
+    return f"{one.table.label}.{column}"
+
+
+def table_sql(table: CatalogTable) -> str:
+    """Return the name of a table in SQL."""
+    return f"{quote_ascii(table.schema)}.{quote_ascii(table.name)}"
+
+
+def _source(one: MaskedTable) -> str:
+    return f"ONLY {table_sql(one.table)} AS {one.masked.alias}"
+
+
+def _values(one: MaskedTable) -> dict[str, str]:
+    """Return the SQL of each masked column."""
+    found = dict(zip(one.columns, one.masked.values, strict=True))
+    return {name: found[name] for name in one.rules}
+
+
+def _whole_rows(one: MaskedTable) -> str:
+    """Return the query of the masked rows with what is generated of them."""
+    generated = "".join(
+        f", ({column.generation}) AS {quote_ascii(column.name)}"
+        for column in one.table.columns
+        if column.generation is not None
+    )
+    rows = f"{one.rows} OFFSET 0"
+    return f"SELECT stored.*{generated} FROM ({rows}) AS stored" if generated else rows
+
+
+def _passes(connection: psycopg.Connection, query: str) -> bool:
+    try:
+        _run(connection, query, "")
+    except PgCloneError:
+        return False
+    return True
+
+
+def _run(
+    connection: psycopg.Connection, query: str, subject: str, *, shows: bool = False
+) -> tuple[object, ...]:
+    """Run a query and return its first row, if any.
+
+    :param subject: what an error is about.
+    :param shows: whether PostgreSQL's words may be shown: no row was read.
+    """
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(f"{LOCAL_SETTINGS}; {NO_VIEWS}")
+            # One statement, whatever the user's SQL has in it: the extended protocol takes no more.
+            return connection.execute(query.encode(), prepare=True).fetchone() or ()
+    except psycopg.Error as error:
+        raise _refusal(error, subject, shows=shows) from None
+
+
+def _refusal(error: psycopg.Error, subject: str, *, shows: bool) -> PgCloneError:
+    if isinstance(error, psycopg.OperationalError):  # such as a lost connection
+        raise error
+    if isinstance(error, psycopg.errors.UndefinedObject) and KEY_SETTING in str(error):
+        return UnsupportedError(
+            "the session was not given the mask key",
+            hint="A pooler that drops the options of a session, as pgbouncer does, cannot be used "
+            "to mask: connect past it.",
+        )
+    said = error.diag.message_primary if shows else type(error).__name__
+    return InvalidInputError(
+        f"{subject} does not work: {said}",
+        hint="Names of functions and types need their schema, unless they are PostgreSQL's own.",
+    )

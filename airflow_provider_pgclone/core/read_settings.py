@@ -1,0 +1,18 @@
+"""Settings of a session that reads rows, as pg_dump sets them: setup_connection() in pg_dump.c."""
+
+_SETTINGS = {
+    "DateStyle": "ISO",
+    "IntervalStyle": "POSTGRES",
+    "extra_float_digits": "3",
+    "synchronize_seqscans": "off",
+    "row_security": "off",
+    "search_path": "''",
+}
+# For the session, and for a transaction.
+SESSION_SETTINGS = "; ".join(f"SET {name} = {value}" for name, value in _SETTINGS.items())
+LOCAL_SETTINGS = "; ".join(f"SET LOCAL {name} = {value}" for name, value in _SETTINGS.items())
+# Against functions that a malicious owner hides in a view: CVE-2024-7348.
+NO_VIEWS = (
+    "SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings "
+    "WHERE name = 'restrict_nonsystem_relation_kind'"
+)
