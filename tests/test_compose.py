@@ -57,8 +57,9 @@ def test_connections_of_the_dags_are_given_and_lead_to_services(compose: dict[st
     environment = airflow_environment(compose)
     used = connections_of_the_dags()
 
-    assert used == {"prod", "staging"}
-    for name in used:
+    assert used == {"prod", "staging", "mask_key"}
+    assert environment["AIRFLOW_CONN_MASK_KEY"]
+    for name in ("prod", "staging"):
         assert "@postgres:5432/" in environment[f"AIRFLOW_CONN_{name.upper()}"]
 
 

@@ -1,5 +1,6 @@
 """Masks that cannot be, or would break something, are refused before anything is written."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -41,11 +42,12 @@ CREATE VIEW shown AS SELECT * FROM bound;
 
 
 @pytest.fixture(scope="module")
-def bound(postgres: Any) -> str:
+def bound(postgres: Any) -> Iterator[str]:
     server = Server(postgres)
     server.run("postgres", "CREATE DATABASE masks_bound")
     server.run("masks_bound", BOUND_SQL)
-    return "masks_bound"
+    yield "masks_bound"
+    server.drop("masks_bound")
 
 
 def refusal(hook: PgCloneHook, **arguments: Any) -> str:
@@ -68,7 +70,7 @@ def refusal(hook: PgCloneHook, **arguments: Any) -> str:
         ("bound", "required", {"sql": "NULL::text"}, "break NOT NULL of required"),
         ("bound", "required", "city", "lower_required"),
         ("bound", "short", "email", "room for 12 characters, and the rule email needs"),
-        ("bound", "short", {"constant": "far too long for that"}, None),
+        ("bound", "short", {"constant": "far too long for that"}, "constant of the column"),
         ("bound", "tiny", "hash", "room for 4 characters"),
         ("bound", "mood", {"constant": "angry"}, "constant of the column public.bound.mood"),
         ("bound", "mood", "text", "public.bound.mood is of the type public.mood"),
@@ -84,25 +86,22 @@ def refusal(hook: PgCloneHook, **arguments: Any) -> str:
         ("bound", "at", {"bucket": 5}, "rule bucket (step: 5) cannot"),
         ("bound", "positive", {"bucket": "month"}, "rule bucket (step: month) cannot"),
         ("bound", "code", {"sql": "no_such(code)"}, "mask of the column public.bound.code"),
-        ("bound", "code", {"sql": "1; DROP TABLE bound"}, "mask of the column public.bound.code"),
-        ("bound", "code", {"sql": "1) FROM bound; --"}, "mask of the column public.bound.code"),
+        ("bound", "code", {"sql": "1; DROP TABLE bound"}, "not one expression"),
+        ("bound", "code", {"sql": "1) FROM bound; --"}, "not one expression"),
         ("bound", "code", {"sql": "code \\! touch x"}, "mask of the column public.bound.code"),
         ("bound", "code", {"sql": "random()::text"}, "calls random"),
         ("parents", "code", "hash", "bound by the foreign key children_code_fkey"),
         ("children", "code", "hash", "bound by the foreign key children_code_fkey"),
         ("children", "b", "null", "bound by the foreign key"),
         ("parts", "day", {"constant": 11}, "the bounds of the partition"),
-        ("parts_1", "note", "null", "names the partition public.parts_1"),
+        ("parts_1", "note", "null", "means the partition public.parts_1"),
         ("shown", "code", "null", "no table matches the pattern 'public.shown'"),
     ],
 )
 def test_a_mask_that_does_not_fit_is_refused(
-    bound: str, make_hook: MakeHook, table: str, column: str, rule: Any, reason: str | None
+    bound: str, make_hook: MakeHook, table: str, column: str, rule: Any, reason: str
 ) -> None:
     masks = {f"public.{table}": {column: rule}}
-    if reason is None:
-        make_hook(bound).dump(masks=masks)
-        return
     assert reason in refusal(make_hook(bound), masks=masks)
 
 
@@ -159,17 +158,14 @@ def test_a_pattern_masks_every_table_that_has_the_column(
         ({"rows": {"public.bound": "id >"}}, "condition of the rows of public.bound"),
         ({"rows": {"public.bound": "id = nothing"}}, 'column "nothing" does not exist'),
         ({"rows": {"public.bound": "random() < 0.5"}}, "calls random"),
-        ({"rows": {"public.bound": "true) OR (SELECT true"}}, None),
+        ({"rows": {"public.bound": "true) OR (SELECT true"}}, "not one expression"),
         ({"rows": {"public.parents": "id < 5"}}, "rows of public.children refer to rows"),
         ({"keep": ["a.b.c.d"]}, "too many dots"),
     ],
 )
 def test_what_cannot_be_is_refused(
-    bound: str, make_hook: MakeHook, arguments: dict[str, Any], reason: str | None
+    bound: str, make_hook: MakeHook, arguments: dict[str, Any], reason: str
 ) -> None:
-    if reason is None:
-        make_hook(bound).dump(**arguments)
-        return
     if "keep" in arguments:
         arguments = {**arguments, "policy": "classified"}
     assert reason in refusal(make_hook(bound), **arguments)

@@ -60,7 +60,7 @@ def test_what_needs_rows_that_are_left_out_is_left_out(
         split_small_tables(monkeypatch, 8192)
     arguments: dict[str, Any] = {
         "rows": {
-            "public.tenants": "at > now() - interval '20 days' -- recent",
+            "public.tenants": "at > now() - interval '20 days'",
             "public.staff": "staff.number <> 45",
         },
         "follow_fks": True,

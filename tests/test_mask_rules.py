@@ -1,6 +1,7 @@
 """The rules, as the documentation has them; the same on every version of PostgreSQL."""
 
 import json
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -15,10 +16,11 @@ from tests.services.postgres import PostgresServer
 
 
 @pytest.fixture(scope="module")
-def database(postgres: PostgresServer) -> str:
+def database(postgres: PostgresServer) -> Iterator[str]:
     with psycopg.connect(postgres.uri(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE mask_rules TEMPLATE template0 ENCODING 'UTF8'")
-    return "mask_rules"
+        yield "mask_rules"
+        connection.execute("DROP DATABASE mask_rules")
 
 
 @pytest.mark.parametrize(

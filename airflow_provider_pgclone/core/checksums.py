@@ -5,13 +5,14 @@ and so is the text, in a session with the settings below.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from airflow_provider_pgclone.core.archive import TableName
 from airflow_provider_pgclone.core.comparable import Copied, decoded
-from airflow_provider_pgclone.core.errors import BusyError, RestoreError
+from airflow_provider_pgclone.core.errors import BusyError, RestoreError, ToolError
 from airflow_provider_pgclone.core.trailer import TableChecksum
 
 LOCKED_AT_ONCE = 100
@@ -69,7 +70,7 @@ def read_checksums(
             try:
                 # Rolled back, since else the locks on all indexes would add up: a server has few.
                 with connection.transaction(force_rollback=True):
-                    row = connection.execute(query).fetchone()
+                    row = _row(connection, query, name, is_masked=in_toc in (rows_of or {}))
             except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
                 raise RestoreError(
                     f"the table {'.'.join(name)} is not as the dump has it: "
@@ -78,6 +79,19 @@ def read_checksums(
             rows, total = row or (0, 0)
             found[in_toc] = TableChecksum(rows, str(total))
     return found
+
+
+def _row(
+    connection: psycopg.Connection, query: sql.Composed, name: TableName, *, is_masked: bool
+) -> tuple[Any, ...] | None:
+    try:
+        return connection.execute(query).fetchone()
+    except psycopg.DataError as error:
+        if not is_masked:
+            raise
+        kind = type(error).__name__
+    # Out here it does not carry the error, which may quote what a value was before.
+    raise ToolError(f"no checksum of the masked rows of {'.'.join(name)}: {kind}")
 
 
 def _rows(name: TableName, query: str | None) -> sql.Composable:

@@ -16,7 +16,7 @@ from airflow_provider_pgclone.core.pg_tools import connection_arguments
 from airflow_provider_pgclone.core.pipes import ReaderGoneError
 from airflow_provider_pgclone.core.plan import PageRange, copy_query, table_name
 from airflow_provider_pgclone.core.process import Child, run_child
-from airflow_provider_pgclone.core.read_settings import NO_VIEWS, SESSION_SETTINGS
+from airflow_provider_pgclone.core.read_settings import MASK_SETTINGS, NO_VIEWS, SESSION_SETTINGS
 from airflow_provider_pgclone.core.source import Source
 
 _SESSION = (
@@ -142,7 +142,9 @@ def _naming_masked(pages: PageRange) -> Iterator[None]:
 
 
 def _before(pages: PageRange) -> str:
-    return _lock(pages) if pages.table.masked is None else _lock(pages) + _CODES_ALONE
+    if pages.table.masked is None:
+        return _lock(pages)
+    return f"{_lock(pages)}{MASK_SETTINGS};\n{_CODES_ALONE}"
 
 
 def _lock(pages: PageRange) -> str:

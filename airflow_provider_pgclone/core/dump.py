@@ -93,14 +93,14 @@ def dump(
     :raises ToolError: when pg_dump or psql failed; then nothing is listed.
     """
     check_extra_arguments("pg_dump", content.pg_dump_args)
-    database = content.masking.keyed(database)
+    keyed = content.masking.keyed(database)
     storage.check_writable()
     with (
-        open_source(database, content, pg_bin_dir, cancellation) as source,
+        open_source(keyed, content, pg_bin_dir, cancellation) as source,
         cancellation.own() as own,
     ):
         work = _Dump(
-            database=database,
+            database=keyed,
             content=content,
             source=source,
             jobs=jobs,

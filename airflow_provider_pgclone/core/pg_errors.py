@@ -231,6 +231,12 @@ def without_literals(statement: str) -> str:
     return _TOKEN.sub(_redacted, statement)
 
 
+def has_comment(statement: str) -> bool:
+    """Whether SQL has a comment."""
+    tokens = _TOKEN.finditer(statement)
+    return any(token[0].startswith(("--", "/*")) for token in tokens)
+
+
 def outside_literals(statement: str, change: Callable[[str], str]) -> str:
     """Return SQL in which all but literals, quoted names and comments was changed."""
     changed, start = "", 0

@@ -194,7 +194,8 @@ def quote_ascii(name: str) -> str:
 
 
 def _range_entry(table_entry: TocEntry, table: Table, dump_id: int, spare: int) -> TocEntry:
-    columns = ", ".join(map(quote, table.columns))
+    # Without any column pg_dump writes no list: fmtCopyColumnList() in pg_dump.c.
+    columns = f"({', '.join(map(quote, table.columns))})" if table.columns else ""
     name = f"{quote(table.schema)}.{quote(table.name)}"
     return replace(
         table_entry,
@@ -205,7 +206,7 @@ def _range_entry(table_entry: TocEntry, table: Table, dump_id: int, spare: int) 
         section=SECTION_DATA,
         definition="",
         drop_statement="",
-        copy_statement=f"COPY {name} ({columns}) FROM stdin;\n",
+        copy_statement=f"COPY {name} {columns} FROM stdin;\n",
         tablespace=None,
         table_access_method=None,
         relation_kind=0,

@@ -8,9 +8,16 @@ _SETTINGS = {
     "row_security": "off",
     "search_path": "''",
 }
-# For the session, and for a transaction.
 SESSION_SETTINGS = "; ".join(f"SET {name} = {value}" for name, value in _SETTINGS.items())
-LOCAL_SETTINGS = "; ".join(f"SET LOCAL {name} = {value}" for name, value in _SETTINGS.items())
+# What masks are made by: the same in all sessions of a dump, and from dump to dump.
+_MASK_SETTINGS = {
+    **_SETTINGS,
+    "DateStyle": "'ISO, YMD'",
+    "TimeZone": "'UTC'",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+}
+MASK_SETTINGS = "; ".join(f"SET LOCAL {name} = {value}" for name, value in _MASK_SETTINGS.items())
 # Against functions that a malicious owner hides in a view: CVE-2024-7348.
 NO_VIEWS = (
     "SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings "

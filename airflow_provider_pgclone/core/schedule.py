@@ -51,6 +51,7 @@ def schedule(toc: Toc, raw_bytes: Mapping[int, int], *, first: Collection[int] =
     :param first: ids that start before all others, in the order of the archive.
     """
     toc = replace(toc, entries=tuple(_indexes_after_constraints(toc)))
+    toc = replace(toc, entries=tuple(_attached_one_by_one(toc)))
     lengths = _chain_lengths(toc, raw_bytes)
     for place, entry in enumerate(toc.entries):
         if entry.dump_id in first:
@@ -86,6 +87,21 @@ def _indexes_after_constraints(toc: Toc) -> Iterator[TocEntry]:
             else:
                 more = [id_ for table in of for id_ in constraints.get(table, ())]
                 entry = replace(entry, dependencies=(*entry.dependencies, *more))
+        yield entry
+
+
+def _attached_one_by_one(toc: Toc) -> Iterator[TocEntry]:
+    """Let each index that is attached to that of a partitioned table wait for the one before.
+
+    Two at once, of a table whose partitions are partitioned, lock each other's indexes: "deadlock
+    detected", for which pg_restore has no ``has_lock_conflicts`` either.
+    """
+    before: int | None = None
+    for entry in toc.entries:
+        if entry.description == "INDEX ATTACH":
+            if before is not None:
+                entry = replace(entry, dependencies=(*entry.dependencies, before))
+            before = entry.dump_id
         yield entry
 
 

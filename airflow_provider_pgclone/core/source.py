@@ -56,6 +56,20 @@ WHERE relkind = 'r' AND relfilenode <> 0
 """
 
 
+# The catalog is read as of the snapshot, and the functions tell the names of now.
+_RENAMED = """
+SELECT format('%%I.%%I.%%I', nspname, relname, attname)
+FROM unnest(%s::text[], %s::text[]) AS planned (schema, name)
+JOIN pg_namespace n ON nspname = schema
+JOIN pg_class c ON relnamespace = n.oid AND relname = name
+LEFT JOIN pg_attribute ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+WHERE to_regclass(format('%%I.%%I', nspname, relname)) IS DISTINCT FROM c.oid::regclass
+    OR attname IS NOT NULL AND (pg_identify_object('pg_class'::regclass, c.oid, attnum)).identity
+        IS DISTINCT FROM format('%%I.%%I.%%I', nspname, relname, attname)
+LIMIT 1
+"""
+
+
 @dataclass(frozen=True)
 class Source:
     """A database as a dump sees it.
@@ -98,6 +112,7 @@ class Source:
         :param dumped: the tables whose rows are wanted, as pg_dump names them.
         :raises BusyError: naming the table.
         """
+        self._check_same_names()
         for row in self.connection.execute(_REWRITTEN):
             schema, name = (part.decode(errors="surrogateescape") for part in row)
             if (schema, name) in dumped:
@@ -106,6 +121,21 @@ class Source:
                     "database was opened",
                     hint="Try again: the snapshot is older and has none of its rows.",
                 )
+
+    def _check_same_names(self) -> None:
+        """Refuse tables and columns that were renamed between the snapshot and their locks.
+
+        A COPY by name would read others: of a table that took the place of a masked one, or of a
+        column that took that of another.
+        """
+        tables = [(table.schema, table.name) for table in self.planned]
+        row = self.connection.execute(
+            _RENAMED, [[schema for schema, _ in tables], [name for _, name in tables]]
+        ).fetchone()
+        if row is not None:
+            raise BusyError(
+                f"{row[0]} was renamed while its database was opened", hint="Try again."
+            )
 
     def tool_environment(self, database: Database) -> dict[str, str]:
         """Return the variables of a program that dumps, in the encoding of its database.

@@ -70,7 +70,6 @@ def stream_copy(
     :raises UnsupportedError: when no client fits both servers.
     :raises ToolError: when pg_dump, psql or pg_restore failed; the target is as it was.
     """
-    source_database = options.content.masking.keyed(source_database)
     with connect(maintenance, cancellation) as connection:
         with connect(source_database, cancellation) as on_source:
             is_same_server = _is_same_server(on_source, connection)
@@ -118,9 +117,10 @@ def _fill(
     on_progress: ProgressCallback,
 ) -> None:
     content, load = options.content, options.load
+    keyed = content.masking.keyed(database)
     with attempt.cancellation.own() as cancellation:
         with (
-            open_source(database, content, load.pg_bin_dir, cancellation, small_too=True) as source,
+            open_source(keyed, content, load.pg_bin_dir, cancellation, small_too=True) as source,
             open_skeleton(database, source, content, cancellation) as skeleton,
         ):
             loading = loading_for(attempt.connection, skeleton.toc, load)
@@ -132,7 +132,7 @@ def _fill(
                 source.version,
                 attempt.temp.name,
             )
-            stream = _Stream(database, source, skeleton, attempt.temp, loading)
+            stream = _Stream(keyed, source, skeleton, attempt.temp, loading)
             rows_of_tables = stream.run(on_progress, cancellation)
         with connect(attempt.temp, cancellation) as connection:
             check_rows(connection, skeleton.toc, rows_of_tables, source.encoding)

@@ -93,6 +93,7 @@ class Call:
     def _masking(self) -> "Masking":
         from airflow.sdk.log import mask_secret
 
+        from airflow_provider_pgclone.core.masking.key import derived_secrets
         from airflow_provider_pgclone.core.masking.request import Masking
 
         key = self["mask_key"]
@@ -104,7 +105,8 @@ class Call:
                     "the mask key"
                 )
         if key is not None:
-            mask_secret(key)
+            for secret in (key, *derived_secrets(key)):
+                mask_secret(secret)
         return Masking(**{name: self[name] for name in MASK_OPTIONS}, key=key)
 
     def load_options(self) -> "LoadOptions":

@@ -69,7 +69,7 @@ def _copy_by_stream(
     from airflow_provider_pgclone.core.stream_copy import StreamCopyOptions, stream_copy
 
     content = call.dump_content()
-    if server["require_masked"] and not content.masking.masks:
+    if server["require_masked"] and not content.masking.is_masking:
         raise NotAllowedError(
             f"only what is masked may be copied to {name!r}, and no masks were given",
             hint="Give masks, or set require_masked to false.",

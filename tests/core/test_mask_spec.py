@@ -119,11 +119,28 @@ def test_what_psql_would_read_in_its_own_way_is_refused(written: str) -> None:
         at_instant(written, NOON)
 
 
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("true) OR (true", "not one expression"),
+        ("a[1", "not one expression"),
+        ("1; SELECT 2", "not one expression"),
+        ("id > 5 -- recent", "a comment"),
+        ("id /* '*/ > random() /* ' */", "a comment"),
+        ("at > 'today'::date", "a moment"),
+        ("at > timestamp ' NOW '", "a moment"),
+    ],
+)
+def test_what_may_mean_something_else_is_refused(written: str, reason: str) -> None:
+    with pytest.raises(InvalidInputError, match=reason):
+        at_instant(written, NOON)
+
+
 def test_the_key_is_in_no_repr_and_not_in_the_session() -> None:
     key = "a key that is long enough"
     assert key not in repr(Masking(masks={"a": {"b": Rule("email")}}, key=key))
     database = with_key(Database("shop", {"options": "-c geqo=off"}), key)
-    assert database.parameters["options"].startswith("-c geqo=off -c pgclone.mask_key=")
+    assert database.parameters["options"].startswith("-c pgclone.mask_key=")
     assert key not in str(database.parameters)
     assert database.parameters["options"] not in repr(database)
 

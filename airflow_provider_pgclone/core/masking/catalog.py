@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 import psycopg
 
-from airflow_provider_pgclone.core.database import fetch_row
-
 # What a rule can be made for; "other" takes only those that need not know the type.
 Kind = Literal[
     "text",
@@ -52,7 +50,7 @@ class ColumnType:
     :param base: the name of the type below its domains; of the elements of an array.
     :param modifier: of that type, -1 for none.
     :param element_sql: the type of an array's elements, ``None`` where it is no array.
-    :param is_domain: whether it is a domain, which may have checks of its own.
+    :param is_domain: whether it or its elements are of a domain, which may have checks of its own.
     :param refuses_null: whether its domain does.
     """
 
@@ -122,6 +120,7 @@ class ForeignKey:
     """A foreign key; of a partitioned table its own alone, not those of its partitions.
 
     :param is_full: whether all of its columns must be null where one is.
+    :param is_temporal: whether a part of it is a period that must be covered.
     """
 
     name: str
@@ -130,11 +129,12 @@ class ForeignKey:
     parent: int
     parent_columns: tuple[str, ...]
     is_full: bool = False
+    is_temporal: bool = False
 
 
 @dataclass(frozen=True)
-class UniqueIndex:
-    """What keeps rows apart: a unique index or an exclusion constraint.
+class Index:
+    """An index that rows may not fit: a unique one, one of expressions, an exclusion constraint.
 
     :param keys: in SQL, each a column or an expression.
     :param columns: those that the keys and the predicate read.
@@ -150,6 +150,8 @@ class UniqueIndex:
     predicate: str | None = None
     nulls_are_equal: bool = False
     is_exclusion: bool = False
+    is_unique: bool = True
+    oid: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,7 @@ class Check:
     table: int
     columns: tuple[str, ...]
     sql: str
+    oid: int = 0
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ class Catalog:
 
     tables: Mapping[int, CatalogTable]
     foreign_keys: Sequence[ForeignKey] = ()
-    unique_indexes: Sequence[UniqueIndex] = ()
+    indexes: Sequence[Index] = ()
     checks: Sequence[Check] = ()
 
     def ancestors(self, table: CatalogTable) -> list[CatalogTable]:
@@ -201,7 +204,7 @@ def read_catalog(connection: psycopg.Connection) -> Catalog:
         return Catalog(
             tables=_read_tables(connection, types),
             foreign_keys=_read_foreign_keys(connection),
-            unique_indexes=_read_unique_indexes(connection),
+            indexes=_read_indexes(connection),
             checks=_read_checks(connection),
         )
 
@@ -246,6 +249,7 @@ def _column_type(
         element_sql = element_text
         found = types.get(found.element)
         while found is not None and found.kind == "d":
+            is_domain = True
             modifier, found = found.modifier, types.get(found.base)
     if found is None:  # of rows
         return ColumnType(text, "other", "", -1, element_sql, is_domain, refuses_null)
@@ -322,23 +326,23 @@ def _read_foreign_keys(connection: psycopg.Connection) -> list[ForeignKey]:
     rows = connection.execute(
         """
         SELECT conname::text, conrelid,
-            ARRAY(SELECT attname::text FROM unnest(conkey) WITH ORDINALITY AS k(number, place)
+            ARRAY(SELECT attname::text FROM unnest(conkey) WITH ORDINALITY AS c(number, place)
                 JOIN pg_attribute ON attrelid = conrelid AND attnum = number ORDER BY place),
             confrelid,
-            ARRAY(SELECT attname::text FROM unnest(confkey) WITH ORDINALITY AS k(number, place)
+            ARRAY(SELECT attname::text FROM unnest(confkey) WITH ORDINALITY AS c(number, place)
                 JOIN pg_attribute ON attrelid = confrelid AND attnum = number ORDER BY place),
-            confmatchtype = 'f'
-        FROM pg_constraint WHERE contype = 'f' AND conparentid = 0
+            confmatchtype = 'f', coalesce((to_jsonb(k) ->> 'conperiod')::bool, false)
+        FROM pg_constraint k WHERE contype = 'f' AND conparentid = 0
         ORDER BY conrelid, conname
         """
     )
     return [
-        ForeignKey(name, child, tuple(keys), parent, tuple(parent_keys), is_full)
-        for name, child, keys, parent, parent_keys, is_full in rows
+        ForeignKey(name, child, tuple(keys), parent, tuple(parent_keys), is_full, is_temporal)
+        for name, child, keys, parent, parent_keys, is_full, is_temporal in rows
     ]
 
 
-def _read_unique_indexes(connection: psycopg.Connection) -> list[UniqueIndex]:
+def _read_indexes(connection: psycopg.Connection) -> list[Index]:
     # PostgreSQL 14 has no NULLS NOT DISTINCT.
     rows = connection.execute(
         """
@@ -349,24 +353,27 @@ def _read_unique_indexes(connection: psycopg.Connection) -> list[UniqueIndex]:
             ARRAY(SELECT attname::text FROM pg_attribute
                 WHERE attrelid = indrelid AND attnum > 0 AND (
                     attnum = ANY((indkey::int2[])[0:indnkeyatts - 1])
-                    OR EXISTS (SELECT FROM pg_depend
+                    OR (indexprs IS NOT NULL OR indpred IS NOT NULL)
+                    AND EXISTS (SELECT FROM pg_depend
                         WHERE classid = 'pg_class'::regclass AND objid = indexrelid
                             AND refclassid = 'pg_class'::regclass AND refobjid = indrelid
                             AND refobjsubid = attnum))
                 ORDER BY attnum),
             indexprs IS NULL, pg_get_expr(indpred, indrelid, true),
-            coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false), indisexclusion
+            coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false), indisexclusion,
+            indisunique, indexrelid
         FROM pg_index i
         JOIN pg_class c ON c.oid = indexrelid
         JOIN pg_class t ON t.oid = indrelid
         JOIN pg_namespace n ON n.oid = t.relnamespace
-        WHERE (indisunique OR indisexclusion) AND t.relkind IN ('r', 'p') AND nspname !~ '^pg_'
+        WHERE (indisunique OR indisexclusion OR indexprs IS NOT NULL OR indpred IS NOT NULL)
+            AND t.relkind IN ('r', 'p') AND nspname !~ '^pg_'
             AND nspname <> 'information_schema'
         ORDER BY indrelid, c.relname
         """
     )
     return [
-        UniqueIndex(name, table, tuple(keys), tuple(columns), *rest)
+        Index(name, table, tuple(keys), tuple(columns), *rest)
         for name, table, keys, columns, *rest in rows
     ]
 
@@ -378,14 +385,9 @@ def _read_checks(connection: psycopg.Connection) -> list[Check]:
         SELECT conname::text, conrelid,
             ARRAY(SELECT attname::text FROM pg_attribute
                 WHERE attrelid = conrelid AND attnum = ANY(conkey) ORDER BY attnum),
-            pg_get_expr(conbin, conrelid)
+            pg_get_expr(conbin, conrelid), oid
         FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0 AND convalidated
         ORDER BY conrelid, conname
         """
     )
-    return [Check(name, table, tuple(columns), sql) for name, table, columns, sql in rows]
-
-
-def has_large_objects(connection: psycopg.Connection) -> bool:
-    """Whether the database has any."""
-    return bool(fetch_row(connection, "SELECT EXISTS (SELECT FROM pg_largeobject_metadata)", [])[0])
+    return [Check(name, table, tuple(columns), sql, oid) for name, table, columns, sql, oid in rows]

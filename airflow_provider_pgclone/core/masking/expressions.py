@@ -20,7 +20,7 @@ def expression(rule: Rule, column: Column, reference: str) -> str:
     if rule.name == "keep":
         return reference
     check_nullable(rule, column)
-    return _cast(value(rule, column, reference), column, strictly=rule.name == "sql")
+    return _cast(value(rule, column, reference), column, strictly=rule.name in ("sql", "constant"))
 
 
 def value(rule: Rule, column: Column, reference: str) -> str:
@@ -44,8 +44,8 @@ def keeps_unique(rule: Rule, column: Column) -> bool:
     if rule.name == "keep":
         return True
     builder = builder_of(rule, column.type.kind)
-    if builder is None or not builder.keeps_unique:
-        return False
+    if builder is None or not builder.keeps_unique or column.type.element_sql is not None:
+        return False  # arrays of another shape may have the same elements
     limit = column.type.max_chars
     return limit is None or builder.longest is None or builder.longest <= limit
 
@@ -70,6 +70,11 @@ def check_nullable(rule: Rule, column: Column) -> None:
         )
 
 
+def constant(rule: Rule, column: Column) -> str:
+    """Return the SQL of a constant, of a column's type."""
+    return _cast(literal(rule["value"]), column, strictly=True)
+
+
 def literal(text: str) -> str:
     """Return a text in SQL, whatever the settings of the session are."""
     if "\\" in text or not text.isprintable():
@@ -88,6 +93,8 @@ def literal(text: str) -> str:
 def _scalar(rule: Rule, column: ColumnType, reference: str) -> str:
     builder = _fitting(rule, column)
     source = f"{reference}::text" if column.kind == "text" else reference
+    if column.base == "citext":  # to which letters are alike
+        source = f"lower({source})"
     made = builder.build(source, column, rule)
     limit = column.max_chars
     if limit is not None and builder.longest is not None and builder.longest > limit:

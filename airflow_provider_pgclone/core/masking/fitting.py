@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from airflow_provider_pgclone.core.masking.catalog import Catalog, Column, Kind, UniqueIndex
+from airflow_provider_pgclone.core.masking.catalog import Catalog, Column, Index, Kind
 from airflow_provider_pgclone.core.masking.expressions import keeps_unique, value
 from airflow_provider_pgclone.core.masking.lineage import Family
 from airflow_provider_pgclone.core.masking.rules import UNIQUE_HASH_CHARS
@@ -57,7 +57,7 @@ class Place:
 
     column: Column
     takes_null: bool = True
-    indexes: tuple[UniqueIndex, ...] = ()
+    indexes: tuple[Index, ...] = ()
     checks: tuple[str, ...] = ()
     is_partition_key: bool = False
 

@@ -46,7 +46,7 @@ def json_value(rule: Rule, reference: str) -> str:
 
 
 def _parts(path: str) -> list[str]:
-    text = path.removeprefix("$.").removeprefix("$")
+    text = re.sub(r"^\$(?=[.\[])\.?", "", path)
     found = list(_matches(text))
     if not found:
         raise InvalidInputError(
@@ -78,6 +78,8 @@ def _masked(node: _Node, document: str, depth: int) -> str:
         return _each(node.children[EACH], document, depth)
     changed = document
     for key, child in node.children.items():
+        if child.rule is not None and child.rule.name == "keep":
+            continue
         key_sql = _literal(key)
         inner = _masked(child, f"({document} -> {key_sql})", depth)
         changed = f"jsonb_set({changed}, ARRAY[{key_sql}], {inner}, false)"

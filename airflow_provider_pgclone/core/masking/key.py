@@ -33,8 +33,14 @@ def with_key(database: Database, key: str) -> Database:
     """Return a database whose sessions know what is derived from a secret, not the secret."""
     seeds = ",".join(str(_seed(key, number)) for number in range(SEEDS))
     own = f"-c {KEY_SETTING}={_derived(key, 'key').hex()} -c {SEEDS_SETTING}={seeds}"
-    options = f"{database.parameters.get('options', '')} {own}".strip()
+    # Before what else there is, which may end in a backslash.
+    options = f"{own} {database.parameters.get('options', '')}".strip()
     return replace(database, parameters={**database.parameters, "options": options})
+
+
+def derived_secrets(key: str) -> list[str]:
+    """Return what of the options of a session must not be shown."""
+    return [_derived(key, "key").hex(), *(str(_seed(key, number)) for number in range(SEEDS))]
 
 
 def _derived(key: str, purpose: str) -> bytes:

@@ -8,7 +8,7 @@ from airflow_provider_pgclone.core.masking.catalog import (
     Catalog,
     CatalogTable,
     Column,
-    UniqueIndex,
+    Index,
 )
 
 
@@ -34,12 +34,14 @@ class Family:
             if (own := member.by_name.get(column.name))
         )
 
-    def unique_indexes(self, catalog: Catalog, column: Column) -> list[UniqueIndex]:
+    def unique_indexes(self, catalog: Catalog, column: Column) -> list[Index]:
         oids = {member.oid for member in self.members}
         return [
             index
-            for index in catalog.unique_indexes
-            if index.table in oids and column.name in index.columns
+            for index in catalog.indexes
+            if index.table in oids
+            and column.name in index.columns
+            and (index.is_unique or index.is_exclusion)
         ]
 
     def is_partition_key(self, column: Column) -> bool:

@@ -6,6 +6,7 @@ Nothing was written yet when one of them refuses.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -28,8 +29,9 @@ from airflow_provider_pgclone.core.masking.resolving import (
 )
 from airflow_provider_pgclone.core.masking.row_filter import RowFilter
 from airflow_provider_pgclone.core.masking.scope import tables_in_scope
+from airflow_provider_pgclone.core.masking.spec import without_values
 from airflow_provider_pgclone.core.masking.trial import check_volatile, try_masks, try_references
-from airflow_provider_pgclone.core.pg_errors import without_literals
+from airflow_provider_pgclone.core.masking.trust import check_functions
 from airflow_provider_pgclone.core.plan import Masked
 from airflow_provider_pgclone.core.scope import DumpContent
 
@@ -69,16 +71,18 @@ def plan_masking(
             f"database {database.name!r} has the encoding {encoding}, and masks need UTF8",
             hint="Copy it into a database of the encoding UTF8, and dump that one.",
         )
+    # Literals are read so below, whatever the database says.
+    connection.execute("SET LOCAL standard_conforming_strings = on")
     catalog = read_catalog(connection)
     tables = tables_in_scope(connection, catalog, database, content)
-    (instant,) = fetch_row(connection, "SELECT now()", [])
-    resolved = resolve_masking(masking, catalog, instant)
+    resolved = resolve_masking(masking, catalog, _instant(connection))
     check_volatile(connection, resolved)
     row_filter = RowFilter(resolved, {table.oid for table in tables}, follow_fks=masking.follow_fks)
     planned = plan_tables(resolved, tables, row_filter)
     _check_key(planned, has_key=masking.key is not None)
     found = find_unmasked(connection, content)
     check_policy(connection, masking.policy, resolved, tables, found)
+    check_functions(connection, planned.values())
     try_masks(connection, planned.values())
     if masking.rows and not masking.follow_fks:
         try_references(connection, tables, resolved, row_filter)
@@ -90,6 +94,12 @@ def plan_masking(
         in_scope=frozenset((table.schema, table.name) for table in tables),
         facts={**facts, "follow_fks": masking.follow_fks, "is_keyed": masking.key is not None},
     )
+
+
+def _instant(connection: psycopg.Connection) -> datetime:
+    """Return the moment of the transaction, whatever style of dates the session has."""
+    (seconds,) = fetch_row(connection, "SELECT extract(epoch FROM now())::float8", [])
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _check_key(planned: Mapping[int, MaskedTable], *, has_key: bool) -> None:
@@ -125,7 +135,7 @@ def _facts(
             [table.schema, table.name, name] for table, name in unclassified(resolved, tables)
         ],
         "rows": [
-            [table.schema, table.name, without_literals(condition)]
+            [table.schema, table.name, without_values(condition)]
             for table in tables
             for condition in resolved.conditions_of(table)
         ],

@@ -9,7 +9,7 @@ from airflow_provider_pgclone.core.masking.catalog import (
     CatalogTable,
     Check,
     ForeignKey,
-    UniqueIndex,
+    Index,
 )
 from airflow_provider_pgclone.core.masking.expressions import (
     expression,
@@ -22,22 +22,31 @@ from airflow_provider_pgclone.core.masking.row_filter import RowFilter, alias_of
 from airflow_provider_pgclone.core.masking.spec import Rule
 from airflow_provider_pgclone.core.plan import Masked, Table, named_rows_query, quote_ascii
 
+# The scale of a number decides what noise does to it, and equal numbers may have others.
+_NEVER_ALIKE = frozenset({"sql", "constant", "null", "noise"})
+
 
 @dataclass(frozen=True)
 class MaskedTable:
     """A table of which something is masked or left out.
 
     :param rules: of the columns that are masked.
+    :param generated: columns that are made of these.
     :param checks: constraints that masks could break.
     :param unique: indexes that masks could break; what keeps values apart by construction is none.
-    :param not_null: columns that must not be null, and that SQL of the user's makes.
+    :param indexes: those of expressions or with a predicate.
+    :param computed: what is made of masked columns: generated ones and parts of indexes, in SQL.
+    :param not_null: columns that must not be null, and are generated or made by SQL of the user's.
     """
 
     table: CatalogTable
     masked: Masked
     rules: Mapping[str, Rule]
+    generated: Sequence[str] = ()
     checks: Sequence[Check] = ()
-    unique: Sequence[UniqueIndex] = ()
+    unique: Sequence[Index] = ()
+    indexes: Sequence[Index] = ()
+    computed: Sequence[str] = ()
     not_null: Sequence[str] = ()
 
     @property
@@ -101,17 +110,35 @@ def _plan_table(
             raise InvalidInputError(
                 f"the column {table.label}.{column.name} {error.message}", hint=error.hint
             ) from error
-    touched = set(rules) | ({c.name for c in table.columns if c.generation} if rules else set())
+    # What they read is known by their text alone: rather one too many.
+    generated = [
+        column.name
+        for column in table.columns
+        if column.generation is not None and any(name in column.generation for name in rules)
+    ]
+    touched = {*rules, *generated}
+    indexes = _touched_indexes(catalog, table, touched)
     return MaskedTable(
         table,
         Masked(alias, tuple(values), condition),
         rules,
+        generated=generated,
         checks=_checks(catalog, table, touched),
-        unique=_unique_indexes(catalog, table, rules, touched),
+        unique=[
+            index
+            for index in indexes
+            if index.is_unique and not _holds_by_construction(index, table, rules)
+        ],
+        indexes=[index for index in indexes if not index.plain or index.predicate is not None],
+        computed=[
+            *map(quote_ascii, generated),
+            *(key for index in indexes if not index.plain for key in index.keys),
+            *(index.predicate for index in indexes if index.predicate is not None),
+        ],
         not_null=[
             name
-            for name, rule in rules.items()
-            if rule.name == "sql" and table.by_name[name].not_null
+            for name in touched
+            if table.by_name[name].not_null and (name in generated or rules[name].name == "sql")
         ],
     )
 
@@ -121,7 +148,8 @@ def _checks(catalog: Catalog, table: CatalogTable, touched: set[str]) -> list[Ch
     found = [
         check
         for check in catalog.checks
-        if check.table == table.oid and touched.intersection(check.columns)
+        if check.table == table.oid
+        and (touched.intersection(check.columns) or (touched and ".*" in check.sql))
     ]
     # Its columns are known by its text alone: rather one too many.
     bounds = table.partition_check
@@ -130,11 +158,9 @@ def _checks(catalog: Catalog, table: CatalogTable, touched: set[str]) -> list[Ch
     return found
 
 
-def _unique_indexes(
-    catalog: Catalog, table: CatalogTable, rules: Mapping[str, Rule], touched: set[str]
-) -> list[UniqueIndex]:
+def _touched_indexes(catalog: Catalog, table: CatalogTable, touched: set[str]) -> list[Index]:
     found = []
-    for index in catalog.unique_indexes:
+    for index in catalog.indexes:
         if index.table != table.oid or not touched.intersection(index.columns):
             continue
         if index.is_exclusion:
@@ -143,14 +169,11 @@ def _unique_indexes(
                 "nothing tells whether it holds",
                 hint="Declare its columns safe, or dump without that table's rows.",
             )
-        if not _holds_by_construction(index, table, rules):
-            found.append(index)
+        found.append(index)
     return found
 
 
-def _holds_by_construction(
-    index: UniqueIndex, table: CatalogTable, rules: Mapping[str, Rule]
-) -> bool:
+def _holds_by_construction(index: Index, table: CatalogTable, rules: Mapping[str, Rule]) -> bool:
     if not index.plain or index.predicate is not None:
         return False
     if any(table.by_name[name].generation is not None for name in index.columns):
@@ -177,6 +200,8 @@ def _check_foreign_key(
     resolved: Resolved, table: CatalogTable, parent: CatalogTable, key: ForeignKey
 ) -> None:
     rules, parent_rules = resolved.masked(table), resolved.masked(parent)
+    _check_not_generated(table, rules, key.child_columns, key)
+    _check_not_generated(parent, parent_rules, key.parent_columns, key)
     refers_to_nothing = any(
         (rule := rules.get(name)) is not None and rule.name == "null" for name in key.child_columns
     )
@@ -186,7 +211,7 @@ def _check_foreign_key(
         one, other = rules.get(here), parent_rules.get(there)
         if one is None and other is None:
             continue
-        if one is not None and other is not None and one.name not in ("sql", "constant", "null"):
+        if one is not None and other is not None and one.name not in _NEVER_ALIKE:
             made = value(one, table.by_name[here], "?")
             if made == value(other, parent.by_name[there], "?"):
                 continue
@@ -195,6 +220,18 @@ def _check_foreign_key(
             f"key {key.name}, and the first is {_said(one)}, the second {_said(other)}",
             hint="Give both the same rule, one that keeps values apart, such as hash; "
             "or make the first null.",
+        )
+
+
+def _check_not_generated(
+    table: CatalogTable, rules: Mapping[str, Rule], columns: Sequence[str], key: ForeignKey
+) -> None:
+    generated = [name for name in columns if table.by_name[name].generation is not None]
+    if generated and rules:
+        raise UnsupportedError(
+            f"the generated column {table.label}.{generated[0]} is part of the foreign key "
+            f"{key.name}, and would be made of masked columns",
+            hint="Declare the columns of that table safe, or leave the table out.",
         )
 
 

@@ -30,14 +30,14 @@ def check_policy(
     if policy is None:
         return
     opened = list(unclassified(resolved, tables))
+    if any(one.what == LARGE_OBJECTS for one in found) and not _keeps_large_objects(resolved):
+        raise InvalidInputError(
+            "the database has large objects, which cannot be masked",
+            hint="Leave them out by pg_dump_args=['--no-blobs'], or declare "
+            "pg_catalog.pg_largeobject.data safe in keep.",
+        )
     if policy == "classified":
         _refuse([f"{table.label}.{name}" for table, name in opened], "neither masked nor safe")
-        if any(one.what == LARGE_OBJECTS for one in found) and not _keeps_large_objects(resolved):
-            raise InvalidInputError(
-                "the database has large objects, which cannot be masked",
-                hint="Leave them out by pg_dump_args=['--no-blobs'], or declare "
-                "pg_catalog.pg_largeobject.data safe in keep.",
-            )
         return
     names = {(table.oid, name) for table, name in opened}
     suspects = [

@@ -27,19 +27,37 @@ class Resolved:
 
     :param rules: of the columns that the table has itself or hands down.
     :param conditions: of its rows.
+    :param exact: the columns whose rule stands under the table's own name.
     """
 
     catalog: Catalog
     keep: Sequence[ColumnPattern]
     rules: dict[int, dict[str, Rule]] = field(default_factory=dict)
     conditions: dict[int, list[str]] = field(default_factory=dict)
+    exact: set[tuple[int, str]] = field(default_factory=set)
 
     def rules_of(self, table: CatalogTable) -> dict[str, Rule]:
-        """Return the rules of a table's columns; those of what it inherits from apply to it."""
-        found: dict[str, Rule] = {}
-        for one in self._lineage(table):
-            found.update(self.rules.get(one.oid, {}))
-        return {column: rule for column, rule in found.items() if column in table.by_name}
+        """Return the rules of a table's columns; those of what it inherits from apply to it.
+
+        :raises InvalidInputError: where it inherits two masks for a column.
+        """
+        found = {column: self._rule(table, column) for column in table.by_name}
+        return {column: rule for column, rule in found.items() if rule is not None}
+
+    def _rule(self, table: CatalogTable, column: str) -> Rule | None:
+        """Return that of the table's own name, else the mask of all that it inherits from."""
+        if (table.oid, column) in self.exact:
+            return self.rules[table.oid][column]
+        said = [self.rules.get(one.oid, {}).get(column) for one in self._lineage(table)]
+        rules = [rule for rule in said if rule is not None]
+        masks = [rule for rule in rules if rule.name != "keep"]
+        if any(rule != masks[0] for rule in masks):
+            raise InvalidInputError(
+                f"the column {table.label}.{column} has two rules by inheritance: "
+                f"{masks[0].name} and {masks[-1].name}",
+                hint="Give it one under the table's own name.",
+            )
+        return next(iter([*masks, *rules]), None)
 
     def conditions_of(self, table: CatalogTable) -> list[str]:
         """Return the conditions of a table's rows, those of what it inherits from first."""
@@ -72,7 +90,6 @@ def resolve_masking(masking: Masking, catalog: Catalog, instant: datetime) -> Re
         partition, or two rules of one column.
     """
     resolved = Resolved(catalog, [parse_column_pattern(text) for text in masking.keep])
-    exactly: set[tuple[int, str]] = set()
     for pattern, rules in masking.masks.items():
         tables = _tables(catalog, pattern, "masks")
         _check_columns(tables, pattern, rules)
@@ -80,7 +97,7 @@ def resolve_masking(masking: Masking, catalog: Catalog, instant: datetime) -> Re
             for column, rule in rules.items():
                 if column in table.by_name:
                     made = _at_instant(rule, instant)
-                    _add_rule(resolved, exactly, table, column, made, is_exact=_is_exact(pattern))
+                    _add_rule(resolved, table, column, made, is_exact=_is_exact(pattern))
     for pattern, condition in masking.rows.items():
         for table in _tables(catalog, pattern, "rows"):
             made_then = at_instant(condition, instant)
@@ -102,15 +119,16 @@ def _tables(catalog: Catalog, text: str, option: str) -> list[CatalogTable]:
         if pattern.name.fullmatch(table.name)
         and (pattern.schema is None or pattern.schema.fullmatch(table.schema))
     ]
-    roots = [table for table in found if not table.is_partition]
-    if roots:
-        return roots
+    for table in found:
+        root = catalog.root(table)
+        if root not in found:
+            raise InvalidInputError(
+                f"the pattern {text!r} of {option} means the partition {table.label}, and not "
+                f"{root.label}",
+                hint="Name that one: what is said of it applies to all of its partitions.",
+            )
     if found:
-        raise InvalidInputError(
-            f"{option} names the partition {found[0].label}",
-            hint=f"Name {catalog.root(found[0]).label}: what is said of it applies to all of its "
-            "partitions.",
-        )
+        return [table for table in found if not table.is_partition]
     raise InvalidInputError(
         f"no table matches the pattern {text!r} of {option}",
         hint="Correct it, so that nothing is dumped that was to be masked; a view is not masked, "
@@ -136,7 +154,6 @@ def _check_columns(tables: Sequence[CatalogTable], pattern: str, rules: Mapping[
 
 def _add_rule(
     resolved: Resolved,
-    exactly: set[tuple[int, str]],
     table: CatalogTable,
     column: str,
     rule: Rule,
@@ -146,7 +163,7 @@ def _add_rule(
     """Add a rule; that of a table's own name counts more than that of a pattern."""
     rules = resolved.rules.setdefault(table.oid, {})
     before, place = rules.get(column), (table.oid, column)
-    if before is not None and before != rule and is_exact == (place in exactly):
+    if before is not None and before != rule and is_exact == (place in resolved.exact):
         raise InvalidInputError(
             f"the column {table.label}.{column} has two rules: {before.name} and {rule.name}",
             hint="Give it one under the table's own name.",
@@ -154,7 +171,7 @@ def _add_rule(
     if before is None or is_exact:
         rules[column] = rule
     if is_exact:
-        exactly.add(place)
+        resolved.exact.add(place)
 
 
 def _is_exact(pattern: str) -> bool:

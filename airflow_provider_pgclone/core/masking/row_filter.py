@@ -5,10 +5,13 @@ All of it reads the rows as they are, in the snapshot of the dump, never their m
 
 from collections.abc import Collection
 
-from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.masking.catalog import Catalog, CatalogTable, ForeignKey
 from airflow_provider_pgclone.core.masking.resolving import Resolved
 from airflow_provider_pgclone.core.plan import quote_ascii
+
+# Names that no table has.
+_PARENT, _LEFT_OUT = "pgclone_parent_row", "pgclone_rows_left_out"
 
 
 class RowFilter:
@@ -58,12 +61,19 @@ class RowFilter:
             parent = self._catalog.tables.get(key.parent)
             if parent is None or not self.is_filtered(parent):
                 continue
+            if key.is_temporal:
+                raise UnsupportedError(
+                    f"rows of {table.label} cannot be left out by the foreign key {key.name}, "
+                    "which is about periods",
+                    hint="Set follow_fks to false and give the table a condition in rows.",
+                )
             if self._catalog.root(parent).oid == root:
                 own_keys.append(key)
             else:
                 conditions.append(self._has_parent(table, key, (*below, root)))
         if own_keys:
-            conditions.append(_not_below_left_out(table, self._catalog, own_keys, conditions))
+            rows = self._rows_of(self._catalog.root(table))
+            conditions.append(_not_below(rows, table, self._catalog, own_keys, conditions))
         return conditions
 
     def _has_parent(self, table: CatalogTable, key: ForeignKey, below: tuple[int, ...]) -> str:
@@ -80,13 +90,12 @@ class RowFilter:
         columns = ", ".join(quote_ascii(column) for column in key.parent_columns)
         where = _all_of(self._conditions(parent, below)) or "true"
         same = " AND ".join(
-            f"pgclone_parent.{quote_ascii(there)} = {alias}.{quote_ascii(here)}"
-            for here, there in pairs
+            f"{_PARENT}.{quote_ascii(there)} = {alias}.{quote_ascii(here)}" for here, there in pairs
         )
         nothing = " OR ".join(f"{alias}.{quote_ascii(here)} IS NULL" for here, _ in pairs)
         return (
             f"({nothing} OR EXISTS (SELECT FROM (SELECT {columns} FROM "
-            f"{_rows_of(parent, self._catalog)} WHERE {where}) AS pgclone_parent WHERE {same}))"
+            f"{self._rows_of(parent)} WHERE {where}) AS {_PARENT} WHERE {same}))"
         )
 
     def _is_filtered(self, table: CatalogTable, seen: set[int]) -> bool:
@@ -99,6 +108,23 @@ class RowFilter:
             return False
         parents = (self._catalog.tables.get(k.parent) for k in self.foreign_keys_of(table))
         return any(one is not None and self._is_filtered(one, seen) for one in parents)
+
+    def _rows_of(self, table: CatalogTable) -> str:
+        """Return the SQL of a table's rows; partitions that are left out have none."""
+        name = f"{quote_ascii(table.schema)}.{quote_ascii(table.name)}"
+        alias = alias_of(table, self._catalog)
+        if not table.is_partitioned:
+            return f"ONLY {name} AS {alias}"
+        leaves = [
+            one.oid
+            for one in self._catalog.tables.values()
+            if not one.is_partitioned and table in self._catalog.ancestors(one)
+        ]
+        out = ",".join(str(oid) for oid in leaves if oid not in self._in_scope)
+        if not out:
+            return f"{name} AS {alias}"
+        rows = f"SELECT *, tableoid, ctid FROM {name} WHERE tableoid <> ALL ('{{{out}}}')"
+        return f"({rows}) AS {alias}"
 
     def _has_rows(self, table: CatalogTable) -> bool:
         if not table.is_partitioned:
@@ -113,17 +139,17 @@ def alias_of(table: CatalogTable, catalog: Catalog) -> str:
     return quote_ascii(catalog.root(table).name)
 
 
-def _rows_of(table: CatalogTable, catalog: Catalog) -> str:
-    only = "" if table.is_partitioned else "ONLY "
-    name = f"{quote_ascii(table.schema)}.{quote_ascii(table.name)}"
-    return f"{only}{name} AS {alias_of(table, catalog)}"
-
-
-def _not_below_left_out(
-    table: CatalogTable, catalog: Catalog, keys: list[ForeignKey], conditions: list[str]
+def _not_below(
+    rows: str,
+    table: CatalogTable,
+    catalog: Catalog,
+    keys: list[ForeignKey],
+    conditions: list[str],
 ) -> str:
-    """Return the condition that no row is left out to which a row leads within its own table."""
-    root = catalog.root(table)
+    """Return the condition that no row is left out to which a row leads within its own table.
+
+    :param rows: the SQL of the rows of the whole table.
+    """
     alias = alias_of(table, catalog)
     referred = sorted({column for key in keys for column in key.parent_columns})
     columns = ", ".join(f"{alias}.{quote_ascii(column)}" for column in referred)
@@ -131,19 +157,18 @@ def _not_below_left_out(
     leads = " OR ".join(
         "("
         + " AND ".join(
-            f"{alias}.{quote_ascii(here)} = gone.k{referred.index(there)}"
+            f"{alias}.{quote_ascii(here)} = {_LEFT_OUT}.k{referred.index(there)}"
             for here, there in zip(key.child_columns, key.parent_columns, strict=True)
         )
         + ")"
         for key in keys
     )
     left_out = f"({_all_of(conditions) or 'true'}) IS NOT TRUE"
-    rows = _rows_of(root, catalog)
+    found = f"SELECT {alias}.tableoid, {alias}.ctid, {columns} FROM {rows}"
     return (
-        f"(({alias}.tableoid, {alias}.ctid) IN (WITH RECURSIVE gone (t, c, {names}) AS ("
-        f"SELECT {alias}.tableoid, {alias}.ctid, {columns} FROM {rows} WHERE {left_out} UNION "
-        f"SELECT {alias}.tableoid, {alias}.ctid, {columns} FROM {rows} JOIN gone ON {leads}) "
-        f"SELECT t, c FROM gone)) IS NOT TRUE"
+        f"(({alias}.tableoid, {alias}.ctid) IN (WITH RECURSIVE {_LEFT_OUT} (t, c, {names}) AS "
+        f"({found} WHERE {left_out} UNION {found} JOIN {_LEFT_OUT} ON {leads}) "
+        f"SELECT t, c FROM {_LEFT_OUT})) IS NOT TRUE"
     )
 
 

@@ -202,18 +202,21 @@ def _date_shift(value: str, column: ColumnType, rule: Rule) -> str:
     return f"{value} + {shift} * interval '24 hours'"
 
 
-_NOISE_STEPS = 1000
+# So many that a result does not tell which of them was taken.
+_NOISE_STEPS = 2**62
 
 
 def _noise(value: str, column: ColumnType, rule: Rule) -> str:
     hashed = f"(hash_numeric_extended({value}::numeric, {seed(10)}) & {BIGGEST})"
-    chance = f"({hashed} % {2 * _NOISE_STEPS})"
-    step = f"({chance} - {_NOISE_STEPS} + ({chance} >= {_NOISE_STEPS})::integer)"
-    factor = f"(1 + {step} * {rule['percent'] / 100 / _NOISE_STEPS:.12f})"
+    step = f"({hashed} - {_NOISE_STEPS} + ({hashed} >= {_NOISE_STEPS})::integer)"
+    factor = f"(1 + {step} * {rule['percent'] / 100 / _NOISE_STEPS:.36f})"
     if column.base in ("float4", "float8"):
         return f"{value} * {factor}::float8"
     if column.kind == "integer":
-        return _within(f"round({value} * {factor})", column, value)
+        rounded = f"round({value} * {factor})"
+        # A small one moves by one at the least.
+        moved = f"(({rounded} = {value})::integer * abs(sign({value})) * sign({step}))"
+        return _within(f"({rounded} + {moved})", column, value)
     return _within(f"round({value} * {factor}, coalesce(scale({value}), 0))", column, value)
 
 

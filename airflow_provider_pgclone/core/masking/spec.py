@@ -4,6 +4,7 @@ A rule is a name, such as ``email``, or a name with what it takes: ``{"hash": {"
 names take one thing above all, which may stand alone: ``{"hash": 16}``.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ import yaml
 
 from airflow_provider_pgclone.core.masking.parameters import PARAMETERS
 from airflow_provider_pgclone.core.option_values import names
-from airflow_provider_pgclone.core.pg_errors import without_literals
+from airflow_provider_pgclone.core.pg_errors import REDACTED, without_literals
 
 _FILE_ENDINGS = (".yaml", ".yml", ".json")
 # Of the rule bucket: numbers have a size, and dates a unit.
+_LONG_NUMBER = re.compile(r"\d{5,}")
 _ALIASES = {"size": "step", "unit": "step"}
 
 
@@ -51,7 +53,12 @@ class Rule:
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return "; ".join(f"{path} {rule.label}" for path, rule in value)
-    return without_literals(value) if isinstance(value, str) else str(value)
+    return without_values(value) if isinstance(value, str) else str(value)
+
+
+def without_values(sql: str) -> str:
+    """Return SQL of the user's without literals and without numbers that could name anybody."""
+    return _LONG_NUMBER.sub(REDACTED, without_literals(sql))
 
 
 def parse_rule(value: Any) -> Rule:

@@ -10,15 +10,15 @@ from collections.abc import Iterable
 import psycopg
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, PgCloneError, UnsupportedError
-from airflow_provider_pgclone.core.masking.catalog import CatalogTable, UniqueIndex
-from airflow_provider_pgclone.core.masking.expressions import literal
+from airflow_provider_pgclone.core.masking.catalog import CatalogTable, Index
+from airflow_provider_pgclone.core.masking.expressions import constant
 from airflow_provider_pgclone.core.masking.key import KEY_SETTING
 from airflow_provider_pgclone.core.masking.planning import MaskedTable
 from airflow_provider_pgclone.core.masking.resolving import Resolved
 from airflow_provider_pgclone.core.masking.row_filter import RowFilter, alias_of
 from airflow_provider_pgclone.core.masking.user_sql import volatile_functions
 from airflow_provider_pgclone.core.plan import quote_ascii
-from airflow_provider_pgclone.core.read_settings import LOCAL_SETTINGS, NO_VIEWS
+from airflow_provider_pgclone.core.read_settings import MASK_SETTINGS, NO_VIEWS
 
 
 def check_volatile(connection: psycopg.Connection, resolved: Resolved) -> None:
@@ -67,10 +67,8 @@ def try_masks(
 def _try_types(connection: psycopg.Connection, one: MaskedTable) -> None:
     for name, rule in one.rules.items():
         if rule.name == "constant":
-            constant = f"{literal(rule['value'])}::{one.table.by_name[name].type.sql}"
-            _run(
-                connection, f"SELECT {constant}", f"the constant of the column {_label(one, name)}"
-            )
+            made = constant(rule, one.table.by_name[name])
+            _run(connection, f"SELECT {made}", f"the constant of the column {_label(one, name)}")
     if _passes(connection, f"{one.rows} LIMIT 0"):
         return
     # Anew, one by one, to name what is wrong.
@@ -94,11 +92,14 @@ def _try_rows(connection: psycopg.Connection, one: MaskedTable) -> None:
         made = _values(one)[name]
         where = f" WHERE {one.masked.condition}" if one.masked.condition else ""
         _run(connection, f"SELECT count({made}) FROM {_source(one)}{where}", subject)
-    if not tests:
+    if not tests and not one.computed:
         return
-    broken = ", ".join(f"coalesce(bool_or({test}), false)" for test in tests.values())
-    subject = f"the masks of {one.table.label}"
-    found = _run(connection, f"SELECT {broken} FROM ({_whole_rows(one)}) AS m", subject)
+    answers = [f"coalesce(bool_or({test}), false)" for test in tests.values()]
+    # Computed for each row, to see that it can be.
+    answers += [f"count({made}) < 0" for made in one.computed]
+    subject = f"what is computed of the masked columns {', '.join(sorted(one.rules))}"
+    query = f"SELECT {', '.join(answers)} FROM ({_whole_rows(one)}) AS m"
+    found = _run(connection, query, f"{subject} of {one.table.label}")[: len(tests)]
     for test, is_broken in zip(tests, found, strict=True):
         if is_broken:
             columns = ", ".join(sorted(one.rules))
@@ -108,7 +109,7 @@ def _try_rows(connection: psycopg.Connection, one: MaskedTable) -> None:
             )
 
 
-def _try_unique(connection: psycopg.Connection, one: MaskedTable, index: UniqueIndex) -> None:
+def _try_unique(connection: psycopg.Connection, one: MaskedTable, index: Index) -> None:
     conditions = [] if index.predicate is None else [f"({index.predicate})"]
     if not index.nulls_are_equal:
         conditions += [f"({key}) IS NOT NULL" for key in index.keys]
@@ -200,15 +201,16 @@ def _run(
     """Run a query and return its first row, if any.
 
     :param subject: what an error is about.
-    :param shows: whether PostgreSQL's words may be shown: no row was read.
+    :param shows: whether PostgreSQL's words may be shown where they are about names and syntax.
     """
     try:
         with connection.transaction(force_rollback=True):
-            connection.execute(f"{LOCAL_SETTINGS}; {NO_VIEWS}")
+            connection.execute(f"{MASK_SETTINGS}; {NO_VIEWS}")
             # One statement, whatever the user's SQL has in it: the extended protocol takes no more.
             return connection.execute(query.encode(), prepare=True).fetchone() or ()
     except psycopg.Error as error:
-        raise _refusal(error, subject, shows=shows) from None
+        refusal = _refusal(error, subject, shows=shows)
+    raise refusal  # out here it does not carry the error, which may quote a row
 
 
 def _refusal(error: psycopg.Error, subject: str, *, shows: bool) -> PgCloneError:
@@ -220,7 +222,9 @@ def _refusal(error: psycopg.Error, subject: str, *, shows: bool) -> PgCloneError
             hint="A pooler that drops the options of a session, as pgbouncer does, cannot be used "
             "to mask: connect past it.",
         )
-    said = error.diag.message_primary if shows else type(error).__name__
+    # Even where no row was read: PostgreSQL may run a function to plan a statement.
+    is_of_syntax = (error.sqlstate or "").startswith("42")
+    said = error.diag.message_primary if shows and is_of_syntax else type(error).__name__
     return InvalidInputError(
         f"{subject} does not work: {said}",
         hint="Names of functions and types need their schema, unless they are PostgreSQL's own.",

@@ -6,7 +6,11 @@ from datetime import datetime
 import psycopg
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from airflow_provider_pgclone.core.pg_errors import outside_literals, without_literals
+from airflow_provider_pgclone.core.pg_errors import (
+    has_comment,
+    outside_literals,
+    without_literals,
+)
 
 # https://www.postgresql.org/docs/current/functions-datetime.html#FUNCTIONS-DATETIME-CURRENT
 _PRECISION = r"(?:\s*\(\s*\d\s*\))?"
@@ -25,6 +29,7 @@ _CURRENT = (
     (re.compile(rf"\bcurrent_time\b{_PRECISION}", re.IGNORECASE), "timetz"),
     (re.compile(rf"\blocaltime\b{_PRECISION}", re.IGNORECASE), "time"),
 )
+_MOMENT = re.compile(r"'\s*(?:now|today|tomorrow|yesterday)\s*'", re.IGNORECASE)
 _CALLED = re.compile(r'([^\W\d][\w$]*|"(?:[^"]|"")+")\s*\(')
 # https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-INTERPOLATION
 # Only those in capital letters are set.
@@ -39,6 +44,7 @@ def at_instant(text: str, instant: datetime) -> str:
     :raises InvalidInputError: for SQL that psql would read in its own way.
     """
     bare = without_literals(text)
+    _check_one_expression(text, bare)
     if _PSQL_VARIABLE.search(bare):
         raise InvalidInputError(
             f"{bare.strip()!r} has a colon that psql takes for that of a variable",
@@ -52,6 +58,32 @@ def at_instant(text: str, instant: datetime) -> str:
         return code
 
     return outside_literals(text, replaced)
+
+
+def _check_one_expression(text: str, bare: str) -> None:
+    """Refuse what would not stay within the parentheses in which it stands.
+
+    :raises InvalidInputError: naming it.
+    """
+    depth = 0
+    for character in bare:
+        depth += (character in "([") - (character in ")]")
+        if depth < 0:
+            break
+    if depth != 0 or ";" in bare:
+        raise InvalidInputError(
+            f"{bare.strip()!r} is not one expression",
+            hint="Close each parenthesis that it opens, and no other.",
+        )
+    if has_comment(text):
+        raise InvalidInputError(
+            f"{bare.strip()!r} has a comment", hint="Leave it out; SQL hides things behind it."
+        )
+    if _MOMENT.search(text):
+        raise InvalidInputError(
+            f"{bare.strip()!r} has a moment as a literal, which is another in each session",
+            hint="Write now() or current_date.",
+        )
 
 
 def volatile_functions(connection: psycopg.Connection, text: str) -> list[str]:
