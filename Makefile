@@ -39,7 +39,7 @@ test: lint
 
 # On servers of every version, which are kept in .postgres; what pg_restore says there as well.
 OF_EACH_VERSION := tests/core/test_pg_errors_of_pg_restore.py tests/test_restore_checks.py \
-	tests/test_verification.py
+	tests/test_verification.py tests/test_mask_rules.py tests/test_mask_corners.py tests/test_masks.py
 BIN_DIR_OF := $(BIN)/python -m tests.programs.postgres_bin_dir
 test-matrix: $(INSTALLED)
 	TEST_MATRIX=1 $(BIN)/python -m pytest tests/test_archive_tools.py tests/test_version_matrix.py \

@@ -84,7 +84,18 @@ def test_what_else_may_tell_is_reported(
         "CREATE INDEX by_level ON users (level) WHERE email <> 'secret index'; "
         "ALTER TABLE users ADD CONSTRAINT nobody CHECK (email <> 'secret check'); "
         "CREATE VIEW few AS SELECT id FROM users WHERE email <> 'secret view'; "
-        "CREATE FUNCTION said() RETURNS text LANGUAGE sql RETURN 'secret function'",
+        "CREATE FUNCTION said() RETURNS text LANGUAGE sql RETURN 'secret function'; "
+        "COMMENT ON SCHEMA public IS 'secret of a schema'; "
+        "CREATE TYPE mood AS ENUM ('secret label'); "
+        "CREATE DOMAIN word AS text DEFAULT 'secret word'; "
+        "CREATE POLICY few_rows ON users USING (email <> 'secret policy'); "
+        "CREATE RULE never AS ON DELETE TO users WHERE old.email = 'secret rule' "
+        "DO INSTEAD NOTHING; "
+        "CREATE TRIGGER told BEFORE UPDATE ON users FOR EACH ROW WHEN (new.email = 'secret') "
+        "EXECUTE FUNCTION suppress_redundant_updates_trigger(); "
+        "CREATE STATISTICS stats ON (email || 'secret'), level FROM users; "
+        f"COMMENT ON DATABASE {shop} IS 'secret of a database'; "
+        "COMMENT ON FUNCTION said IS 'secret of a function'",
     )
     hook = make_hook(shop)
     key = hook.dump(**ARGUMENTS)
@@ -96,6 +107,15 @@ def test_what_else_may_tell_is_reported(
         ("constraint with a literal", "public.users.nobody"),
         ("view with a literal", "public.few"),
         ("function", "public.said"),
+        ("comment", "public"),
+        ("comment", "the database"),
+        ("comment", "public.said()"),
+        ("labels of an enum", "public.mood"),
+        ("default of a domain", "public.word"),
+        ("policy with a literal", "public.users.few_rows"),
+        ("rule with a literal", "public.users.never"),
+        ("trigger with a literal", "public.users.told"),
+        ("statistics with a literal", "public.stats"),
     }
     assert "secret" not in caplog.text
     report = hook.mask_report(key)

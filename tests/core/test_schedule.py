@@ -124,6 +124,15 @@ def test_indexes_wait_for_the_constraints_of_their_table() -> None:
     assert by_old_id[30].dump_id not in by_old_id[32].dependencies
 
 
+def test_indexes_of_partitions_are_attached_one_by_one() -> None:
+    """Two at once lock each other out where partitions are partitioned."""
+    attached = [entry(30 + number, "INDEX ATTACH", f"i{number}", 10) for number in range(3)]
+    plan = planned([table(10, "a"), *attached], {})
+    by_old_id = {plan.old_ids[entry.dump_id]: entry for entry in plan.toc.entries}
+    assert by_old_id[30].dump_id in by_old_id[31].dependencies
+    assert by_old_id[31].dump_id in by_old_id[32].dependencies
+
+
 def test_the_order_of_the_archive_and_all_but_the_ids_stays() -> None:
     entries = [table(10, "a"), table(11, "b"), data(20, "a", 10), data(21, "b", 11)]
     plan = planned(entries, {21: 90 * MIB})

@@ -8,24 +8,27 @@ from airflow_provider_pgclone.core.scope import DumpContent, is_in_schemas
 
 LARGE_OBJECTS = "large objects"
 _WITHOUT_BLOBS = frozenset({"-B", "--no-blobs", "--no-large-objects"})
+# Each gives the schema and the name of what it finds; a schema of NULL is none.
 _QUERIES = {
     "column default with a literal": """
-        SELECT nspname::text, relname || '.' || attname
+        SELECT nspname, relname || '.' || attname
         FROM pg_attrdef
         JOIN pg_class c ON c.oid = adrelid
         JOIN pg_namespace n ON n.oid = relnamespace
         JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
-        WHERE pg_get_expr(adbin, adrelid) ~ '''' AND pg_get_expr(adbin, adrelid) !~ '^nextval\\('
+        WHERE pg_get_expr(adbin, adrelid) ~ '''' AND pg_get_expr(adbin, adrelid) !~ '^nextval[(]'
     """,
     "comment": """
-        SELECT nspname::text, relname || coalesce('.' || attname, '')
-        FROM pg_description
-        JOIN pg_class c ON c.oid = objoid AND classoid = 'pg_class'::regclass
-        JOIN pg_namespace n ON n.oid = relnamespace
-        LEFT JOIN pg_attribute ON attrelid = c.oid AND attnum = objsubid AND attnum > 0
+        SELECT schema, coalesce(identity, description.classoid::regclass::text)
+        FROM pg_description AS description, pg_identify_object(classoid, objoid, objsubid)
+        -- Those of initdb are no news, but that of the schema public may have changed.
+        WHERE objoid >= 16384 OR identity = 'public' AND description <> 'standard public schema'
+        UNION ALL
+        SELECT NULL, 'the database' FROM pg_shdescription JOIN pg_database d ON d.oid = objoid
+        WHERE classoid = 'pg_database'::regclass AND datname = current_database()
     """,
     "index with a literal": """
-        SELECT nspname::text, c.relname::text
+        SELECT nspname, c.relname
         FROM pg_index
         JOIN pg_class c ON c.oid = indexrelid
         JOIN pg_namespace n ON n.oid = relnamespace
@@ -34,7 +37,7 @@ _QUERIES = {
                 || coalesce(pg_get_expr(indpred, indrelid), '') ~ ''''
     """,
     "constraint with a literal": """
-        SELECT nspname::text, coalesce(relname, typname) || '.' || conname
+        SELECT nspname, coalesce(relname, typname) || '.' || conname
         FROM pg_constraint
         JOIN pg_namespace n ON n.oid = connamespace
         LEFT JOIN pg_class c ON c.oid = conrelid
@@ -42,26 +45,65 @@ _QUERIES = {
         WHERE contype = 'c' AND pg_get_constraintdef(pg_constraint.oid) ~ ''''
     """,
     "partition whose bounds have a literal": """
-        SELECT nspname::text, relname::text
+        SELECT nspname, relname
         FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
         WHERE relispartition AND pg_get_expr(relpartbound, c.oid) ~ ''''
     """,
     "view with a literal": """
-        SELECT nspname::text, relname::text
+        SELECT nspname, relname
         FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
         WHERE relkind IN ('v', 'm') AND pg_get_viewdef(c.oid) ~ ''''
     """,
+    "rule with a literal": """
+        SELECT nspname, relname || '.' || rulename
+        FROM pg_rewrite r
+        JOIN pg_class c ON c.oid = ev_class
+        JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE rulename <> '_RETURN' AND pg_get_ruledef(r.oid) ~ ''''
+    """,
+    "policy with a literal": """
+        SELECT nspname, relname || '.' || polname
+        FROM pg_policy
+        JOIN pg_class c ON c.oid = polrelid
+        JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE concat(pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) ~ ''''
+    """,
+    "trigger with a literal": """
+        SELECT nspname, relname || '.' || tgname
+        FROM pg_trigger t
+        JOIN pg_class c ON c.oid = tgrelid
+        JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE NOT tgisinternal AND pg_get_triggerdef(t.oid) ~ ''''
+    """,
+    "statistics with a literal": """
+        SELECT nspname, stxname
+        FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = stxnamespace
+        WHERE pg_get_statisticsobjdef(s.oid) ~ ''''
+    """,
+    "default of a domain": """
+        SELECT nspname, typname
+        FROM pg_type t JOIN pg_namespace n ON n.oid = typnamespace
+        WHERE typtype = 'd' AND typdefault IS NOT NULL
+    """,
+    "labels of an enum": """
+        SELECT nspname, typname
+        FROM pg_type t JOIN pg_namespace n ON n.oid = typnamespace
+        WHERE typtype = 'e'
+    """,
     "function": """
-        SELECT nspname::text, proname::text
+        SELECT nspname, proname
         FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
         JOIN pg_language l ON l.oid = prolang
-        WHERE lanname NOT IN ('c', 'internal')
+        WHERE lanname NOT IN ('c', 'internal') AND NOT EXISTS (
+            SELECT FROM pg_depend
+            WHERE classid = 'pg_proc'::regclass AND objid = p.oid AND deptype = 'e'
+        )
     """,
 }
 _OF_ITSELF = """
-    SELECT nspname, subject FROM ({query}) AS found (nspname, subject)
-    WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
-    ORDER BY nspname, subject
+    SELECT DISTINCT nspname::text, subject::text FROM ({query}) AS found (nspname, subject)
+    WHERE nspname IS NULL OR nspname !~ '^pg_' AND nspname <> 'information_schema'
+    ORDER BY 1, 2
 """
 
 
@@ -88,8 +130,8 @@ def find_unmasked(connection: psycopg.Connection, content: DumpContent) -> list[
             continue
         rows = connection.execute(_OF_ITSELF.format(query=query).encode())
         found += [
-            Finding(what, f"{schema}.{name}")
+            Finding(what, name if schema is None or what == "comment" else f"{schema}.{name}")
             for schema, name in rows
-            if is_in_schemas(schema, content)
+            if schema is None or is_in_schemas(schema, content)
         ]
     return found

@@ -20,6 +20,10 @@ WITH RECURSIVE reached (classid, objid) AS (
     UNION SELECT 'pg_attrdef'::regclass::oid, d.oid
         FROM pg_attrdef d JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
         WHERE attgenerated <> '' AND adrelid = ANY(%(generated)s)
+    -- In PostgreSQL 14 it is the column that depends on them.
+    UNION SELECT refclassid, refobjid FROM pg_depend
+        WHERE classid = 'pg_class'::regclass AND objid = ANY(%(generated)s) AND objsubid > 0
+            AND refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
     UNION SELECT 'pg_type'::regclass::oid, atttypid
         FROM pg_attribute JOIN unnest(%(tables)s::oid[], %(columns)s::text[]) AS named (t, c)
             ON attrelid = t AND attname = c
