@@ -18,7 +18,7 @@ AIRFLOWS = ("3.1", "3.2", "3.3")
 PYTHONS = ("3.11", "3.12", "3.13")
 # What Airflow 3.2 has not bounded, and does not run a DAG with since these came out.
 BOUNDS = {"3.2": ("fastapi<0.137", "starlette<1")}
-TESTS = ("test_hook", "test_operators", "test_example_dags", "test_layers")
+TESTS = ("test_hook", "test_operators", "test_example_dags", "test_layers", "test_mask_command")
 _VERSIONS = (
     "import airflow, platform; from importlib.metadata import version; print("
     "airflow.__version__, platform.python_version(), "
