@@ -31,7 +31,7 @@ MASK_PLAN_HELP = "Propose masks for a database, as YAML that a person must revie
 MASK_PLAN_ARGUMENTS = (
     Argument("--conn-id", {"help": "The connection of the PostgreSQL server"}),
     Argument("--database", {"help": "The database, where it is not the connection's"}),
-    Argument("--output", {"help": "The file to write, instead of stdout", "metavar": "FILE"}),
+    Argument("--output", {"help": "The file to make, instead of stdout", "metavar": "FILE"}),
     Argument("--exclude", {"help": "Leave tables out; may be given again", **_PATTERNS}),
     Argument("--schemas", {"help": "Look at these schemas only; may be given again", **_PATTERNS}),
     Argument("--exclude-schemas", {"help": "Leave schemas out; may be given again", **_PATTERNS}),
@@ -70,8 +70,10 @@ def mask_plan(chosen: argparse.Namespace) -> None:
         sys.stdout.write(text)
         return
     try:
-        with open(chosen.output, "w", encoding="utf-8") as file:
+        with open(chosen.output, "x", encoding="utf-8") as file:
             file.write(text)
+    except FileExistsError:
+        sys.exit(f"error: {chosen.output!r} exists, and may have been reviewed: name another file")
     except OSError as error:
         sys.exit(f"error: {chosen.output!r} cannot be written: {error.strerror}")
 

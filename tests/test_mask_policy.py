@@ -142,3 +142,25 @@ def test_the_account_says_by_which_rules(shop: str, make_hook: MakeHook) -> None
     assert [dump.key for dump in hook.ls(masked=True)] == [key]
     assert "masking" not in hook.inspect(hook.dump())
     assert len(hook.ls(masked=True)) == 1
+
+
+def test_documents_must_say_what_becomes_of_other_keys(
+    server: Server, shop: str, make_hook: MakeHook, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.run(
+        shop,
+        "ALTER TABLE orders ADD COLUMN j jsonb; INSERT INTO orders VALUES "
+        """(1, 1, 1, '{"mail": "jo1@example.org", "new": "jo1@example.org", "n": 1}')""",
+    )
+    hook = make_hook(shop)
+
+    def masks(paths: dict[str, Any]) -> dict[str, Any]:
+        return {**ARGUMENTS, "masks": {**ARGUMENTS["masks"], "orders": {"j": {"json": paths}}}}
+
+    with pytest.raises(InvalidInputError, match=r"documents of public\.orders\.j may have keys"):
+        hook.dump(**masks({"mail": "null", "n": "keep"}))
+    key = hook.dump(**masks({"mail": "null", "n": "keep", "*": "null", "adress": "null"}))
+    assert "no document of public.orders.j that was looked at has the path adress" in caplog.text
+    make_hook("restored").restore(key)
+    found = server.value("restored", "SELECT j FROM orders")
+    assert found == {"mail": None, "n": 1, "new": None}

@@ -125,6 +125,20 @@ def test_arrays_are_masked_element_by_element(
         ),
         ({"[*]": "null"}, "[1, 2]", [None, None]),
         ({"$.a": "null"}, '{"a": 1}', {"a": None}),
+        # What no path names.
+        ({"a": "null", "*": "null"}, '{"a": 1, "b": {"c": 2}}', {"a": None, "b": None}),
+        (
+            {"a.b": {"constant": "x"}, "*": "null"},
+            '{"a": {"b": 1, "c": 2}, "d": [3]}',
+            {"a": {"b": "x", "c": None}, "d": None},
+        ),
+        (
+            {"a[*].b": "keep", "*": "null"},
+            '{"a": [{"b": 1, "c": 2}], "d": 3}',
+            {"a": [{"b": 1, "c": None}], "d": None},
+        ),
+        ({"a": {"constant": "x"}, "*": "null"}, "{}", {}),
+        ({"a": "null", "*": "keep"}, '{"a": 1, "b": 2}', {"a": None, "b": 2}),
     ],
 )
 def test_json_is_masked_at_its_paths(

@@ -17,7 +17,7 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.check_sql import check_sql
 from airflow_provider_pgclone.core.database import Database, connect, database_exists
 from airflow_provider_pgclone.core.dump_key import LOCAL_MARK, LocalKey, check_database_name
-from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
+from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.leftovers import drop_attempt
 from airflow_provider_pgclone.core.listing import Dump, find_dump
 from airflow_provider_pgclone.core.load import analyze
@@ -100,6 +100,11 @@ def restore(
     is_local = options.key.startswith(LOCAL_MARK)
     if is_local and options.reversible:
         log.warning(":pre and :post stay as they are: a local restore is not reversible")
+    if is_local and options.require_masked and not LocalKey.parse(options.key).is_reserved:
+        raise UnsupportedError(
+            f"nothing tells that {options.key} is masked, and only what is may be restored",
+            hint="Restore a masked dump; :pre and :post, which were restored, may come back.",
+        )
     if is_local and (options.require_verified or options.require_masked or options.checksums):
         log.warning(
             "%s is no dump: it has no verification, no checksums and no account of masks",

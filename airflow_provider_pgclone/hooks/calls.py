@@ -129,6 +129,9 @@ def resolve_call(verb: Verb, config: str | None, arguments: Mapping[str, Any]) -
     extra = connection_source(connection)
     options = resolve(verb, [given, configuration, extra, section])
     options["postgres_conn_id"] = conn_id
+    if "require_masked" in options:  # what one source requires, no other lifts
+        sources = [given, configuration, extra, section]
+        options["require_masked"] = any(one.get("require_masked") for one in sources)
     guards = [configuration, extra, section, *_storage_guards(options)]
     check_allowed(verb, guards)
     return Call(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.masking.catalog import Column, ColumnType
 from airflow_provider_pgclone.core.masking.json_paths import json_value
-from airflow_provider_pgclone.core.masking.rules import Builder, builder_of, kinds_of
+from airflow_provider_pgclone.core.masking.rules import TIMES, Builder, builder_of, kinds_of
 from airflow_provider_pgclone.core.masking.spec import Rule
 
 LEAST_CHARS = 8
@@ -105,6 +105,12 @@ def _scalar(rule: Rule, column: ColumnType, reference: str) -> str:
 def _fitting(rule: Rule, column: ColumnType) -> Builder:
     builder = builder_of(rule, column.kind)
     if builder is None:
+        if rule.name == "bucket" and column.kind in kinds_of("bucket"):
+            wanted = "a word such as month" if column.kind in TIMES else "a number such as 10"
+            raise InvalidInputError(
+                f"is of the type {column.sql}, of which a bucket is {wanted}",
+                hint=f"Give the rule bucket that in the place of {rule['step']}.",
+            )
         kinds = ", ".join(kinds_of(rule.name)) or "json"
         raise InvalidInputError(
             f"is of the type {column.sql}, which the rule {rule.label} cannot make",

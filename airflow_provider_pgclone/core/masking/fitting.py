@@ -12,6 +12,8 @@ from airflow_provider_pgclone.core.masking.rules import UNIQUE_HASH_CHARS
 from airflow_provider_pgclone.core.masking.spec import parse_rule
 
 KEEP = "keep"
+# No rule: what has it is refused until a person has chosen one.
+DECIDE = "decide"
 MUST_DECIDE = "a person must decide"
 # For what no better rule was named.
 _RULES_OF_KIND: Mapping[Kind, tuple[str, ...]] = {
@@ -100,7 +102,10 @@ class Place:
             value(parsed, self.column, "x")
         except InvalidInputError:
             return False
-        return keeps_unique(parsed, self.column) or not (unique or self.indexes)
+        if keeps_unique(parsed, self.column):
+            return True
+        # Digits alone become others, which a dump tries before it starts.
+        return not unique and (not self.indexes or rule == "digits")
 
 
 def lengths_of_hash(limits: Sequence[int | None]) -> list[Any]:
@@ -117,7 +122,7 @@ def choose_rule(wanted: Sequence[str], place: Place) -> tuple[Any, str]:
     :param wanted: the rules that suit what is in it, the best first.
     """
     if place.is_partition_key:
-        return KEEP, f"{MUST_DECIDE}: it says to which partition a row belongs"
+        return DECIDE, f"{MUST_DECIDE}: it says to which partition a row belongs"
     column_type = place.column.type
     rules: list[Any] = [*wanted, *_RULES_OF_KIND.get(column_type.kind, ()), "null"]
     if place.indexes:
@@ -145,10 +150,10 @@ def _without_rule(place: Place) -> tuple[Any, str]:
     column_type = place.column.type
     if place.indexes:
         names = ", ".join(index.name for index in place.indexes)
-        return KEEP, f"{MUST_DECIDE}: no rule for its type keeps values apart, as {names} asks"
+        return DECIDE, f"{MUST_DECIDE}: no rule for its type keeps values apart, as {names} asks"
     if column_type.element_sql is None and not place.has_checks:
         if column_type.kind == "enum":
             return {"sql": f"pg_catalog.enum_first(NULL::{column_type.sql})"}, ""
         if column_type.base in _EMPTY_VALUES:
             return {"sql": f"'{_EMPTY_VALUES[column_type.base]}'::{column_type.sql}"}, ""
-    return KEEP, f"{MUST_DECIDE}: no rule fits {column_type.sql} NOT NULL"
+    return DECIDE, f"{MUST_DECIDE}: no rule fits {column_type.sql} NOT NULL"

@@ -108,7 +108,7 @@ def json_rule(
     for path, value_type, name, content in sorted(rows, key=lambda row: row[0]):
         rule = _rule(value_type, name, content)
         rules[path] = _both(rules.get(path, rule), rule)
-    return {"json": _outermost(rules)} if rules else None
+    return {"json": {**_outermost(rules), "*": "null"}} if rules else None
 
 
 def _rule(value_type: str, name: int | None, content: int | None) -> str:

@@ -4,6 +4,7 @@ What is not at a path stays. Where the document has another shape than the path,
 the place of an object, that part becomes null: it is not known what is in it.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,14 +17,18 @@ from airflow_provider_pgclone.core.masking.spec import Rule
 _PART = re.compile(r'\[\*\]|(?:^|\.)(?:"((?:[^"\\]|\\.)+)"|([^."\[\]]+))')
 _TEXT = ColumnType("text", "text", "text")
 _NUMBER = ColumnType("numeric", "number", "numeric")
-EACH = "[*]"
+EACH, OTHERS = "[*]", "*"
 
 
 @dataclass
 class _Node:
-    """What is done at a place of a document."""
+    """What is done at a place of a document.
+
+    :param others: the rule of the keys that no path names.
+    """
 
     rule: Rule | None = None
+    others: Rule | None = None
     children: "dict[str, _Node]" = field(default_factory=dict)
 
 
@@ -32,17 +37,35 @@ def json_value(rule: Rule, reference: str) -> str:
 
     :raises InvalidInputError: for a path that cannot be, or a rule that makes no such value.
     """
-    root = _Node()
+    others = others_of(rule)
+    root = _Node(others=others)
     for path, inner in rule["paths"]:
         node = root
+        if path == OTHERS:
+            continue
         for part in _parts(path):
             if node.rule is not None:
                 raise InvalidInputError(f"has a json path within another: {path!r}")
-            node = node.children.setdefault(part, _Node())
+            node = node.children.setdefault(part, _Node(others=others))
         if node.rule is not None or node.children:
             raise InvalidInputError(f"has a json path within another: {path!r}")
         node.rule = inner
     return _masked(root, f"({reference})::jsonb", 0)
+
+
+def others_of(rule: Rule) -> Rule | None:
+    """Return the rule of all keys that no path names, ``None`` where there is none."""
+    return dict(rule["paths"]).get(OTHERS)
+
+
+def known_paths(rule: Rule) -> dict[str, str]:
+    """Return the paths of a rule as jsonpath."""
+    return {path: _jsonpath(_parts(path)) for path, _ in rule["paths"] if path != OTHERS}
+
+
+def _jsonpath(parts: list[str]) -> str:
+    steps = (EACH if part == EACH else f".{json.dumps(part)}" for part in parts)
+    return f"${''.join(steps)}"
 
 
 def _parts(path: str) -> list[str]:
@@ -77,6 +100,8 @@ def _masked(node: _Node, document: str, depth: int) -> str:
     if EACH in node.children:
         return _each(node.children[EACH], document, depth)
     changed = document
+    if node.others is not None and node.others.name != "keep":
+        changed = _only_named(node, document)
     for key, child in node.children.items():
         if child.rule is not None and child.rule.name == "keep":
             continue
@@ -84,6 +109,17 @@ def _masked(node: _Node, document: str, depth: int) -> str:
         inner = _masked(child, f"({document} -> {key_sql})", depth)
         changed = f"jsonb_set({changed}, ARRAY[{key_sql}], {inner}, false)"
     return f"CASE jsonb_typeof({document}) WHEN 'object' THEN {changed} ELSE 'null'::jsonb END"
+
+
+def _only_named(node: _Node, document: str) -> str:
+    """Return an object in which the values of all other keys than a node has are masked."""
+    assert node.others is not None  # noqa: S101
+    names = ", ".join(_literal(key) for key in node.children) or "NULL"
+    made = _leaf(node.others, "o.value")
+    return (
+        f"(SELECT coalesce(jsonb_object_agg(o.key, CASE WHEN o.key IN ({names}) THEN o.value "
+        f"ELSE {made} END), '{{}}') FROM jsonb_each({document}) AS o)"
+    )
 
 
 def _each(node: _Node, document: str, depth: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from airflow_provider_pgclone.core.masking.catalog import Catalog
 from airflow_provider_pgclone.core.masking.expressions import value
 from airflow_provider_pgclone.core.masking.fitting import (
-    KEEP,
+    DECIDE,
     MUST_DECIDE,
     Place,
     lengths_of_hash,
@@ -58,15 +58,15 @@ def agree_on_keys(
 
 def _common_rule(places: Sequence[Place], wanted: Sequence[Any]) -> Any:
     if any(place.column.generation is not None for place in places):
-        return KEEP
+        return DECIDE
     hashes = lengths_of_hash([place.column.type.max_chars for place in places])
     for rule in [*wanted, *hashes, "uuid"]:
-        if rule != KEEP and all(place.takes(rule, unique=True) for place in places):
+        if rule != DECIDE and all(place.takes(rule, unique=True) for place in places):
             parsed = parse_rule(rule)
             # Parent and child would differ where only one of them is cut, say.
             if len({value(parsed, place.column, "x") for place in places}) == 1:
                 return rule
-    return KEEP
+    return DECIDE
 
 
 def _reason(
@@ -82,7 +82,7 @@ def _reason(
         reasons.append(f"foreign keys bind it to {', '.join(names)}")
     if not names:
         reasons.append("foreign keys bind it, so their other ends get the same rule")
-    if rule == KEEP:
+    if rule == DECIDE:
         reasons.append(
             f"{MUST_DECIDE}: no rule for the types of all of them keeps their values apart"
         )

@@ -70,7 +70,8 @@ MASK_OPTIONS: tuple[Option, ...] = (
         "require_masked",
         flag,
         False,
-        "Whether only masked dumps are restored, and only masked copies made by stream.",
+        "Whether only masked dumps are restored, and only masked copies made by stream; where one "
+        "source says so, no other can lift it.",
         ("restore", "copy"),
     ),
 )

@@ -16,10 +16,19 @@ def _text(value: Any) -> str:
     return value
 
 
+def _number(value: Any) -> float:
+    """Return a number, one that is none of them for what is none."""
+    try:
+        return float("nan") if isinstance(value, bool) else float(value)
+    except (ValueError, TypeError):
+        return float("nan")
+
+
 def _hash_chars(value: Any) -> int:
-    if isinstance(value, bool) or int(value) not in range(LEAST_HASH_CHARS, MOST_HASH_CHARS + 1):
-        raise ValueError(f"is no number from {LEAST_HASH_CHARS} to {MOST_HASH_CHARS}")
-    return int(value)
+    number = _number(value)
+    if number not in range(LEAST_HASH_CHARS, MOST_HASH_CHARS + 1):
+        raise ValueError(f"is no whole number from {LEAST_HASH_CHARS} to {MOST_HASH_CHARS}")
+    return int(number)
 
 
 def _domain(value: Any) -> str:
@@ -29,24 +38,27 @@ def _domain(value: Any) -> str:
 
 
 def _days(value: Any) -> int:
-    if isinstance(value, bool) or int(value) not in range(1, MOST_SHIFT_DAYS + 1):
-        raise ValueError(f"is no number from 1 to {MOST_SHIFT_DAYS}")
-    return int(value)
+    number = _number(value)
+    if number not in range(1, MOST_SHIFT_DAYS + 1):
+        raise ValueError(f"is no whole number of days from 1 to {MOST_SHIFT_DAYS}")
+    return int(number)
 
 
 def _percent(value: Any) -> float:
-    if isinstance(value, bool) or not 0 < float(value) <= 100:
+    number = _number(value)
+    if not 0 < number <= 100:
         raise ValueError("is no number above 0 and up to 100")
-    return float(value)
+    return number
 
 
 def _step(value: Any) -> str:
     """Read a size of numbers or a unit of dates, and return it as text."""
     if value in _UNITS:
         return str(value)
-    if isinstance(value, bool) or not 0 < float(value) < float("inf"):
+    number = _number(value)
+    if not 0 < number < float("inf"):
         raise ValueError(f"is neither a number above 0 nor one of {', '.join(_UNITS)}")
-    return repr(int(value)) if float(value).is_integer() else repr(float(value))
+    return repr(int(number)) if number.is_integer() else repr(number)
 
 
 def _constant(value: Any) -> str:

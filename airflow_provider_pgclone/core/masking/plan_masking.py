@@ -4,7 +4,7 @@ Nothing was written yet when one of them refuses.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -118,29 +118,39 @@ def _facts(
     planned: Mapping[int, MaskedTable],
     found: Sequence[Finding],
 ) -> dict[str, Any]:
+    def named(table: CatalogTable, *more: str) -> list[str]:
+        root = resolved.catalog.root(table)  # partitions have its rules
+        return [root.schema, root.name, *more]
+
+    columns = [
+        named(one.table, name, rule.label)
+        for one in planned.values()
+        for name, rule in one.rules.items()
+    ]
+    kept = [
+        named(table, column.name)
+        for table in tables
+        for column in table.columns
+        if resolved.is_kept(table, column.name)
+    ]
+    rows = [
+        named(table, without_values(condition))
+        for table in tables
+        for condition in resolved.conditions_of(table)
+    ]
+    opened = [named(table, name) for table, name in unclassified(resolved, tables)]
     return {
         "policy": policy,
-        "columns": [
-            [one.table.schema, one.table.name, name, rule.label]
-            for one in planned.values()
-            for name, rule in one.rules.items()
-        ],
-        "kept": [
-            [table.schema, table.name, column.name]
-            for table in tables
-            for column in table.columns
-            if resolved.is_kept(table, column.name)
-        ],
-        "unclassified": [
-            [table.schema, table.name, name] for table, name in unclassified(resolved, tables)
-        ],
-        "rows": [
-            [table.schema, table.name, without_values(condition)]
-            for table in tables
-            for condition in resolved.conditions_of(table)
-        ],
+        "columns": _distinct(columns),
+        "kept": _distinct(kept),
+        "unclassified": _distinct(opened),
+        "rows": _distinct(rows),
         "reported": [[one.what, one.subject] for one in found],
     }
+
+
+def _distinct(lists: Iterable[list[str]]) -> list[list[str]]:
+    return [list(one) for one in dict.fromkeys(map(tuple, lists))]
 
 
 def _log(facts: Mapping[str, Any]) -> None:

@@ -154,7 +154,7 @@ def _checks(catalog: Catalog, table: CatalogTable, touched: set[str]) -> list[Ch
     # Its columns are known by its text alone: rather one too many.
     bounds = table.partition_check
     if bounds is not None and any(name in bounds for name in touched):
-        found.append(Check("the bounds of the partition", table.oid, (), bounds))
+        found.append(Check("partition bounds", table.oid, (), bounds))
     return found
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import psycopg
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from airflow_provider_pgclone.core.masking.catalog import CatalogTable
+from airflow_provider_pgclone.core.masking.catalog import CatalogTable, shown_name
 from airflow_provider_pgclone.core.masking.reported import LARGE_OBJECTS, Finding
 from airflow_provider_pgclone.core.masking.request import Policy
-from airflow_provider_pgclone.core.masking.resolving import Resolved, unclassified
+from airflow_provider_pgclone.core.masking.resolving import Resolved, open_documents, unclassified
 from airflow_provider_pgclone.core.masking.suspects import find_suspects
 
 _MOST_NAMED = 20
@@ -29,6 +29,7 @@ def check_policy(
     """
     if policy is None:
         return
+    catalog = resolved.catalog
     opened = list(unclassified(resolved, tables))
     if any(one.what == LARGE_OBJECTS for one in found) and not _keeps_large_objects(resolved):
         raise InvalidInputError(
@@ -37,13 +38,21 @@ def check_policy(
             "pg_catalog.pg_largeobject.data safe in keep.",
         )
     if policy == "classified":
-        _refuse([f"{table.label}.{name}" for table, name in opened], "neither masked nor safe")
+        names = [f"{catalog.root(table).label}.{shown_name(name)}" for table, name in opened]
+        _refuse(names, "neither masked nor safe")
+        documents = [f"{table.label}.{name}" for table, name in open_documents(resolved, tables)]
+        if documents:
+            raise InvalidInputError(
+                f"documents of {', '.join(documents[:_MOST_NAMED])} may have keys that no path of "
+                "the rule json names",
+                hint='Say what becomes of them: {"*": "null"} among the paths, or "keep".',
+            )
         return
-    names = {(table.oid, name) for table, name in opened}
+    places = {(table.oid, name) for table, name in opened}
     suspects = [
-        f"{one.table.label}.{one.column.name} ({one.reason})"
-        for one in find_suspects(connection, resolved.catalog, tables)
-        if (one.table.oid, one.column.name) in names
+        f"{catalog.root(one.table).label}.{shown_name(one.column.name)} ({one.reason})"
+        for one in find_suspects(connection, catalog, tables)
+        if (one.table.oid, one.column.name) in places
     ]
     _refuse(suspects, "look personal, and are neither masked nor safe")
 
@@ -51,6 +60,7 @@ def check_policy(
 def _refuse(names: Sequence[str], why: str) -> None:
     if not names:
         return
+    names = list(dict.fromkeys(names))  # of a partitioned table once
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     verb = "" if why.startswith("look") else "are "
     raise InvalidInputError(

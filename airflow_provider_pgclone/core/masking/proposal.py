@@ -21,7 +21,8 @@ from airflow_provider_pgclone.core.scope import DumpContent
 _HEADER = """\
 # Masks that were proposed after a look at names, types and a sample of the rows.
 # A person must review them: what is personal in your data no program can know.
-# A column that says keep is not masked. The comment on a line tells its reason.
+# A column that says keep is not masked, and one that says decide is refused until
+# somebody has chosen a rule or keep. The comment on a line tells its reason.
 """
 _NO_SIGN = "nothing personal was seen in its name, its type or a sample of its rows"
 _GENERATED = "generated: it is computed anew from the columns that it is made of"

@@ -1,5 +1,6 @@
 """Which rule each column has, and which condition each table. Pure."""
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.masking.catalog import Catalog, CatalogTable
+from airflow_provider_pgclone.core.masking.json_paths import others_of
 from airflow_provider_pgclone.core.masking.request import Masking
 from airflow_provider_pgclone.core.masking.spec import Rule
 from airflow_provider_pgclone.core.masking.user_sql import at_instant
@@ -125,15 +127,21 @@ def _tables(catalog: Catalog, text: str, option: str) -> list[CatalogTable]:
             raise InvalidInputError(
                 f"the pattern {text!r} of {option} means the partition {table.label}, and not "
                 f"{root.label}",
-                hint="Name that one: what is said of it applies to all of its partitions.",
+                hint=f"Name {root.label}: what is said of it applies to all of its partitions.",
             )
     if found:
         return [table for table in found if not table.is_partition]
     raise InvalidInputError(
-        f"no table matches the pattern {text!r} of {option}",
-        hint="Correct it, so that nothing is dumped that was to be masked; a view is not masked, "
-        "but the tables that it reads.",
+        f"no table matches the pattern {text!r} of {option}", hint=_hint_of(catalog, text)
     )
+
+
+def _hint_of(catalog: Catalog, text: str) -> str:
+    by_letters = {one.label.replace('"', "").lower(): one.label for one in catalog.tables.values()}
+    near = difflib.get_close_matches(text.replace('"', "").lower(), by_letters, n=1)
+    if near:
+        return f"There is {by_letters[near[0]]}; capitals and signs need the double quotes."
+    return "Correct it; a view has no rows of its own, but the tables that it reads."
 
 
 def _check_columns(tables: Sequence[CatalogTable], pattern: str, rules: Mapping[str, Any]) -> None:
@@ -185,6 +193,17 @@ def unclassified(
     for table in tables:
         rules = resolved.rules_of(table)
         for column in table.columns:
-            is_open = column.generation is None and column.name not in rules
-            if is_open and not resolved.is_kept(table, column.name):
+            rule = rules.get(column.name)
+            is_said = rule is not None or resolved.is_kept(table, column.name)
+            if column.generation is None and not is_said:
                 yield table, column.name
+
+
+def open_documents(
+    resolved: Resolved, tables: Sequence[CatalogTable]
+) -> Iterator[tuple[CatalogTable, str]]:
+    """Yield the columns whose documents may have keys of which nothing is said."""
+    for table in tables:
+        for name, rule in resolved.masked(table).items():
+            if rule.name == "json" and others_of(rule) is None:
+                yield table, name

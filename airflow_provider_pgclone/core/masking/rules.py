@@ -29,7 +29,7 @@ _KEY = f"(SELECT decode(current_setting('{KEY_SETTING}'), 'hex'))"
 _LIMITS = {"int2": 32767, "int4": 2147483647, "int8": BIGGEST}
 _LOREM_STARTS = 64
 _PHONE_DIGITS = 11
-_TIMES = ("date", "timestamp", "timestamptz")
+TIMES = ("date", "timestamp", "timestamptz")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def builder_of(rule: Rule, kind: Kind) -> Builder | None:
     if rule.name == "email" and kind == "text":
         longest = _longest(FIRST_NAMES) + 1 + _EMAIL_HASH_CHARS + 1 + len(rule["domain"])
         return Builder(_email, longest=longest, may_be_cut=False, keeps_unique=True)
-    if rule.name == "bucket" and str(rule["step"]).isalpha() != (kind in _TIMES):
+    if rule.name == "bucket" and str(rule["step"]).isalpha() != (kind in TIMES):
         return None
     return _BUILDERS.get((rule.name, kind))
 
@@ -69,7 +69,7 @@ def kinds_of(name: str) -> list[Kind]:
 
 
 def _digest(value: str) -> str:
-    # In the encoding of the client, which is UTF-8 in all sessions; convert_to() takes twice as long.
+    # In the encoding of the client, UTF-8 in all sessions; convert_to() takes twice as long.
     return f"sha256({_KEY} || textsend({value}))"
 
 

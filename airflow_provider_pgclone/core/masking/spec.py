@@ -16,7 +16,6 @@ from airflow_provider_pgclone.core.masking.parameters import PARAMETERS
 from airflow_provider_pgclone.core.option_values import names
 from airflow_provider_pgclone.core.pg_errors import REDACTED, without_literals
 
-_FILE_ENDINGS = (".yaml", ".yml", ".json")
 # Of the rule bucket: numbers have a size, and dates a unit.
 _LONG_NUMBER = re.compile(r"\d{5,}")
 _ALIASES = {"size": "step", "unit": "step"}
@@ -68,6 +67,8 @@ def parse_rule(value: Any) -> Rule:
     """
     if value is None:
         value = "null"
+    if value == "decide":
+        raise ValueError("is still to be decided: choose a rule, or keep")
     if isinstance(value, str):
         value = {value: {}}
     if not isinstance(value, Mapping) or len(value) != 1:
@@ -108,7 +109,13 @@ def _paths(given: Any) -> tuple[tuple[str, Rule], ...]:
         raise ValueError("gives the rule json no paths, such as {'contact.email': 'email'}")
     if "paths" in given and isinstance(given["paths"], Mapping):
         given = given["paths"]
-    return tuple((str(path), parse_rule(rule)) for path, rule in given.items())
+    paths = tuple((str(path), parse_rule(rule)) for path, rule in given.items())
+    others = dict(paths).get("*")
+    if others is not None and others.name not in ("keep", "null"):
+        raise ValueError(f"gives the other keys of json the rule {others.name}, not null or keep")
+    if all(rule.name == "keep" for _, rule in paths):
+        raise ValueError("masks nothing by the rule json: the rule keep alone does so")
+    return paths
 
 
 def read_masks(value: Any) -> dict[str, dict[str, Rule]]:
@@ -151,6 +158,8 @@ def patterns(value: Any) -> list[str]:
 def _mapping(value: Any, keys: str) -> dict[str, Any]:
     if isinstance(value, str):
         value = _loaded(value.strip())
+    if isinstance(value, Mapping) and set(value) in ({"masks"}, {"rows"}):
+        raise ValueError(f"has the key {next(iter(value))!r} around it: leave it out")
     if not isinstance(value, Mapping) or not all(isinstance(key, str) and key for key in value):
         raise ValueError(f"is no mapping of {keys}")
     return dict(value)
@@ -163,16 +172,18 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = next((key for key in keys if keys.count(key) > 1), None)
         if twice is not None:
-            raise yaml.YAMLError(f"the key {twice!r} is there twice")
+            line = node.start_mark.line + 1
+            raise yaml.YAMLError(f"the key {twice!r} is there twice, below line {line}")
         return super().construct_mapping(node, deep=deep)
 
 
 def _loaded(text: str) -> Any:
-    if text.endswith(_FILE_ENDINGS) and not text.startswith("{"):
+    if not text.startswith("{"):
+        path = Path(text).absolute()
         try:
-            text = Path(text).read_text(encoding="utf-8")
-        except OSError as error:
-            raise ValueError(f"cannot be read: {error.strerror}") from error
+            text = path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise ValueError(f"is no mapping, and {str(path)!r} cannot be read") from error
     try:
         return yaml.load(text, _UniqueKeyLoader)  # noqa: S506  # it is a safe one
     except yaml.YAMLError as error:

@@ -5,13 +5,15 @@ is asked of all of them; only tables that have such constraints on masked column
 No answer and no error carries a value of a row.
 """
 
+import logging
 from collections.abc import Iterable
 
 import psycopg
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, PgCloneError, UnsupportedError
 from airflow_provider_pgclone.core.masking.catalog import CatalogTable, Index
-from airflow_provider_pgclone.core.masking.expressions import constant
+from airflow_provider_pgclone.core.masking.expressions import constant, literal
+from airflow_provider_pgclone.core.masking.json_paths import known_paths
 from airflow_provider_pgclone.core.masking.key import KEY_SETTING
 from airflow_provider_pgclone.core.masking.planning import MaskedTable
 from airflow_provider_pgclone.core.masking.resolving import Resolved
@@ -19,6 +21,10 @@ from airflow_provider_pgclone.core.masking.row_filter import RowFilter, alias_of
 from airflow_provider_pgclone.core.masking.user_sql import volatile_functions
 from airflow_provider_pgclone.core.plan import quote_ascii
 from airflow_provider_pgclone.core.read_settings import MASK_SETTINGS, NO_VIEWS
+
+log = logging.getLogger(__name__)
+
+_DOCUMENTS_LOOKED_AT = 10_000
 
 
 def check_volatile(connection: psycopg.Connection, resolved: Resolved) -> None:
@@ -59,6 +65,7 @@ def try_masks(
     for one in tables:
         _try_types(connection, one)
     for one in tables:
+        _warn_of_paths(connection, one)
         _try_rows(connection, one)
         for index in one.unique:
             _try_unique(connection, one, index)
@@ -79,6 +86,30 @@ def _try_types(connection: psycopg.Connection, one: MaskedTable) -> None:
         subject = f"the mask of the column {_label(one, name)}"
         _run(connection, f"SELECT {made} FROM {_source(one)} LIMIT 0", subject, shows=True)
     _run(connection, f"{one.rows} LIMIT 0", f"the masks of {one.table.label}", shows=True)
+
+
+def _warn_of_paths(connection: psycopg.Connection, one: MaskedTable) -> None:
+    """Tell of json paths that none of the first documents has: they may be misspelt."""
+    for name, rule in one.rules.items():
+        if rule.name != "json" or one.table.by_name[name].type.element_sql is not None:
+            continue
+        paths = known_paths(rule)
+        reference = quote_ascii(name)
+        exist = ", ".join(
+            f"count(*) FILTER (WHERE jsonb_path_exists({reference}::jsonb, {literal(path)}))"
+            for path in paths.values()
+        )
+        rows = f"SELECT {reference} FROM {_source(one)} WHERE {reference} IS NOT NULL"
+        query = f"SELECT count(*), {exist} FROM ({rows} LIMIT {_DOCUMENTS_LOOKED_AT}) AS d"
+        subject = f"the json paths of the column {_label(one, name)}"
+        total, *found = _run(connection, query, subject) if paths else (0,)
+        missing = [path for path, count in zip(paths, found, strict=True) if not count]
+        if total and missing:
+            log.warning(
+                "no document of %s that was looked at has the path %s: is it misspelt?",
+                _label(one, name),
+                ", ".join(missing),
+            )
 
 
 def _try_rows(connection: psycopg.Connection, one: MaskedTable) -> None:
