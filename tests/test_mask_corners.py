@@ -8,6 +8,7 @@ from airflow_provider_pgclone.core import source
 from airflow_provider_pgclone.core.errors import BusyError, PermanentError, PgCloneError
 from airflow_provider_pgclone.core.masking.plan_masking import plan_masking
 from tests.fixtures.databases import MakeDatabase, Server
+from tests.fixtures.every_kind import split_small_tables
 from tests.fixtures.hooks import MakeHook
 
 KEY = "a key that nobody can guess"
@@ -190,6 +191,8 @@ def test_it_is_masked_and_restored(
 @pytest.mark.parametrize(
     "statement",
     [
+        "ALTER TABLE left_out RENAME TO old; ALTER TABLE fine RENAME TO left_out; "
+        "ALTER TABLE old RENAME TO fine",
         "ALTER TABLE users RENAME TO old; ALTER TABLE users_new RENAME TO users; "
         "ALTER TABLE old RENAME TO users_new",
         "ALTER TABLE users RENAME email TO x; ALTER TABLE users RENAME note TO email; "
@@ -205,7 +208,8 @@ def test_what_is_renamed_meanwhile_is_not_dumped_as_something_else(
 ) -> None:
     database = make_database(
         "CREATE TABLE users (email text, note text); INSERT INTO users VALUES ('secret', 'fine'); "
-        "CREATE TABLE users_new (LIKE users)"
+        "CREATE TABLE users_new (LIKE users); CREATE TABLE left_out AS SELECT 'secret' AS s; "
+        "CREATE TABLE fine (s text)"
     )
 
     def renamed_then(*arguments: Any) -> Any:
@@ -216,7 +220,7 @@ def test_what_is_renamed_meanwhile_is_not_dumped_as_something_else(
     hook = make_hook(database)
     monkeypatch.setattr(source, "plan_masking", renamed_then)
     with pytest.raises(BusyError, match="was renamed"):
-        hook.dump(masks={"public.users": {"email": "null"}})
+        hook.dump(masks={"public.users": {"email": "null"}}, exclude=["public.left_out"])
     assert hook.ls() == []
 
 
@@ -247,9 +251,68 @@ def test_no_function_of_somebody_else_is_called(
     hook = make_hook(database)
     with pytest.raises(PermanentError, match=r"calls the function owned\.seen, which belongs to"):
         hook.dump(masks={"owned.t": {"email": "null" if "mail" in bound else "text"}}, mask_key=KEY)
-    hook.dump(masks={"owned.t": {"id": "null"}})
+    if "INDEX" in bound:  # of which PostgreSQL computes parts to plan any query
+        with pytest.raises(PermanentError, match=r"a query of owned\.t calls"):
+            hook.dump(masks={"owned.t": {"id": "null"}})
+        with pytest.raises(PermanentError, match="no checksums can be taken"):
+            hook.dump(checksums=True)
+        with pytest.raises(PermanentError, match=r"a query of owned\.t calls"):
+            hook.propose_masks()
+    else:
+        hook.dump(masks={"owned.t": {"id": "null"}})
+    hook.dump()
     server.run(database, "ALTER FUNCTION owned.seen OWNER TO CURRENT_USER")
     hook.dump(masks={"owned.t": {"email": "text"}}, mask_key=KEY)
+
+
+def test_a_table_of_a_strangers_function_is_read_by_pg_dump_alone(
+    server: Server,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Planning a query of it would compute the constant of its index, by a call."""
+    split_small_tables(monkeypatch, 8192)
+    database = make_database(
+        "DO $$ BEGIN CREATE ROLE masks_stranger; EXCEPTION WHEN duplicate_object THEN END $$; "
+        "CREATE SCHEMA owned AUTHORIZATION masks_stranger; SET ROLE masks_stranger; "
+        "CREATE FUNCTION owned.seen(e text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS "
+        "$$ BEGIN IF current_setting('is_superuser') = 'on' THEN RAISE EXCEPTION 'called'; END IF; "
+        "RETURN e; END $$; CREATE TABLE owned.t (id int, e text); "
+        "CREATE INDEX ON owned.t (owned.seen('a')); "
+        "INSERT INTO owned.t SELECT n, md5(n::text) FROM generate_series(1, 5000) n"
+    )
+    hook = make_hook(database)
+    assert hook.inspect(hook.dump())["tables"]["owned.t"] == 5000
+
+
+def test_functions_on_the_search_path_are_not_called(
+    server: Server,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    split_small_tables(monkeypatch, 8192)
+    database = make_database(
+        "CREATE TABLE t AS SELECT n, md5(n::text) FROM generate_series(1, 5000) n; "
+        "CREATE FUNCTION public.format(text, name, name) RETURNS text LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'called'; END $$; "
+        "CREATE FUNCTION public.format(text, name, name, name) RETURNS text LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'called'; END $$"
+    )
+    make_hook(database).dump(masks={"public.t": {"md5": "null"}})
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["regexp_split_to_table(e, ',')", "'u' || count(e)", "'u' || row_number() OVER (ORDER BY e)"],
+)
+def test_a_mask_is_one_value_of_its_row(
+    make_database: MakeDatabase, make_hook: MakeHook, rule: str
+) -> None:
+    database = make_database("CREATE TABLE t (e text); INSERT INTO t VALUES ('a,b'), ('c')")
+    with pytest.raises(PermanentError, match=r"the mask of the column public\.t\.e"):
+        make_hook(database).dump(masks={"public.t": {"e": {"sql": rule}}})
 
 
 @pytest.mark.parametrize("style", ["'SQL, DMY'", "German"])

@@ -74,7 +74,7 @@ def propose(postgres_connection: str) -> Callable[..., dict[str, dict[str, Any]]
     def of(database: str, **options: Any) -> dict[str, dict[str, Any]]:
         found = yaml.safe_load(text_of(database, postgres_connection, **options))
         assert isinstance(found, dict)
-        read_masks(found)  # they are such as the option takes
+        read_masks(decided(found))  # they are such as the option takes
         return found
 
     return of
@@ -82,6 +82,14 @@ def propose(postgres_connection: str) -> Callable[..., dict[str, dict[str, Any]]
 
 def text_of(database: str, connection: str, **options: Any) -> str:
     return MaskingVerbs(connection, database=database).propose_masks(**options)
+
+
+def decided(masks: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return masks as somebody leaves them who keeps what was to be decided."""
+    return {
+        table: {column: "keep" if rule == "decide" else rule for column, rule in rules.items()}
+        for table, rules in masks.items()
+    }
 
 
 Propose = Callable[..., dict[str, dict[str, Any]]]
@@ -188,7 +196,8 @@ def test_json_gets_rules_by_path_where_the_path_tells_nothing(
     masks = propose(make_database("".join(made)))
     found = [(document, masks[f"public.t{n}"]["x"]) for n, (document, _) in enumerate(JSON_RULES)]
     assert found == [
-        (document, {"json": paths} if paths else "null") for document, paths in JSON_RULES
+        (document, {"json": {**paths, "*": "null"}} if paths else "null")
+        for document, paths in JSON_RULES
     ]
     assert CANARY not in str(masks)
 
@@ -223,14 +232,19 @@ def test_rules_fit_their_columns(make_database: MakeDatabase, propose: Propose) 
         "mood": "keep",
         "sex": {"sql": "pg_catalog.enum_first(NULL::public.mood)"},
         "place": {"sql": "'(0,0)'::point"},
-        "token": "keep",
+        "token": "decide",
         "contact": "email",
         "remembered": "text",
         "number": "hash",
         "other_number": "keep",
         "phones": "phone",
         "profile": {
-            "json": {"address": "null", "contacts[*].phone": "phone", "email": "email"},
+            "json": {
+                "address": "null",
+                "contacts[*].phone": "phone",
+                "email": "email",
+                "*": "null",
+            },
         },
         "map": {"sql": "'{}'::json"},
         "plain": "keep",
@@ -251,7 +265,7 @@ FITTING: list[tuple[str, Any]] = [
     ("email varchar(20)", "hash"),
     ("email varchar(20) UNIQUE", {"hash": 20}),
     ("email varchar(10) UNIQUE", "null"),
-    ("email varchar(10) UNIQUE NOT NULL", "keep"),
+    ("email varchar(10) UNIQUE NOT NULL", "decide"),
     ("first_name text UNIQUE", "hash"),
     ("first_name text UNIQUE NOT NULL", "hash"),
     ("latitude float", "null"),
@@ -264,7 +278,7 @@ FITTING: list[tuple[str, Any]] = [
     ("search tsvector NOT NULL", {"sql": "''::tsvector"}),
     ("client_ip inet NOT NULL", "ip"),
     ("mac macaddr NOT NULL", {"sql": "'00:00:00:00:00:00'::macaddr"}),
-    ("notes json[] NOT NULL", "keep"),
+    ("notes json[] NOT NULL", "decide"),
     ("notes xml", "null"),
 ]
 
@@ -294,6 +308,9 @@ def test_a_dump_takes_what_is_proposed(
     masks[exact_pattern('Odd "S.chema', "Customer Orders")]["null"] = "text"
     masks["public.users"] |= {"token": {"sql": "id"}, "plain": "null"}
     masks["public.users"]["profile"]["json"]["color"] = "text"
+    with pytest.raises(InvalidInputError, match="still to be decided"):
+        make_hook(database).dump(masks=masks, mask_key="x" * 32)
+    masks = decided(masks)
     key = make_hook(database).dump(masks=masks, mask_key="x" * 32, policy="classified")
     argv = [str(postgres.bin_dir / "pg_restore"), "--file=-", str(local_storage / key)]
     dumped = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
@@ -330,11 +347,11 @@ def test_columns_of_a_foreign_key_get_one_rule(
     assert masks["public.likes"]["who"] == "hash"
     assert masks["public.short"]["code"] == {"hash": 24}
     assert masks["public.persons"]["customer_number"] == {"hash": 24}
-    assert masks["public.taxes"]["tax_number"] == "keep"
-    assert masks["public.payers"]["payer"] == "keep"
+    assert masks["public.taxes"]["tax_number"] == "decide"
+    assert masks["public.payers"]["payer"] == "decide"
     assert masks["public.tree"] == {"email": "email", "above": "email", "other": "keep"}
-    assert masks["public.made"] == {"label": "keep"}
-    assert masks["public.makers"] == {"label": "keep", "mail": "keep"}
+    assert masks["public.made"] == {"label": "decide"}
+    assert masks["public.makers"] == {"label": "keep", "mail": "decide"}
     assert masks["public.planes"] == {"plain_id": "keep"}
 
 
@@ -388,7 +405,7 @@ def test_partitions_and_inherited_columns_are_under_the_rules_of_their_root(
         "public.base": {"label": "email"},
         "public.heir": {"more": "keep"},
         "public.logins": {"day": "keep", "label": "email"},
-        "public.visits": {"day": "keep", "label": "keep"},
+        "public.visits": {"day": "keep", "label": "decide"},
     }
 
 

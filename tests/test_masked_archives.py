@@ -68,14 +68,27 @@ def test_nothing_tells_that_a_stock_archive_is_masked(
         hook.mask_report(key)
 
 
-@pytest.mark.parametrize("required", [True, False])
-def test_a_local_key_is_restored_with_a_warning(
-    required: bool, shop: str, make_hook: MakeHook, caplog: pytest.LogCaptureFixture
+def test_of_local_keys_only_what_was_restored_may_come_back(
+    server: Server, shop: str, make_hook: MakeHook, masked_dump: MaskedDump
 ) -> None:
     hook = make_hook(shop)
     hook.copy(":before")
-    hook.restore(":before", require_masked=required)
-    assert (":before is no dump: it has no verification" in caplog.text) == required
+    with pytest.raises(UnsupportedError, match="nothing tells that :before is masked"):
+        hook.restore(":before", require_masked=True)
+    hook.restore(":before")
+    hook.restore(masked_dump(hook), reversible=True, require_masked=True)
+    assert hook.restore(":post", require_masked=True) == ":post"
+    assert f"{shop}__pre" in server.names()
+
+
+def test_what_a_connection_requires_no_argument_lifts(
+    shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = make_hook(shop)
+    key = hook.dump()
+    monkeypatch.setenv("AIRFLOW__PGCLONE__REQUIRE_MASKED", "true")
+    with pytest.raises(UnsupportedError, match="is not masked"):
+        hook.restore(key, require_masked=False)
 
 
 @pytest.mark.parametrize(("style", "start"), [("markdown", "# Mask"), ("html", "<!DOCTYPE html>")])

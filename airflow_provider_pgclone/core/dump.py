@@ -23,7 +23,7 @@ from airflow_provider_pgclone.core.compression import Compressor, compressor_of
 from airflow_provider_pgclone.core.copy_out import RangeReader
 from airflow_provider_pgclone.core.database import Database
 from airflow_provider_pgclone.core.dump_key import DumpKey
-from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
+from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.pg_tools import (
     ClientTools,
     check_extra_arguments,
@@ -193,6 +193,12 @@ def _check_complete(toc: Toc, writer: BlockWriter) -> None:
 
 def _lock_checksummed(work: _Dump, toc: Toc) -> dict[TableName, TableName]:
     """Return the tables of which checksums are taken, locked for longer than pg_dump does."""
+    for called in work.source.masks.strangers.values():
+        raise UnsupportedError(
+            f"no checksums can be taken: a query of a table calls the function {called}, with the "
+            "rights of this dump",
+            hint="Give the function to a superuser, dump as its owner, or leave checksums out.",
+        )
     copied = copied_tables(toc)
     for entry in toc.entries:
         if entry.description == "TABLE DATA" and (entry.namespace, entry.tag) not in copied:

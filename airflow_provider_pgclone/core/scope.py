@@ -87,11 +87,14 @@ def excluded_tables(
     if not patterns:
         return []
     # The kinds of relations that pg_dump looks through: expand_table_name_patterns() in pg_dump.c.
-    tables: list[tuple[Any, ...]] = connection.execute(
-        "SELECT c.oid, nspname, relname, pg_table_is_visible(c.oid) FROM pg_class c "
-        "JOIN pg_namespace n ON n.oid = relnamespace "
-        "WHERE relkind IN ('r', 'S', 'v', 'm', 'f', 'p')"
-    ).fetchall()
+    with connection.transaction(force_rollback=True):
+        # That of the user, by which pg_dump looks for names without a schema.
+        connection.execute("SET LOCAL search_path TO DEFAULT")
+        tables: list[tuple[Any, ...]] = connection.execute(
+            "SELECT c.oid, nspname, relname, pg_catalog.pg_table_is_visible(c.oid) "
+            "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace "
+            "WHERE relkind IN ('r', 'S', 'v', 'm', 'f', 'p')"
+        ).fetchall()
     found: list[int] = []
     for text in patterns:
         pattern = parse_table_pattern(text)

@@ -1,5 +1,6 @@
 """The database of a dump: a snapshot of it, and what of it is dumped in which way."""
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,6 +39,8 @@ from airflow_provider_pgclone.core.table_filter import (
     room_for_arguments,
 )
 
+log = logging.getLogger(__name__)
+
 # What changes neither which rows pg_dump writes nor how.
 _HARMLESS_ARGUMENTS = frozenset(
     {
@@ -58,14 +61,17 @@ WHERE relkind = 'r' AND relfilenode <> 0
 
 # The catalog is read as of the snapshot, and the functions tell the names of now.
 _RENAMED = """
-SELECT format('%%I.%%I.%%I', nspname, relname, attname)
-FROM unnest(%s::text[], %s::text[]) AS planned (schema, name)
+SELECT concat_ws('.', nspname, relname, attname)
+FROM unnest(%(schemas)s::text[], %(names)s::text[], %(planned)s::bool[])
+    AS dumped (schema, name, is_planned)
 JOIN pg_namespace n ON nspname = schema
 JOIN pg_class c ON relnamespace = n.oid AND relname = name
-LEFT JOIN pg_attribute ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+LEFT JOIN pg_attribute ON is_planned AND attrelid = c.oid AND attnum > 0 AND NOT attisdropped
 WHERE to_regclass(format('%%I.%%I', nspname, relname)) IS DISTINCT FROM c.oid::regclass
-    OR attname IS NOT NULL AND (pg_identify_object('pg_class'::regclass, c.oid, attnum)).identity
-        IS DISTINCT FROM format('%%I.%%I.%%I', nspname, relname, attname)
+    OR CASE WHEN attnum IS NOT NULL THEN
+        (pg_identify_object('pg_class'::regclass, c.oid, attnum)).identity
+            IS DISTINCT FROM format('%%I.%%I.%%I', nspname, relname, attname)
+    END
 LIMIT 1
 """
 
@@ -112,7 +118,7 @@ class Source:
         :param dumped: the tables whose rows are wanted, as pg_dump names them.
         :raises BusyError: naming the table.
         """
-        self._check_same_names()
+        self._check_same_names(dumped)
         for row in self.connection.execute(_REWRITTEN):
             schema, name = (part.decode(errors="surrogateescape") for part in row)
             if (schema, name) in dumped:
@@ -122,16 +128,20 @@ class Source:
                     hint="Try again: the snapshot is older and has none of its rows.",
                 )
 
-    def _check_same_names(self) -> None:
+    def _check_same_names(self, dumped: Collection[TableName]) -> None:
         """Refuse tables and columns that were renamed between the snapshot and their locks.
 
         A COPY by name would read others: of a table that took the place of a masked one, or of a
         column that took that of another.
         """
-        tables = [(table.schema, table.name) for table in self.planned]
-        row = self.connection.execute(
-            _RENAMED, [[schema for schema, _ in tables], [name for _, name in tables]]
-        ).fetchone()
+        planned = {(table.schema, table.name) for table in self.planned}
+        tables = sorted(planned.union(dumped))
+        names = {
+            "schemas": [schema for schema, _ in tables],
+            "names": [name for _, name in tables],
+            "planned": [table in planned for table in tables],
+        }
+        row = self.connection.execute(_RENAMED, names).fetchone()
         if row is not None:
             raise BusyError(
                 f"{row[0]} was renamed while its database was opened", hint="Try again."
@@ -186,6 +196,8 @@ def open_source(
     """
     with connect(database, cancellation) as connection:
         tools = tools_for_dump(server_major(connection), pg_bin_dir)
+        # Functions that somebody else has put where they are found first: CVE-2018-1058.
+        connection.execute("SET search_path = ''; SET constraint_exclusion = off")
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         (snapshot,) = fetch_row(connection, "SELECT pg_export_snapshot()", [])
         size_bytes, encoding, version = fetch_row(
@@ -201,6 +213,11 @@ def open_source(
         # its partitions.
         partitions = _names(connection, excluded, partitions=True)
         masks = plan_masking(connection, database, content, encoding)
+        if masks.strangers:
+            log.info(
+                "%d tables are left to pg_dump: a query of them would call functions of others",
+                len(masks.strangers),
+            )
         room = _room_for_planned(tools, database, content, partitions)
         planned, small_bytes = _plan(
             connection, content, excluded, encoding, room, masks, small_too=small_too
@@ -264,6 +281,7 @@ def _plan(
         oid: replace(table, masked=masks.tables.get(oid))
         for oid, table in _tables(connection)
         if oid not in excluded
+        and oid not in masks.strangers
         and is_in_schemas(table.schema, content)
         # In another encoding the table of contents could not be compared with the catalog.
         and (encoding == "UTF8" or "".join((table.schema, table.name, *table.columns)).isascii())

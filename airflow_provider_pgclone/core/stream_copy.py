@@ -19,7 +19,7 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.compare import check_rows
 from airflow_provider_pgclone.core.copy_out import open_session
 from airflow_provider_pgclone.core.database import Database, connect, fetch_row
-from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.errors import InvalidInputError, NotAllowedError
 from airflow_provider_pgclone.core.load import DataFile, analyze, load_pipes
 from airflow_provider_pgclone.core.loading import LoadOptions, creation_for, loading_for
 from airflow_provider_pgclone.core.marker import Marker
@@ -44,12 +44,14 @@ class StreamCopyOptions:
     :param content: what of the source is copied.
     :param load: how the target is loaded.
     :param replace: whether a database of the target's name is replaced, once the copy is whole.
+    :param require_masked: whether a copy of which nothing is masked is refused.
     :param wait_seconds: how long to wait for another copy to the same name.
     """
 
     content: DumpContent = field(default_factory=DumpContent)
     load: LoadOptions = field(default_factory=LoadOptions)
     replace: bool = True
+    require_masked: bool = False
     wait_seconds: float = 0.0
 
 
@@ -123,6 +125,11 @@ def _fill(
             open_source(keyed, content, load.pg_bin_dir, cancellation, small_too=True) as source,
             open_skeleton(database, source, content, cancellation) as skeleton,
         ):
+            if options.require_masked and not source.masks.tables_are_masked:
+                raise NotAllowedError(
+                    f"only masked copies may be made as {attempt.marker.target!r}",
+                    hint="Give masks, or copy to where require_masked is not set.",
+                )
             loading = loading_for(attempt.connection, skeleton.toc, load)
             creation = creation_for(attempt.connection, attempt.marker.target, skeleton.toc)
             attempt.create_temp(creation, properties)

@@ -69,11 +69,6 @@ def _copy_by_stream(
     from airflow_provider_pgclone.core.stream_copy import StreamCopyOptions, stream_copy
 
     content = call.dump_content()
-    if server["require_masked"] and not content.masking.is_masking:
-        raise NotAllowedError(
-            f"only what is masked may be copied to {name!r}, and no masks were given",
-            hint="Give masks, or set require_masked to false.",
-        )
     stream_copy(
         call.database,
         server.server.named(name),
@@ -83,6 +78,7 @@ def _copy_by_stream(
             content=content,
             load=server.load_options(),
             replace=call["replace"] and server["replace"] and server.may_restore,
+            require_masked=server["require_masked"],
             wait_seconds=server["wait_seconds"],
         ),
         on_progress=on_progress,

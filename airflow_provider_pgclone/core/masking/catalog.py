@@ -308,7 +308,11 @@ def _read_tables(
         SELECT c.oid, nspname::text, relname::text,
             ARRAY(SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid ORDER BY inhseqno),
             relispartition, relkind = 'p',
-            CASE WHEN relispartition THEN pg_get_partition_constraintdef(c.oid) END,
+            -- With expressions in it the keys of partitions are computed to be shown.
+            CASE WHEN relispartition AND NOT EXISTS (
+                SELECT FROM pg_partition_ancestors(c.oid) AS a JOIN pg_partitioned_table
+                ON partrelid = a.relid WHERE partexprs IS NOT NULL
+            ) THEN pg_get_partition_constraintdef(c.oid) END,
             greatest(reltuples, 0)::bigint
         FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
         WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'

@@ -51,7 +51,7 @@ walk AS (
     SELECT child.* FROM walk, LATERAL (
         SELECT CASE WHEN walk.path = '' THEN member.key ELSE walk.path || '.' || member.key END,
             {name},
-            walk.is_known AND member.key ~ '^[A-Za-z][A-Za-z_-]*[0-9]?[0-9]?$' AND whole ~ {known},
+            walk.is_known AND member.key ~ '^[A-Za-z][A-Za-z_-]*$' AND whole ~ {known},
             member.value, walk.depth + 1
         FROM jsonb_each(CASE WHEN jsonb_typeof(walk.value) = 'object' THEN walk.value END)
             AS member,

@@ -31,7 +31,11 @@ from airflow_provider_pgclone.core.masking.row_filter import RowFilter
 from airflow_provider_pgclone.core.masking.scope import tables_in_scope
 from airflow_provider_pgclone.core.masking.spec import without_values
 from airflow_provider_pgclone.core.masking.trial import check_volatile, try_masks, try_references
-from airflow_provider_pgclone.core.masking.trust import check_functions
+from airflow_provider_pgclone.core.masking.trust import (
+    check_functions,
+    check_readable_tables,
+    tables_of_strangers,
+)
 from airflow_provider_pgclone.core.plan import Masked
 from airflow_provider_pgclone.core.scope import DumpContent
 
@@ -45,13 +49,21 @@ class MaskPlan:
     :param tables: what is read of those tables that it is about, by their OIDs.
     :param labels: their names.
     :param in_scope: all tables whose rows it has looked at; the dump may have no others.
+    :param strangers: what a query of a table would call of somebody else, by its OID: pg_dump alone
+        may read it.
     :param facts: what the account of the dump says of it; never a value of a row.
     """
 
     tables: Mapping[int, Masked] = field(default_factory=dict)
     labels: Mapping[int, str] = field(default_factory=dict)
     in_scope: frozenset[TableName] | None = None
+    strangers: Mapping[int, str] = field(default_factory=dict)
     facts: Mapping[str, Any] | None = None
+
+    @property
+    def tables_are_masked(self) -> bool:
+        """Whether any column of what is dumped is masked."""
+        return self.facts is not None and bool(self.facts["columns"])
 
 
 def plan_masking(
@@ -64,8 +76,9 @@ def plan_masking(
         another encoding than UTF-8.
     """
     masking = content.masking
+    strangers = tables_of_strangers(connection)
     if not masking:
-        return MaskPlan()
+        return MaskPlan(strangers=strangers)
     if encoding != "UTF8":
         raise UnsupportedError(
             f"database {database.name!r} has the encoding {encoding}, and masks need UTF8",
@@ -75,14 +88,18 @@ def plan_masking(
     connection.execute("SET LOCAL standard_conforming_strings = on")
     catalog = read_catalog(connection)
     tables = tables_in_scope(connection, catalog, database, content)
+    labels = {oid: table.label for oid, table in catalog.tables.items()}
     resolved = resolve_masking(masking, catalog, _instant(connection))
     check_volatile(connection, resolved)
     row_filter = RowFilter(resolved, {table.oid for table in tables}, follow_fks=masking.follow_fks)
     planned = plan_tables(resolved, tables, row_filter)
     _check_key(planned, has_key=masking.key is not None)
     found = find_unmasked(connection, content)
+    in_scope = [table.oid for table in tables]
+    queried = in_scope if masking.rows or masking.policy == "suspects" else list(planned)
+    check_readable_tables(strangers, labels, queried)
+    check_functions(connection, planned.values(), queried)
     check_policy(connection, masking.policy, resolved, tables, found)
-    check_functions(connection, planned.values())
     try_masks(connection, planned.values())
     if masking.rows and not masking.follow_fks:
         try_references(connection, tables, resolved, row_filter)
@@ -92,6 +109,7 @@ def plan_masking(
         tables={oid: one.masked for oid, one in planned.items()},
         labels={oid: one.table.label for oid, one in planned.items()},
         in_scope=frozenset((table.schema, table.name) for table in tables),
+        strangers=strangers,
         facts={**facts, "follow_fks": masking.follow_fks, "is_keyed": masking.key is not None},
     )
 

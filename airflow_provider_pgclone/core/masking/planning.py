@@ -22,8 +22,8 @@ from airflow_provider_pgclone.core.masking.row_filter import RowFilter, alias_of
 from airflow_provider_pgclone.core.masking.spec import Rule
 from airflow_provider_pgclone.core.plan import Masked, Table, named_rows_query, quote_ascii
 
-# The scale of a number decides what noise does to it, and equal numbers may have others.
-_NEVER_ALIKE = frozenset({"sql", "constant", "null", "noise"})
+# Equal numbers may have another scale, by which noise is rounded, and equal documents such numbers.
+_NEVER_ALIKE = frozenset({"sql", "constant", "null", "noise", "json"})
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,8 @@ def _plan_table(
     generated = [
         column.name
         for column in table.columns
-        if column.generation is not None and any(name in column.generation for name in rules)
+        if (made_of := column.generation) is not None
+        and any(_is_named(name, made_of) for name in rules)
     ]
     touched = {*rules, *generated}
     indexes = _touched_indexes(catalog, table, touched)
@@ -153,9 +154,13 @@ def _checks(catalog: Catalog, table: CatalogTable, touched: set[str]) -> list[Ch
     ]
     # Its columns are known by its text alone: rather one too many.
     bounds = table.partition_check
-    if bounds is not None and any(name in bounds for name in touched):
+    if bounds is not None and any(_is_named(name, bounds) for name in touched):
         found.append(Check("partition bounds", table.oid, (), bounds))
     return found
+
+
+def _is_named(name: str, sql: str) -> bool:
+    return name in sql or name.replace('"', '""') in sql
 
 
 def _touched_indexes(catalog: Catalog, table: CatalogTable, touched: set[str]) -> list[Index]:

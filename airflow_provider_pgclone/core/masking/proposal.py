@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.masking.key_groups import Line, Node, agree_o
 from airflow_provider_pgclone.core.masking.lineage import Family, families
 from airflow_provider_pgclone.core.masking.scope import tables_in_scope
 from airflow_provider_pgclone.core.masking.suspects import suspects_of
+from airflow_provider_pgclone.core.masking.trust import check_readable_tables, tables_of_strangers
 from airflow_provider_pgclone.core.scope import DumpContent
 
 _HEADER = """\
@@ -69,12 +70,17 @@ def propose_for_database(
     """Return a rule for each column whose rows a dump would hold.
 
     :raises InvalidInputError: when a pattern matches nothing.
+    :raises UnsupportedError: when a look at a table would call functions of somebody else.
     :raises ServerError: when the rows of a table cannot be looked through.
     """
     with connect(database, cancellation) as connection:
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        connection.execute("SET LOCAL constraint_exclusion = off")
+        strangers = tables_of_strangers(connection)
         catalog = read_catalog(connection)
         tables = tables_in_scope(connection, catalog, database, content)
+        labels = {table.oid: table.label for table in tables}
+        check_readable_tables(strangers, labels, labels)
         return propose(connection, catalog, tables)
 
 

@@ -33,12 +33,6 @@ class Masking:
     def __bool__(self) -> bool:
         return bool(self.masks or self.rows or self.policy)
 
-    @property
-    def is_masking(self) -> bool:
-        """Whether any column is masked, and not only declared safe."""
-        rules = (rule for columns in self.masks.values() for rule in columns.values())
-        return any(rule.name != "keep" for rule in rules)
-
     def keyed(self, database: Database) -> Database:
         """Return a database whose sessions can mask.
 

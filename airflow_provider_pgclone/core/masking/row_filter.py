@@ -72,8 +72,7 @@ class RowFilter:
             else:
                 conditions.append(self._has_parent(table, key, (*below, root)))
         if own_keys:
-            rows = self._rows_of(self._catalog.root(table))
-            conditions.append(_not_below(rows, table, self._catalog, own_keys, conditions))
+            conditions.append(self._not_below_left_out(table, own_keys, conditions))
         return conditions
 
     def _has_parent(self, table: CatalogTable, key: ForeignKey, below: tuple[int, ...]) -> str:
@@ -104,6 +103,8 @@ class RowFilter:
         seen.add(table.oid)
         if self._resolved.conditions_of(table) or not self._has_rows(table):
             return True
+        if self._follow_fks and self._left_out_partitions(table):
+            return True
         if not self._follow_fks:
             return False
         parents = (self._catalog.tables.get(k.parent) for k in self.foreign_keys_of(table))
@@ -115,16 +116,32 @@ class RowFilter:
         alias = alias_of(table, self._catalog)
         if not table.is_partitioned:
             return f"ONLY {name} AS {alias}"
+        out = self._left_out_partitions(table)
+        if not out:
+            return f"{name} AS {alias}"
+        rows = f"SELECT *, tableoid, ctid FROM {name} WHERE tableoid <> ALL ('{{{out}}}')"
+        return f"({rows}) AS {alias}"
+
+    def _left_out_partitions(self, table: CatalogTable) -> str:
+        """Return the OIDs of a table's partitions that are left out, as those of an array."""
         leaves = [
             one.oid
             for one in self._catalog.tables.values()
             if not one.is_partitioned and table in self._catalog.ancestors(one)
         ]
-        out = ",".join(str(oid) for oid in leaves if oid not in self._in_scope)
-        if not out:
-            return f"{name} AS {alias}"
-        rows = f"SELECT *, tableoid, ctid FROM {name} WHERE tableoid <> ALL ('{{{out}}}')"
-        return f"({rows}) AS {alias}"
+        return ",".join(str(oid) for oid in leaves if oid not in self._in_scope)
+
+    def _not_below_left_out(
+        self, table: CatalogTable, keys: list[ForeignKey], conditions: list[str]
+    ) -> str:
+        root = self._catalog.root(table)
+        only = "" if root.is_partitioned else "ONLY "
+        name = f"{quote_ascii(root.schema)}.{quote_ascii(root.name)}"
+        rows = f"{only}{name} AS {alias_of(table, self._catalog)}"
+        kept = _all_of(conditions) or "true"
+        if out := self._left_out_partitions(root):
+            kept = f"{kept} AND {alias_of(table, self._catalog)}.tableoid <> ALL ('{{{out}}}')"
+        return _not_below(rows, table, self._catalog, keys, kept)
 
     def _has_rows(self, table: CatalogTable) -> bool:
         if not table.is_partitioned:
@@ -144,11 +161,12 @@ def _not_below(
     table: CatalogTable,
     catalog: Catalog,
     keys: list[ForeignKey],
-    conditions: list[str],
+    kept: str,
 ) -> str:
     """Return the condition that no row is left out to which a row leads within its own table.
 
     :param rows: the SQL of the rows of the whole table.
+    :param kept: the condition of those that are read, as far as other tables say.
     """
     alias = alias_of(table, catalog)
     referred = sorted({column for key in keys for column in key.parent_columns})
@@ -163,7 +181,7 @@ def _not_below(
         + ")"
         for key in keys
     )
-    left_out = f"({_all_of(conditions) or 'true'}) IS NOT TRUE"
+    left_out = f"({kept}) IS NOT TRUE"
     found = f"SELECT {alias}.tableoid, {alias}.ctid, {columns} FROM {rows}"
     return (
         f"(({alias}.tableoid, {alias}.ctid) IN (WITH RECURSIVE {_LEFT_OUT} (t, c, {names}) AS "

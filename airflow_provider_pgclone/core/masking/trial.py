@@ -76,6 +76,10 @@ def _try_types(connection: psycopg.Connection, one: MaskedTable) -> None:
         if rule.name == "constant":
             made = constant(rule, one.table.by_name[name])
             _run(connection, f"SELECT {made}", f"the constant of the column {_label(one, name)}")
+        if rule.name == "sql":  # where one value alone can stand
+            made = rule["expression"]
+            query = f"SELECT FROM {_source(one)} WHERE ({made}) IS NULL LIMIT 0"
+            _run(connection, query, f"the mask of the column {_label(one, name)}", shows=True)
     if _passes(connection, f"{one.rows} LIMIT 0"):
         return
     # Anew, one by one, to name what is wrong.
@@ -254,7 +258,7 @@ def _refusal(error: psycopg.Error, subject: str, *, shows: bool) -> PgCloneError
             "to mask: connect past it.",
         )
     # Even where no row was read: PostgreSQL may run a function to plan a statement.
-    is_of_syntax = (error.sqlstate or "").startswith("42")
+    is_of_syntax = error.diag.statement_position is not None and error.diag.context is None
     said = error.diag.message_primary if shows and is_of_syntax else type(error).__name__
     return InvalidInputError(
         f"{subject} does not work: {said}",

@@ -1,29 +1,25 @@
-"""Whose functions run where masks are tried out: only those of somebody who may do all anyway.
+"""Whose functions run where masks are tried out and made: only those of somebody who may do all.
 
 The owner of a table writes its check constraints, domains, indexes and generated columns, and these
-call functions. Called by a dump they have the rights of its user, who may be a superuser, and see
-the key. pg_dump itself calls none of them.
+call functions, as the casts and types of its columns do. Called by a dump they have the rights of
+its user, who may be a superuser, and see the key. pg_dump itself calls none of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import psycopg
 
 from airflow_provider_pgclone.core.errors import UnsupportedError
 from airflow_provider_pgclone.core.masking.planning import MaskedTable
 
-# What is built in has no entries in pg_depend.
-_CALLED = """
+# Also of what is built in and so not in pg_depend: some of that runs SQL which it is given.
+_CALLED = r"""
 WITH RECURSIVE reached (classid, objid) AS (
     SELECT 'pg_constraint'::regclass::oid, oid FROM unnest(%(checks)s::oid[]) AS oid
     UNION SELECT 'pg_class'::regclass::oid, oid FROM unnest(%(relations)s::oid[]) AS oid
     UNION SELECT 'pg_attrdef'::regclass::oid, d.oid
         FROM pg_attrdef d JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
         WHERE attgenerated <> '' AND adrelid = ANY(%(generated)s)
-    -- In PostgreSQL 14 it is the column that depends on them.
-    UNION SELECT refclassid, refobjid FROM pg_depend
-        WHERE classid = 'pg_class'::regclass AND objid = ANY(%(generated)s) AND objsubid > 0
-            AND refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
     UNION SELECT 'pg_type'::regclass::oid, atttypid
         FROM pg_attribute JOIN unnest(%(tables)s::oid[], %(columns)s::text[]) AS named (t, c)
             ON attrelid = t AND attname = c
@@ -31,47 +27,146 @@ WITH RECURSIVE reached (classid, objid) AS (
     SELECT next.* FROM reached CROSS JOIN LATERAL (
         SELECT refclassid, refobjid FROM pg_depend d
         WHERE d.classid = reached.classid AND d.objid = reached.objid
-            AND reached.classid <> 'pg_proc'::regclass
-            AND refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass)
-        UNION ALL
-        SELECT 'pg_proc'::regclass, oprcode FROM pg_operator
-        WHERE reached.classid = 'pg_operator'::regclass AND oid = reached.objid
+            AND refclassid = 'pg_type'::regclass
         UNION ALL
         SELECT 'pg_constraint'::regclass, oid FROM pg_constraint
         WHERE reached.classid = 'pg_type'::regclass AND contypid = reached.objid
         UNION ALL
         SELECT 'pg_type'::regclass, below FROM pg_type
-        CROSS JOIN LATERAL (VALUES (typbasetype), (typelem)) AS of (below)
+        CROSS JOIN LATERAL (
+            SELECT typbasetype UNION ALL SELECT typelem
+            UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = typrelid AND attnum > 0
+        ) AS of (below)
         WHERE reached.classid = 'pg_type'::regclass AND pg_type.oid = reached.objid AND below <> 0
     ) AS next
+),
+trees (tree) AS (
+    SELECT conbin::text FROM pg_constraint
+        JOIN reached ON classid = 'pg_constraint'::regclass AND objid = oid
+    UNION ALL SELECT adbin::text FROM pg_attrdef
+        JOIN reached ON classid = 'pg_attrdef'::regclass AND objid = oid
+    UNION ALL SELECT concat(indexprs::text, indpred::text) FROM pg_index
+        JOIN reached ON classid = 'pg_class'::regclass AND objid = indexrelid
+    UNION ALL SELECT partexprs::text FROM pg_partitioned_table
+        JOIN reached ON classid = 'pg_class'::regclass AND objid = partrelid
+),
+called (oid) AS (
+    SELECT found[1]::oid FROM trees, regexp_matches(tree, ':(?:op)?funcid (\d+)', 'g') AS found
+    UNION SELECT oprcode FROM trees, regexp_matches(tree, ':opno (\d+)', 'g') AS found
+        JOIN pg_operator o ON o.oid = found[1]::oid
 )
 SELECT format('%%I.%%I', nspname, proname), rolname
-FROM reached
-JOIN pg_proc p ON p.oid = objid
+FROM called
+JOIN pg_proc p ON p.oid = called.oid
 JOIN pg_namespace n ON n.oid = pronamespace
 JOIN pg_roles r ON r.oid = proowner
-WHERE classid = 'pg_proc'::regclass AND NOT rolsuper AND rolname <> current_user
-    AND NOT EXISTS (
-        SELECT FROM pg_depend d
-        WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-    )
+WHERE provolatile = 'v' OR NOT rolsuper AND rolname <> current_user
 ORDER BY 1
 """
+# Casts may be implicit, and what compares ranges is asked while a statement is planned.
+_OF_TYPES = """
+WITH RECURSIVE types (oid) AS (
+    SELECT atttypid FROM pg_attribute WHERE attrelid = ANY(%(tables)s) AND attnum > 0
+    UNION
+    SELECT below FROM types JOIN pg_type t ON t.oid = types.oid
+    CROSS JOIN LATERAL (
+        SELECT typbasetype UNION ALL SELECT typelem
+        UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = typrelid AND attnum > 0
+        UNION ALL SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid
+    ) AS of (below)
+    WHERE below <> 0
+)
+SELECT format('%%I.%%I', nspname, proname), rolname
+FROM (
+    SELECT castfunc FROM pg_cast JOIN types ON types.oid IN (castsource, casttarget)
+    UNION SELECT unnest(ARRAY[rngsubdiff, rngcanonical]::oid[])
+        FROM pg_range JOIN types ON rngtypid = types.oid
+) AS called (oid)
+JOIN pg_proc p ON p.oid = called.oid
+JOIN pg_namespace n ON n.oid = pronamespace
+JOIN pg_roles r ON r.oid = proowner
+WHERE NOT rolsuper AND rolname <> current_user
+ORDER BY 1
+"""
+# PostgreSQL runs parts of these when it plans any query of their table, which a COPY of the table
+# itself is not: eval_const_expressions() on what get_relation_info() in plancat.c gathers.
+_BY_PLANNING = """
+SELECT DISTINCT ON (relid) relid, format('%I.%I', nspname, proname), rolname
+FROM (
+    SELECT indrelid, d.refclassid, d.refobjid FROM pg_index
+        JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = indexrelid
+        WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
+    UNION ALL SELECT stxrelid, d.refclassid, d.refobjid FROM pg_statistic_ext s
+        JOIN pg_depend d ON d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid
+    UNION ALL SELECT tree.relid, d.refclassid, d.refobjid FROM pg_partitioned_table k
+        JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = partrelid,
+        pg_partition_tree(partrelid) AS tree
+        WHERE partexprs IS NOT NULL
+) AS used (relid, classid, objid)
+LEFT JOIN pg_operator o ON classid = 'pg_operator'::regclass AND o.oid = objid
+JOIN pg_proc p ON p.oid = coalesce(o.oprcode, objid)
+    AND classid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
+JOIN pg_namespace n ON n.oid = pronamespace
+JOIN pg_roles r ON r.oid = proowner
+WHERE NOT rolsuper AND rolname <> current_user
+"""
+_HINT = (
+    "Give the function to a superuser, dump as its owner, or leave out what calls it: declare the "
+    "columns safe, or exclude the table."
+)
 
 
-def check_functions(connection: psycopg.Connection, tables: Iterable[MaskedTable]) -> None:
+def tables_of_strangers(connection: psycopg.Connection) -> dict[int, str]:
+    """Return the tables of which no query may be planned, by OID, each with what it would call.
+
+    :return: a function and its owner.
+    """
+    return {
+        oid: f"{function}, which belongs to {owner}"
+        for oid, function, owner in connection.execute(_BY_PLANNING)
+    }
+
+
+def check_readable_tables(
+    strangers: dict[int, str], labels: dict[int, str], oids: Iterable[int]
+) -> None:
+    """Refuse to look at a table whose mere query would call a stranger's function.
+
+    :param strangers: what :func:`tables_of_strangers` has found.
+    :param labels: the names of tables.
+    :raises UnsupportedError: naming the table, the function and its owner.
+    """
+    for oid in oids:
+        if oid in strangers:
+            raise UnsupportedError(
+                f"a query of {labels[oid]} calls the function {strangers[oid]}, with the rights of "
+                "this dump",
+                hint=_HINT,
+            )
+
+
+def check_functions(
+    connection: psycopg.Connection, tables: Iterable[MaskedTable], queried: Collection[int]
+) -> None:
     """Refuse to run the functions of others than superusers and the user of the session.
 
+    :param queried: the OIDs of all tables of which a mask or a condition is tried.
     :raises UnsupportedError: naming the function, its owner and the table.
     """
+    found = connection.execute(_OF_TYPES, {"tables": list(queried)}).fetchone()
+    if found is not None:
+        raise UnsupportedError(
+            f"a type of masked or filtered tables has the function {found[0]}, which belongs to "
+            f"{found[1]} and would run with the rights of this dump",
+            hint=_HINT,
+        )
     for one in tables:
         found = connection.execute(_CALLED, _objects(one)).fetchone()
         if found is not None:
             raise UnsupportedError(
                 f"what masked columns of {one.table.label} must fit calls the function {found[0]}, "
                 f"which belongs to {found[1]} and would run with the rights of this dump",
-                hint="Give the function to a superuser, dump as its owner, or declare the columns "
-                "of that constraint, index, domain or generated column safe.",
+                hint=_HINT,
             )
 
 

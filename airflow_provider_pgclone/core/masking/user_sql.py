@@ -29,7 +29,9 @@ _CURRENT = (
     (re.compile(rf"\bcurrent_time\b{_PRECISION}", re.IGNORECASE), "timetz"),
     (re.compile(rf"\blocaltime\b{_PRECISION}", re.IGNORECASE), "time"),
 )
-_MOMENT = re.compile(r"'\s*(?:now|today|tomorrow|yesterday)\s*'", re.IGNORECASE)
+_MOMENT = re.compile(
+    r"(?:'|\$\w*\$)\s*(?:now|today|tomorrow|yesterday)\s*(?:['$\d+-])", re.IGNORECASE
+)
 _CALLED = re.compile(r'([^\W\d][\w$]*|"(?:[^"]|"")+")\s*\(')
 # https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-INTERPOLATION
 # Only those in capital letters are set.
