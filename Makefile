@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 AIRFLOW ?=
 
-.PHONY: help demo ui test test-matrix test-faults test-airflow lint format bench clean
+.PHONY: help demo ui test pytest test-matrix test-faults test-airflow lint format bench clean
 
 help:
 	@echo "make demo         dump and refresh a small shop database in a real Airflow"
@@ -34,7 +34,11 @@ demo: $(INSTALLED)
 ui: $(INSTALLED)
 	@$(BIN)/python -m example_dags.demo ui
 
-test: lint
+# The types are checked meanwhile: tests wait for servers most of the time.
+test: $(INSTALLED)
+	@$(MAKE) --no-print-directory --jobs=2 lint pytest
+
+pytest: $(INSTALLED)
 	$(BIN)/python -m pytest
 
 # On servers of every version, which are kept in .postgres; what pg_restore says there as well.

@@ -32,7 +32,7 @@ with DAG(
             "public.users": {"name": "name", "email": EMAIL},
             "public.outbox": {"recipient": EMAIL, "subject": "text"},
         },
-        keep=["id", "*_id", "public.orders.total", "public.settings.*"],
+        keep=["id", "user_id", "public.orders.total", "public.settings.*"],
         policy="classified",
         mask_key_conn_id="mask_key",
         outlets=[MASKED_DUMP],

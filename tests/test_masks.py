@@ -117,7 +117,7 @@ def test_a_copy_by_stream_is_masked_alike(
     query = 'SELECT * FROM "Odd ""people" ORDER BY id'
     copied, restored = (server.rows(name, query) for name in ("masked_copy", "masked_people"))
     assert [str(row) for row in copied] == [str(row) for row in restored]
-    with pytest.raises(PgCloneError, match="only what is masked"):
+    with pytest.raises(PgCloneError, match="only masked copies"):
         hook.copy(target="masked_copy", method="stream", require_masked=True)
 
 

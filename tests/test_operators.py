@@ -44,6 +44,39 @@ def test_what_was_not_given_stays_so_and_lists_are_rendered() -> None:
     assert task.database is None
 
 
+@pytest.mark.parametrize("of_conf", [False, True])
+def test_a_mask_key_is_shown_nowhere(
+    airflow_database: None,
+    shop: str,
+    postgres_connection: str,
+    local_storage: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    of_conf: bool,
+) -> None:
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
+
+    key = f"a-mask-key-{os.urandom(8).hex()}"
+    with new_dag(params={"key": key}) as dag:
+        PgCloneDumpOperator(
+            task_id="dump",
+            postgres_conn_id=postgres_connection,
+            database=shop,
+            storage_location=str(local_storage),
+            masks={"public.users": {"email": "email"}},
+            mask_key="{{ params.key }}" if of_conf else key,
+        )
+
+    run = serialized(dag).test()
+
+    assert run.state == "success"
+    rendered = RenderedTaskInstanceFields.get_templated_fields(run.get_task_instance("dump"))
+    assert rendered is not None
+    assert rendered["mask_key"] == "***"
+    assert "email" in str(rendered["masks"])
+    assert key not in f"{rendered}{caplog.text}{''.join(capfd.readouterr())}"
+
+
 def test_a_fleet_is_dumped_by_a_mapped_task(
     airflow_database: None,
     server: Server,

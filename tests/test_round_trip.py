@@ -19,7 +19,7 @@ from tests.fixtures.stock_tools import StockTools
 from tests.services.postgres_versions import MATRIX
 
 PAGE_BYTES = 8192
-EXAMPLES = 200 if MATRIX else 8
+EXAMPLES = 200 if MATRIX else 4
 SOURCE, BY_US, BY_STOCK = "round_trip", "round_trip_us", "round_trip_stock"
 
 

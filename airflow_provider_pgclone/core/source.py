@@ -135,7 +135,12 @@ class Source:
         column that took that of another.
         """
         planned = {(table.schema, table.name) for table in self.planned}
-        tables = sorted(planned.union(dumped))
+        # Names of another encoding than UTF-8 that are not ASCII are bytes to us: none is masked.
+        tables = sorted(
+            name
+            for name in planned.union(dumped)
+            if self.encoding == "UTF8" or "".join(name).isascii()
+        )
         names = {
             "schemas": [schema for schema, _ in tables],
             "names": [name for _, name in tables],

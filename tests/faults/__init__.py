@@ -3,7 +3,7 @@
 Each test breaks real servers, programs or processes, and counts the rows of the target afterwards.
 What other folders have of this already is not repeated here:
 
-- ``tests/test_killed_tasks.py``: Airflow tasks that are ended by SIGTERM, a time-out or SIGKILL;
+- ``test_killed_tasks.py``: Airflow tasks that are ended by SIGTERM, a time-out or SIGKILL;
 - ``tests/test_dump.py``, ``tests/test_parallel_dump.py``: pg_dump and psql killed in a dump;
 - ``tests/test_parallel_restore.py``: pg_restore and its workers killed, storage that stalls;
 - ``tests/test_stream_copy.py``: psql and pg_restore killed in a copy, and its cancel;

@@ -152,7 +152,7 @@ def _facts(
         if resolved.is_kept(table, column.name)
     ]
     rows = [
-        named(table, without_values(condition))
+        [table.schema, table.name, without_values(condition)]
         for table in tables
         for condition in resolved.conditions_of(table)
     ]

@@ -13,6 +13,10 @@ Style = Literal["markdown", "html"]
 _STYLES: tuple[Style, ...] = ("markdown", "html")
 _TITLE = "Masking report"
 _NOTHING_MASKED = "Nothing was masked: each value in the dump is as it was in the database."
+_PSEUDONYMOUS = (
+    "Masked values are pseudonymous, not anonymous: how often a value occurs and which rows belong "
+    "together can still be seen. What each rule does is told by docs/masking.md of the package."
+)
 _CSS = (
     "body{font-family:sans-serif}table{border-collapse:collapse}"
     "th,td{border:1px solid #999;padding:.2em .5em;text-align:left;white-space:pre-wrap}"
@@ -85,7 +89,7 @@ def _about(facts: Mapping[str, Any], masking: Mapping[str, Any] | None, key: str
             ("Masks depend on a key", _yes_no(masking.get("is_keyed"))),
             ("Foreign keys are followed", _yes_no(masking.get("follow_fks"))),
         ]
-    notes = () if masking and masking.get("columns") else (_NOTHING_MASKED,)
+    notes = (_PSEUDONYMOUS,) if masking and masking.get("columns") else (_NOTHING_MASKED,)
     return _Section(_TITLE, notes, ("What", "Value"), [(what, str(value)) for what, value in rows])
 
 
@@ -112,7 +116,10 @@ def _columns(masking: Mapping[str, Any]) -> _Section:
 
 def _rows(account: Trailer, masking: Mapping[str, Any]) -> _Section:
     counted = account.rows_of_tables
-    filters = {(schema, table): text for schema, table, text in masking.get("rows") or ()}
+    filters: dict[tuple[str, str], str] = {}
+    for schema, table, text in masking.get("rows") or ():
+        before = filters.get((schema, table))
+        filters[schema, table] = text if before is None else f"{before} AND {text}"
     rows = []
     for name in sorted({*counted, *filters}):
         count = f"{counted.get(name, 0):,}" if account.has_rows else "not counted"

@@ -60,7 +60,8 @@ FROM called
 JOIN pg_proc p ON p.oid = called.oid
 JOIN pg_namespace n ON n.oid = pronamespace
 JOIN pg_roles r ON r.oid = proowner
-WHERE provolatile = 'v' OR NOT rolsuper AND rolname <> current_user
+WHERE provolatile = 'v' AND pronamespace = 'pg_catalog'::regnamespace
+    OR NOT rolsuper AND rolname <> current_user
 ORDER BY 1
 """
 # Casts may be implicit, and what compares ranges is asked while a statement is planned.

@@ -4,11 +4,15 @@ import os
 import signal
 from collections.abc import Callable
 
+import pytest
+
 from tests.fixtures.databases import MakeDatabase, Server
 from tests.fixtures.hooks import MakeHook
 from tests.fixtures.servers import BUCKET
 from tests.fixtures.tasks import Tasks
 from tests.services.seaweedfs import S3Server
+
+pytestmark = pytest.mark.long
 
 LOCATION = f"s3://{BUCKET}/killed-tasks/"
 
