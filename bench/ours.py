@@ -55,10 +55,11 @@ def _start() -> None:
     _storage(S3_LOCATION)
 
 
-def _dump_masked(jobs: str) -> None:
-    from bench.masking import MASKS
+def _dump_masked(jobs: str, variant: str = "") -> None:
+    from bench.masking import MASKS, WITHOUT_PHONE
 
-    masking = Masking(masks=read_masks(MASKS), key="a key of the benchmark alone")
+    masks = read_masks(WITHOUT_PHONE if variant else MASKS)
+    masking = Masking(masks=masks, key="a key of the benchmark alone")
     _dump(jobs, content=DumpContent(masking=masking))
 
 
