@@ -1,5 +1,6 @@
 """Masked dumps and copies: no planted value is in them, in a log or anywhere on the way."""
 
+import json
 import os
 import subprocess
 import threading
@@ -205,3 +206,21 @@ def test_values_reach_no_program_of_the_worker(
     # What is asked for names constants, never rows.
     assert found_in(kept_bytes) == set()
     assert os.environ.get("PGOPTIONS") is None
+
+
+def test_masks_come_from_a_configuration_and_a_file(
+    server: Server,
+    people: str,
+    make_hook: MakeHook,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "masks.json"
+    file.write_text(json.dumps(MASKS))
+    configs = {"nightly": {"masks": str(file), "mask_key_conn_id": "mask_key"}}
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONFIGS", json.dumps(configs))
+    monkeypatch.setenv("AIRFLOW_CONN_MASK_KEY", json.dumps({"conn_type": "x", "password": KEY}))
+    key = make_hook(people, config="nightly").dump()
+    assert "/nightly/" in key
+    make_hook("masked_people").restore(key, require_masked=True)
+    assert leaks(server, "masked_people") == []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
 
+_PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*")
 _MEANINGS = {"*": ".*", "?": ".", "$": r"\$"}
 
 
@@ -21,6 +22,14 @@ class NamePattern:
 
     schema: re.Pattern[str] | None
     name: re.Pattern[str]
+
+
+def shown_name(*parts: str) -> str:
+    """Return a name as messages show it and patterns take it: in quotes where it is odd."""
+    return ".".join(
+        part if _PLAIN_NAME.fullmatch(part) else '"' + part.replace('"', '""') + '"'
+        for part in parts
+    )
 
 
 def parse_table_pattern(text: str) -> NamePattern:

@@ -1,6 +1,5 @@
 """The tables of a database as masking sees them: columns, and what binds their values."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +7,7 @@ from typing import Any, Literal
 
 import psycopg
 
-from airflow_provider_pgclone.core.plan import quote
+from airflow_provider_pgclone.core.patterns import shown_name
 
 # What a rule can be made for; "other" takes only those that need not know the type.
 Kind = Literal[
@@ -40,14 +39,8 @@ _KIND_OF_TYPE: Mapping[str, Kind] = {
     "bytea": "bytea",
 }
 _MAX_NAME_CHARS = 63
-_PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*")
 # varchar(n) and char(n) keep n + 4: VARHDRSZ in varchar.c.
 _TYPMOD_OFFSET = 4
-
-
-def shown_name(name: str) -> str:
-    """Return a name as a message shows it and a pattern takes it: in quotes where it is odd."""
-    return name if _PLAIN_NAME.fullmatch(name) else quote(name)
 
 
 @dataclass(frozen=True)
@@ -117,7 +110,7 @@ class CatalogTable:
     @property
     def label(self) -> str:
         """What a message calls it, as a pattern takes it."""
-        return f"{shown_name(self.schema)}.{shown_name(self.name)}"
+        return shown_name(self.schema, self.name)
 
     @cached_property
     def by_name(self) -> dict[str, Column]:

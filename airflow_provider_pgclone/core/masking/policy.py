@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import psycopg
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from airflow_provider_pgclone.core.masking.catalog import CatalogTable, shown_name
+from airflow_provider_pgclone.core.masking.catalog import CatalogTable
 from airflow_provider_pgclone.core.masking.reported import LARGE_OBJECTS, Finding
 from airflow_provider_pgclone.core.masking.request import Policy
 from airflow_provider_pgclone.core.masking.resolving import Resolved, open_documents, unclassified
 from airflow_provider_pgclone.core.masking.suspects import find_suspects
+from airflow_provider_pgclone.core.patterns import shown_name
 
 _MOST_NAMED = 20
 

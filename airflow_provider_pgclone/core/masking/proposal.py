@@ -17,6 +17,7 @@ from airflow_provider_pgclone.core.masking.lineage import Family, families
 from airflow_provider_pgclone.core.masking.scope import tables_in_scope
 from airflow_provider_pgclone.core.masking.suspects import suspects_of
 from airflow_provider_pgclone.core.masking.trust import check_readable_tables, tables_of_strangers
+from airflow_provider_pgclone.core.patterns import shown_name
 from airflow_provider_pgclone.core.scope import DumpContent
 
 _HEADER = """\
@@ -27,7 +28,6 @@ _HEADER = """\
 """
 _NO_SIGN = "nothing personal was seen in its name, its type or a sample of its rows"
 _GENERATED = "generated: it is computed anew from the columns that it is made of"
-_PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*")
 _PLAIN_SCALAR = re.compile("[A-Za-z_][A-Za-z0-9_.]*")
 
 
@@ -117,11 +117,7 @@ def propose(
 
 def exact_pattern(schema: str, name: str) -> str:
     """Return the pattern that matches one table."""
-    return f"{_pattern_part(schema)}.{_pattern_part(name)}"
-
-
-def _pattern_part(name: str) -> str:
-    return name if _PLAIN_NAME.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+    return shown_name(schema, name)
 
 
 def _columns(family: Family, lines: "dict[Node, Line]") -> list[ProposedColumn]:

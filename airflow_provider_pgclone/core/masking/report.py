@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.patterns import shown_name
 from airflow_provider_pgclone.core.trailer import Trailer
 
 Style = Literal["markdown", "html"]
@@ -21,7 +22,6 @@ _CSS = (
     "body{font-family:sans-serif}table{border-collapse:collapse}"
     "th,td{border:1px solid #999;padding:.2em .5em;text-align:left;white-space:pre-wrap}"
 )
-_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 # What some reader of Markdown takes for more than a character. The "_" of user_id, the ":" of a
 # time and that before a space are no markup anywhere.
 _MARKUP = re.compile(
@@ -109,7 +109,8 @@ def _columns(masking: Mapping[str, Any]) -> _Section:
     if not found:
         notes = ["The dump says nothing of its columns."]
     rows = [
-        (_name(schema, table), _name(column), what) for schema, table, column, what in sorted(found)
+        (shown_name(schema, table), shown_name(column), what)
+        for schema, table, column, what in sorted(found)
     ]
     return _Section("Columns", notes, ("Table", "Column", "What happens"), rows)
 
@@ -123,7 +124,7 @@ def _rows(account: Trailer, masking: Mapping[str, Any]) -> _Section:
     rows = []
     for name in sorted({*counted, *filters}):
         count = f"{counted.get(name, 0):,}" if account.has_rows else "not counted"
-        rows.append((_name(*name), count, filters.get(name, "none: all rows")))
+        rows.append((shown_name(*name), count, filters.get(name, "none: all rows")))
     notes = () if rows else ("The dump has no rows.",)
     return _Section("Rows", notes, ("Table", "Rows in the dump", "Filter"), rows)
 
@@ -139,14 +140,6 @@ def _others(masking: Mapping[str, Any] | None) -> _Section:
 
 def _yes_no(value: object) -> str:
     return "yes" if value else "no"
-
-
-def _name(*parts: str) -> str:
-    """Return a name as SQL has it, so that names which differ look different."""
-    return ".".join(
-        part if _PLAIN_NAME.fullmatch(part) else '"{}"'.format(part.replace('"', '""'))
-        for part in parts
-    )
 
 
 def _visible(text: str) -> str:
