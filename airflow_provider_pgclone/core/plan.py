@@ -174,7 +174,12 @@ def named_rows_query(table: Table) -> str:
 
 def table_name(table: Table) -> str:
     """Return the name of a table in SQL, whatever the encoding of the client."""
-    return f"{quote_ascii(table.schema)}.{quote_ascii(table.name)}"
+    return qualified(table.schema, table.name)
+
+
+def qualified(schema: str, name: str) -> str:
+    """Return a name with its schema in SQL, whatever the encoding of the client."""
+    return f"{quote_ascii(schema)}.{quote_ascii(name)}"
 
 
 def quote(name: str) -> str:
@@ -191,6 +196,21 @@ def quote_ascii(name: str) -> str:
         for character in name
     )
     return "U&" + quote("".join(escaped))
+
+
+def literal(text: str) -> str:
+    """Return a text in SQL, whatever the settings of the session are."""
+    if "\\" in text or not text.isprintable():
+        escaped = "".join(
+            "\\\\"
+            if character == "\\"
+            else f"\\U{ord(character):08x}"
+            if not character.isprintable()
+            else character
+            for character in text.replace("'", "''")
+        )
+        return f"E'{escaped}'"
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _range_entry(table_entry: TocEntry, table: Table, dump_id: int, spare: int) -> TocEntry:

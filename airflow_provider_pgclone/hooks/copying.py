@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from airflow_provider_pgclone.core.progress import ProgressCallback
 
 # What a copy of the server's files has no use for.
-KEY_OPTIONS = ("mask_key", "mask_key_conn_id", "follow_fks", "keep", "require_masked")
-STREAM_OPTIONS = ("no_owner", "no_acl", "jobs", "maintenance_work_mem", "publications")
+STREAM_OPTIONS = (
+    *("no_owner", "no_acl", "jobs", "maintenance_work_mem", "publications"),
+    *("mask_key", "mask_key_conn_id", "follow_fks", "keep", "require_masked"),
+)
 
 
 def copy_database(
@@ -68,14 +70,13 @@ def _copy_by_stream(
 ) -> None:
     from airflow_provider_pgclone.core.stream_copy import StreamCopyOptions, stream_copy
 
-    content = call.dump_content()
     stream_copy(
         call.database,
         server.server.named(name),
         server.maintenance,
         StreamCopyOptions(
             # What leaves the source is its own affair, and the rest the target's.
-            content=content,
+            content=call.dump_content(),
             load=server.load_options(),
             replace=call["replace"] and server["replace"] and server.may_restore,
             require_masked=server["require_masked"],
@@ -132,7 +133,7 @@ def _check_options(call: Call, method: str, arguments: Mapping[str, Any]) -> Non
             hint="Set method to stream, or leave exclude, schemas, exclude_schemas, masks, rows "
             "and policy out.",
         )
-    others = ("strategy",) if method == "stream" else (*STREAM_OPTIONS, *KEY_OPTIONS)
+    others = ("strategy",) if method == "stream" else STREAM_OPTIONS
     for name in others:
-        if arguments.get(name) not in (None, False):
+        if arguments.get(name) is not None:
             raise InvalidInputError(f"a copy by {method} has no option {name}")

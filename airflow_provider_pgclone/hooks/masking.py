@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from airflow_provider_pgclone.hooks.base import PgCloneBaseHook
+from airflow_provider_pgclone.hooks.calls import PATTERN_OPTIONS
 
 
 class MaskingVerbs(PgCloneBaseHook):
@@ -31,9 +32,5 @@ class MaskingVerbs(PgCloneBaseHook):
         call = self._resolve(
             "propose_masks", exclude=exclude, schemas=schemas, exclude_schemas=exclude_schemas
         )
-        content = DumpContent(
-            exclude=call["exclude"],
-            schemas=call["schemas"],
-            exclude_schemas=call["exclude_schemas"],
-        )
+        content = DumpContent(**{name: call[name] for name in PATTERN_OPTIONS})
         return propose_for_database(call.database, content, self._cancellation).yaml()

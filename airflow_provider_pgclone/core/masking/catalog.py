@@ -94,7 +94,6 @@ class CatalogTable:
     :param parents: the OIDs of those that it inherits from, or is a partition of.
     :param is_partitioned: whether it has no rows of its own.
     :param partition_check: what the rows of a partition must be, in SQL.
-    :param rows: about how many there are.
     """
 
     oid: int
@@ -105,7 +104,6 @@ class CatalogTable:
     is_partition: bool = False
     is_partitioned: bool = False
     partition_check: str | None = None
-    rows: int = 0
 
     @property
     def label(self) -> str:
@@ -305,8 +303,7 @@ def _read_tables(
             CASE WHEN relispartition AND NOT EXISTS (
                 SELECT FROM pg_partition_ancestors(c.oid) AS a JOIN pg_partitioned_table
                 ON partrelid = a.relid WHERE partexprs IS NOT NULL
-            ) THEN pg_get_partition_constraintdef(c.oid) END,
-            greatest(reltuples, 0)::bigint
+            ) THEN pg_get_partition_constraintdef(c.oid) END
         FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
         WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
         ORDER BY nspname, relname
@@ -322,9 +319,8 @@ def _read_tables(
             is_partition,
             is_partitioned,
             bounds,
-            count,
         )
-        for oid, schema, name, parents, is_partition, is_partitioned, bounds, count in rows
+        for oid, schema, name, parents, is_partition, is_partitioned, bounds in rows
     }
 
 

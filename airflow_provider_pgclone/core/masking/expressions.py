@@ -7,6 +7,7 @@ from airflow_provider_pgclone.core.masking.catalog import Column, ColumnType
 from airflow_provider_pgclone.core.masking.json_paths import json_value
 from airflow_provider_pgclone.core.masking.rules import TIMES, Builder, builder_of, kinds_of
 from airflow_provider_pgclone.core.masking.spec import Rule
+from airflow_provider_pgclone.core.plan import literal
 
 LEAST_CHARS = 8
 
@@ -73,21 +74,6 @@ def check_nullable(rule: Rule, column: Column) -> None:
 def constant(rule: Rule, column: Column) -> str:
     """Return the SQL of a constant, of a column's type."""
     return _cast(literal(rule["value"]), column, strictly=True)
-
-
-def literal(text: str) -> str:
-    """Return a text in SQL, whatever the settings of the session are."""
-    if "\\" in text or not text.isprintable():
-        escaped = "".join(
-            "\\\\"
-            if character == "\\"
-            else f"\\U{ord(character):08x}"
-            if not character.isprintable()
-            else character
-            for character in text.replace("'", "''")
-        )
-        return f"E'{escaped}'"
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _scalar(rule: Rule, column: ColumnType, reference: str) -> str:

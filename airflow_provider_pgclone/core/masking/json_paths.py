@@ -13,6 +13,7 @@ from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.masking.catalog import ColumnType
 from airflow_provider_pgclone.core.masking.rules import builder_of
 from airflow_provider_pgclone.core.masking.spec import Rule
+from airflow_provider_pgclone.core.plan import literal
 
 _PART = re.compile(r'\[\*\]|(?:^|\.)(?:"((?:[^"\\]|\\.)+)"|([^."\[\]]+))')
 _TEXT = ColumnType("text", "text", "text")
@@ -105,7 +106,7 @@ def _masked(node: _Node, document: str, depth: int) -> str:
     for key, child in node.children.items():
         if child.rule is not None and child.rule.name == "keep":
             continue
-        key_sql = _literal(key)
+        key_sql = literal(key)
         inner = _masked(child, f"({document} -> {key_sql})", depth)
         changed = f"jsonb_set({changed}, ARRAY[{key_sql}], {inner}, false)"
     return f"CASE jsonb_typeof({document}) WHEN 'object' THEN {changed} ELSE 'null'::jsonb END"
@@ -114,7 +115,7 @@ def _masked(node: _Node, document: str, depth: int) -> str:
 def _only_named(node: _Node, document: str) -> str:
     """Return an object in which the values of all other keys than a node has are masked."""
     assert node.others is not None  # noqa: S101
-    names = ", ".join(_literal(key) for key in node.children) or "NULL"
+    names = ", ".join(literal(key) for key in node.children) or "NULL"
     made = _leaf(node.others, "o.value")
     return (
         f"(SELECT coalesce(jsonb_object_agg(o.key, CASE WHEN o.key IN ({names}) THEN o.value "
@@ -139,7 +140,7 @@ def _leaf(rule: Rule, document: str) -> str:
     if rule.name == "null":
         return "'null'::jsonb"
     if rule.name == "constant":
-        return f"to_jsonb({_literal(rule['value'])}::text)"
+        return f"to_jsonb({literal(rule['value'])}::text)"
     if rule.name in ("noise", "bucket"):
         builder = builder_of(rule, "number")
         assert builder is not None  # noqa: S101
@@ -150,7 +151,3 @@ def _leaf(rule: Rule, document: str) -> str:
         raise InvalidInputError(f"has the rule {rule.name} within json, which cannot be there")
     made = builder.build(f"({document} #>> '{{}}')", _TEXT, rule)
     return f"coalesce(to_jsonb(({made})::text), 'null'::jsonb)"
-
-
-def _literal(text: str) -> str:
-    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -31,8 +31,8 @@ def check_key(key: str) -> None:
 
 def with_key(database: Database, key: str) -> Database:
     """Return a database whose sessions know what is derived from a secret, not the secret."""
-    seeds = ",".join(str(_seed(key, number)) for number in range(SEEDS))
-    own = f"-c {KEY_SETTING}={_derived(key, 'key').hex()} -c {SEEDS_SETTING}={seeds}"
+    hash_key, *seeds = derived_secrets(key)
+    own = f"-c {KEY_SETTING}={hash_key} -c {SEEDS_SETTING}={','.join(seeds)}"
     # Before what else there is, which may end in a backslash.
     options = f"{own} {database.parameters.get('options', '')}".strip()
     return replace(database, parameters={**database.parameters, "options": options})

@@ -1,8 +1,8 @@
 """The options of masking."""
 
-from airflow_provider_pgclone.core.masking.spec import patterns, read_masks, read_rows
+from airflow_provider_pgclone.core.masking.spec import read_masks, read_rows
 from airflow_provider_pgclone.core.option import Option, Verb
-from airflow_provider_pgclone.core.option_values import flag, one_of, text
+from airflow_provider_pgclone.core.option_values import flag, names, one_of, text
 
 _MASKED: tuple[Verb, ...] = ("dump", "copy")
 
@@ -43,7 +43,7 @@ MASK_OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "keep",
-        patterns,
+        names,
         [],
         "Columns that are declared safe, as patterns: `schema.table.column`, `table.column` or "
         "`column`.",

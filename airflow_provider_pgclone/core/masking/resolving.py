@@ -67,7 +67,7 @@ class Resolved:
 
     def is_kept(self, table: CatalogTable, column: str) -> bool:
         """Whether a column is declared safe."""
-        rule = self.rules_of(table).get(column)
+        rule = self._rule(table, column)
         if rule is not None:
             return rule.name == "keep"
         return any(

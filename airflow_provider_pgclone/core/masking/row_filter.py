@@ -8,7 +8,7 @@ from collections.abc import Collection
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.masking.catalog import Catalog, CatalogTable, ForeignKey
 from airflow_provider_pgclone.core.masking.resolving import Resolved
-from airflow_provider_pgclone.core.plan import quote_ascii
+from airflow_provider_pgclone.core.plan import qualified, quote_ascii
 
 # Names that no table has.
 _PARENT, _LEFT_OUT = "pgclone_parent_row", "pgclone_rows_left_out"
@@ -112,7 +112,7 @@ class RowFilter:
 
     def _rows_of(self, table: CatalogTable) -> str:
         """Return the SQL of a table's rows; partitions that are left out have none."""
-        name = f"{quote_ascii(table.schema)}.{quote_ascii(table.name)}"
+        name = qualified(table.schema, table.name)
         alias = alias_of(table, self._catalog)
         if not table.is_partitioned:
             return f"ONLY {name} AS {alias}"
@@ -136,7 +136,7 @@ class RowFilter:
     ) -> str:
         root = self._catalog.root(table)
         only = "" if root.is_partitioned else "ONLY "
-        name = f"{quote_ascii(root.schema)}.{quote_ascii(root.name)}"
+        name = qualified(root.schema, root.name)
         rows = f"{only}{name} AS {alias_of(table, self._catalog)}"
         kept = _all_of(conditions) or "true"
         if out := self._left_out_partitions(root):

@@ -13,7 +13,6 @@ from typing import Any
 import yaml
 
 from airflow_provider_pgclone.core.masking.parameters import PARAMETERS
-from airflow_provider_pgclone.core.option_values import names
 from airflow_provider_pgclone.core.pg_errors import REDACTED, without_literals
 
 # Of the rule bucket: numbers have a size, and dates a unit.
@@ -148,11 +147,6 @@ def read_rows(value: Any) -> dict[str, str]:
         if not isinstance(condition, str) or not condition.strip():
             raise ValueError(f"has no condition for {pattern!r}")
     return rows
-
-
-def patterns(value: Any) -> list[str]:
-    """Read a list of patterns."""
-    return names(value)
 
 
 def _mapping(value: Any, keys: str) -> dict[str, Any]:

@@ -12,14 +12,14 @@ import psycopg
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, PgCloneError, UnsupportedError
 from airflow_provider_pgclone.core.masking.catalog import CatalogTable, Index
-from airflow_provider_pgclone.core.masking.expressions import constant, literal
+from airflow_provider_pgclone.core.masking.expressions import constant
 from airflow_provider_pgclone.core.masking.json_paths import known_paths
 from airflow_provider_pgclone.core.masking.key import KEY_SETTING
 from airflow_provider_pgclone.core.masking.planning import MaskedTable
 from airflow_provider_pgclone.core.masking.resolving import Resolved
 from airflow_provider_pgclone.core.masking.row_filter import RowFilter, alias_of
 from airflow_provider_pgclone.core.masking.user_sql import volatile_functions
-from airflow_provider_pgclone.core.plan import quote_ascii
+from airflow_provider_pgclone.core.plan import literal, qualified, quote_ascii
 from airflow_provider_pgclone.core.read_settings import MASK_SETTINGS, NO_VIEWS
 
 log = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ def try_references(
                 continue
             own = row_filter.condition(table)
             where = f"NOT {row_filter.has_parent(table, key)}"
-            source = f"{table_sql(table)} AS {alias_of(table, resolved.catalog)}"
+            source = f"{qualified(table.schema, table.name)} AS {alias_of(table, resolved.catalog)}"
             query = f"SELECT FROM ONLY {source} WHERE {where}{f' AND {own}' if own else ''}"
             subject = f"the conditions of {table.label} and {parent.label}"
             (is_broken,) = _run(connection, f"SELECT EXISTS ({query})", subject)
@@ -196,13 +196,8 @@ def _label(one: MaskedTable, column: str) -> str:
     return f"{one.table.label}.{column}"
 
 
-def table_sql(table: CatalogTable) -> str:
-    """Return the name of a table in SQL."""
-    return f"{quote_ascii(table.schema)}.{quote_ascii(table.name)}"
-
-
 def _source(one: MaskedTable) -> str:
-    return f"ONLY {table_sql(one.table)} AS {one.masked.alias}"
+    return f"ONLY {qualified(one.table.schema, one.table.name)} AS {one.masked.alias}"
 
 
 def _values(one: MaskedTable) -> dict[str, str]:
