@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from airflow_provider_pgclone.core.options import GUARDS, OPTIONS
+from airflow_provider_pgclone.options import GUARDS, OPTIONS
 
 _INTEGRATION = "PostgreSQL clone"
 _PACKAGE = "airflow_provider_pgclone"

@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import Variable, conf
 from airflow.sdk import Connection
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
-from airflow_provider_pgclone.core.resolution import Source
+from airflow_provider_pgclone.options import OptionSource
 
 SECTION = "pgclone"
 CONFIGS_KEY = "configs"
@@ -17,7 +17,7 @@ CONFIGS_VARIABLE = "pgclone_configs"
 EXTRA_KEY = "pgclone"
 
 
-def section_source() -> Source:
+def section_source() -> OptionSource:
     """Return the options that the ``[pgclone]`` section of Airflow's config gives.
 
     :raises UnknownOptionError: when it has a key that is no option.
@@ -27,19 +27,19 @@ def section_source() -> Source:
         values = _environment_section()
     given = {name: value for name, value in values.items() if value not in (None, "")}
     given.pop(CONFIGS_KEY, None)
-    source = Source(f"the section [{SECTION}] of Airflow's config", given)
+    source = OptionSource(f"the section [{SECTION}] of Airflow's config", given)
     source.check()
     return source
 
 
-def configuration_source(name: str | None) -> Source:
+def configuration_source(name: str | None) -> OptionSource:
     """Return the options of a named configuration; none where no name is given.
 
     :raises NotFoundError: when there is no such configuration.
     :raises UnknownOptionError: when it has a key that is no option.
     """
     if name is None:
-        return Source("no configuration", {})
+        return OptionSource("no configuration", {})
     configurations = {**_section_configurations(), **_variable_configurations()}
     if name not in configurations:
         known = ", ".join(sorted(configurations)) or "none"
@@ -48,18 +48,18 @@ def configuration_source(name: str | None) -> Source:
             hint=f"Those of the Variable {CONFIGS_VARIABLE} and of the key {CONFIGS_KEY} in the "
             f"section [{SECTION}] are: {known}.",
         )
-    source = Source(f"the configuration {name!r}", _mapping(configurations[name], name))
+    source = OptionSource(f"the configuration {name!r}", _mapping(configurations[name], name))
     source.check()
     return source
 
 
-def connection_source(connection: Connection) -> Source:
+def connection_source(connection: Connection) -> OptionSource:
     """Return the options in the extra of a connection.
 
     :raises UnknownOptionError: when it has a key that is no option.
     """
     label = f"the extra {EXTRA_KEY!r} of connection {connection.conn_id!r}"
-    source = Source(label, _mapping(connection.extra_dejson.get(EXTRA_KEY) or {}, label))
+    source = OptionSource(label, _mapping(connection.extra_dejson.get(EXTRA_KEY) or {}, label))
     source.check()
     return source
 

@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 import boto3.session
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.database import Database
+from airflow_provider_pgclone.core.catalog.selection import Selection
+from airflow_provider_pgclone.core.copy import StreamCopyOptions, copy_by_stream
 from airflow_provider_pgclone.core.dump import dump
-from airflow_provider_pgclone.core.dump_key import DumpKey
-from airflow_provider_pgclone.core.loading import LoadOptions
-from airflow_provider_pgclone.core.masking.request import Masking
-from airflow_provider_pgclone.core.masking.spec import read_masks
+from airflow_provider_pgclone.core.loading.settings import LoadOptions
+from airflow_provider_pgclone.core.masking.planning.request import Masking
+from airflow_provider_pgclone.core.masking.rules.language import read_masks
+from airflow_provider_pgclone.core.postgres.database import Database
+from airflow_provider_pgclone.core.repository.keys import DumpKey
 from airflow_provider_pgclone.core.restore import RestoreOptions, restore
-from airflow_provider_pgclone.core.scope import DumpContent
 from airflow_provider_pgclone.core.storage import Storage, open_storage
 from airflow_provider_pgclone.core.storage.s3 import S3Access
-from airflow_provider_pgclone.core.stream_copy import StreamCopyOptions, stream_copy
 from bench.commands import BUCKET
 
 # Before how many MiB of memory this process had at the most, in its last line.
@@ -60,13 +60,13 @@ def _dump_masked(jobs: str, variant: str = "") -> None:
 
     masks = read_masks(WITHOUT_PHONE if variant else MASKS)
     masking = Masking(masks=masks, key="a key of the benchmark alone")
-    _dump(jobs, content=DumpContent(masking=masking))
+    _dump(jobs, content=Selection(masking=masking))
 
 
 def _dump(
     jobs: str,
     location: str = S3_LOCATION,
-    content: DumpContent = DumpContent(),  # noqa: B008
+    content: Selection = Selection(),  # noqa: B008
 ) -> None:
     name = os.environ["PGDATABASE"]
     dump(
@@ -104,7 +104,7 @@ def _load(jobs: str) -> LoadOptions:
 
 def _copy(target: str, jobs: str) -> None:
     """Copy the database by stream."""
-    stream_copy(
+    copy_by_stream(
         _database(os.environ["PGDATABASE"]),
         _database(target),
         _database("postgres"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_pgclone.core.pg_tools import tool_major
+from airflow_provider_pgclone.core.postgres.clients import tool_major
 from airflow_provider_pgclone.hooks import PgCloneHook
 from tests.fixtures.databases import Server
 from tests.fixtures.every_kind import EVERY_KIND_SQL, split_small_tables

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from airflow_provider_pgclone.core.options import OPTIONS
+from airflow_provider_pgclone.options.declared import OPTIONS
 from example_dags.demo import shop
 from tests.fixtures.databases import Server
 

@@ -12,9 +12,10 @@ import pytest
 from psycopg import sql
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.database import Database, connect
 from airflow_provider_pgclone.core.errors import ServerError
-from airflow_provider_pgclone.core.pg_tools import connection_arguments, tool_environment
+from airflow_provider_pgclone.core.postgres.clients import connection_arguments, tool_environment
+from airflow_provider_pgclone.core.postgres.database import Database
+from airflow_provider_pgclone.core.postgres.session import connect
 from airflow_provider_pgclone.hooks import PgCloneHook, connections
 from airflow_provider_pgclone.hooks.connections import get_connection, server_of
 from tests.fixtures.databases import SHOP_SQL, Server

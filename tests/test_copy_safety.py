@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from airflow_provider_pgclone.core import plan
-from airflow_provider_pgclone.core.archive import ArchiveReader, Toc, read_start
+from airflow_provider_pgclone.core.archive.encoding import ArchiveReader
+from airflow_provider_pgclone.core.archive.toc import Toc, read_start
 from airflow_provider_pgclone.core.errors import (
     InvalidInputError,
     NotAllowedError,

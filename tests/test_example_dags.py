@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_pgclone.core.dump_key import DumpKey
+from airflow_provider_pgclone.core.repository.keys import DumpKey
 from airflow_provider_pgclone.hooks import PgCloneHook
 from example_dags.demo import shop
 from tests.fixtures.databases import Server

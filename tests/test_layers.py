@@ -15,11 +15,11 @@ import pytest
 
 import airflow_provider_pgclone.core
 from airflow_provider_pgclone import operators
-from airflow_provider_pgclone.core.option import VERBS, Verb
-from airflow_provider_pgclone.core.options import GUARDS, OPTIONS
 from airflow_provider_pgclone.get_provider_info import get_provider_info
 from airflow_provider_pgclone.hooks import PgCloneHook
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
+from airflow_provider_pgclone.options.declared import GUARDS, OPTIONS
+from airflow_provider_pgclone.options.option import VERBS, Verb
 
 HEAVY = {"psycopg", "psycopg2", "boto3", "botocore", "obstore"}
 OPERATORS: dict[Verb, type[PgCloneBaseOperator]] = {

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_pgclone.core import source
 from airflow_provider_pgclone.core.errors import BusyError, PermanentError, PgCloneError
-from airflow_provider_pgclone.core.masking.plan_masking import plan_masking
+from airflow_provider_pgclone.core.masking.planning.plan import plan_masking
 from tests.fixtures.databases import MakeDatabase, Server
 from tests.fixtures.every_kind import split_small_tables
 from tests.fixtures.hooks import MakeHook

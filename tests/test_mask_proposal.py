@@ -12,13 +12,13 @@ import pytest
 import yaml
 from psycopg import sql
 
+from airflow_provider_pgclone.core.catalog.patterns import parse_table_pattern
+from airflow_provider_pgclone.core.catalog.read import read_catalog
 from airflow_provider_pgclone.core.errors import InvalidInputError, ServerError
-from airflow_provider_pgclone.core.masking.catalog import read_catalog
-from airflow_provider_pgclone.core.masking.personal_content import fetch_counts
-from airflow_provider_pgclone.core.masking.proposal import exact_pattern
-from airflow_provider_pgclone.core.masking.spec import read_masks
-from airflow_provider_pgclone.core.masking.suspects import find_suspects
-from airflow_provider_pgclone.core.patterns import parse_table_pattern
+from airflow_provider_pgclone.core.masking.discovery.contents import fetch_counts
+from airflow_provider_pgclone.core.masking.discovery.draft import exact_pattern
+from airflow_provider_pgclone.core.masking.discovery.suspects import find_suspects
+from airflow_provider_pgclone.core.masking.rules.language import read_masks
 from airflow_provider_pgclone.hooks.masking import MaskingVerbs
 from tests.fixtures.databases import MakeDatabase, Server
 from tests.fixtures.hooks import MakeHook

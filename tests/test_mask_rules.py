@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from airflow_provider_pgclone.core.database import Database
-from airflow_provider_pgclone.core.masking.digits import digits
-from airflow_provider_pgclone.core.masking.key import with_key
-from airflow_provider_pgclone.core.masking.parameters import PARAMETERS
+from airflow_provider_pgclone.core.masking.rules.digits import digits
+from airflow_provider_pgclone.core.masking.rules.key import with_key
+from airflow_provider_pgclone.core.masking.rules.language import PARAMETERS
+from airflow_provider_pgclone.core.postgres.database import Database
 from tests.fixtures.databases import MakeDatabase
 from tests.fixtures.mask_examples import KEY, Example, examples, masked
 from tests.services.postgres import PostgresServer

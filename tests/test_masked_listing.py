@@ -8,10 +8,10 @@ import pytest
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ArchiveError, CancelledError, InvalidInputError
-from airflow_provider_pgclone.core.listing import find_dump
-from airflow_provider_pgclone.core.masking.required import is_dump_masked
+from airflow_provider_pgclone.core.repository.dumps import find_dump
+from airflow_provider_pgclone.core.repository.requirements import is_dump_masked
+from airflow_provider_pgclone.core.repository.stored_archive import open_archive, read_manifest_of
 from airflow_provider_pgclone.core.storage.local import LocalStorage
-from airflow_provider_pgclone.core.stored_archive import open_archive, read_trailer
 from airflow_provider_pgclone.hooks import PgCloneHook
 from tests.fixtures.databases import Server
 from tests.fixtures.hooks import MakeHook
@@ -160,13 +160,13 @@ def test_the_end_of_a_dump_tells_what_the_whole_does(
 ) -> None:
     storage = LocalStorage(str(local_storage))
     found = find_dump(storage, masked_dump(make_hook(shop)))
-    account = read_trailer(storage, found)
+    account = read_manifest_of(storage, found)
     assert account is not None
     assert account == open_archive(storage, found).trailer
     assert account.facts["masking"] == MASKING
     stock = stock_archive(server, shop, local_storage)
     found = find_dump(storage, str(stock.relative_to(local_storage)))
-    assert read_trailer(storage, found) is None
+    assert read_manifest_of(storage, found) is None
 
 
 def test_a_dump_may_be_deleted_while_it_is_listed(

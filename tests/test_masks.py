@@ -126,8 +126,8 @@ def test_the_key_is_in_no_statement_and_no_argument(
     server: Server, people: str, make_hook: MakeHook
 ) -> None:
     """Of no session and no program, as often as one can look while a dump runs."""
-    from airflow_provider_pgclone.core.database import Database
-    from airflow_provider_pgclone.core.masking.key import with_key
+    from airflow_provider_pgclone.core.masking.rules.key import with_key
+    from airflow_provider_pgclone.core.postgres.database import Database
 
     secret = with_key(Database(people), KEY).parameters["options"].split("=")[1].split()[0]
     seen: list[str] = []

@@ -12,6 +12,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_pgclone.core import plan
+from airflow_provider_pgclone.core.archive.manifest import (
+    HEAD_BYTES,
+    Manifest,
+    manifest_block,
+    read_footer,
+    read_manifest,
+)
 from airflow_provider_pgclone.core.errors import (
     ArchiveError,
     CancelledError,
@@ -20,13 +27,6 @@ from airflow_provider_pgclone.core.errors import (
     StorageError,
 )
 from airflow_provider_pgclone.core.storage.objects import ObjectStorage
-from airflow_provider_pgclone.core.trailer import (
-    HEAD_BYTES,
-    Trailer,
-    read_account,
-    read_footer,
-    trailer_block,
-)
 from airflow_provider_pgclone.hooks import PgCloneHook
 from tests.fixtures.background import in_background
 from tests.fixtures.children import running
@@ -94,11 +94,11 @@ def gate(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     made.opened.set()
 
 
-def account_of(archive: Path) -> Trailer:
+def account_of(archive: Path) -> Manifest:
     data = archive.read_bytes()
     footer = read_footer(data, len(data))
     assert footer is not None
-    return read_account(data[footer.offset : footer.offset + footer.length], footer)
+    return read_manifest(data[footer.offset : footer.offset + footer.length], footer)
 
 
 def is_alive(pid: int) -> bool:
@@ -181,7 +181,7 @@ def test_a_damaged_block_fails_the_restore_by_the_name_of_its_table(
         assert server.names() == {source}
 
 
-def rewritten(archive: Path, change: Callable[[Trailer], Trailer]) -> None:
+def rewritten(archive: Path, change: Callable[[Manifest], Manifest]) -> None:
     """Give an archive another account, right in itself."""
     data = archive.read_bytes()
     footer = read_footer(data, len(data))
@@ -189,11 +189,11 @@ def rewritten(archive: Path, change: Callable[[Trailer], Trailer]) -> None:
     trailer = account_of(archive)
     start = footer.offset - HEAD_BYTES
     dump_id = int.from_bytes(data[start + 2 : start + 6], "little")
-    block = trailer_block(change(trailer), dump_id=dump_id, offset=start)
+    block = manifest_block(change(trailer), dump_id=dump_id, offset=start)
     archive.write_bytes(data[:start] + block)
 
 
-def with_part(trailer: Trailer, number: int, **changes: Any) -> Trailer:
+def with_part(trailer: Manifest, number: int, **changes: Any) -> Manifest:
     parts = list(trailer.parts)
     block = replace(
         parts[number].block, **{k: v for k, v in changes.items() if k not in ("schema", "table")}
@@ -203,7 +203,7 @@ def with_part(trailer: Trailer, number: int, **changes: Any) -> Trailer:
     return replace(trailer, parts=tuple(parts))
 
 
-DISAGREEMENTS: dict[str, tuple[Callable[[Trailer], Trailer], str]] = {
+DISAGREEMENTS: dict[str, tuple[Callable[[Manifest], Manifest], str]] = {
     "another table": (
         lambda t: with_part(t, 0, table="other"),
         r"the data of public\.other \(block \d+\) is not what the table of contents has there",

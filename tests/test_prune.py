@@ -13,11 +13,11 @@ from airflow.sdk import DAG
 from botocore.exceptions import ClientError
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.dump_key import DumpKey
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError, StorageError
 from airflow_provider_pgclone.core.prune import Pruned, PruneOptions, prune
-from airflow_provider_pgclone.core.records import record_paths
-from airflow_provider_pgclone.core.retention import Retention
+from airflow_provider_pgclone.core.repository.findings import record_paths
+from airflow_provider_pgclone.core.repository.keys import DumpKey
+from airflow_provider_pgclone.core.repository.retention import Retention
 from airflow_provider_pgclone.core.storage.memory import MemoryStorage
 from airflow_provider_pgclone.operators import PgClonePruneOperator
 from tests.contracts.storage import listed, write

@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from airflow_provider_pgclone.core.errors import NotAllowedError
-from airflow_provider_pgclone.core.marker import BIRTHMARK_CONNECTION_LIMIT, Marker
+from airflow_provider_pgclone.core.replacing.marker import BIRTHMARK_CONNECTION_LIMIT, Marker
 from tests.fixtures.background import in_background
 from tests.fixtures.databases import MakeDatabase, Server
 from tests.fixtures.hooks import MakeHook

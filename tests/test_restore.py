@@ -19,7 +19,7 @@ from airflow_provider_pgclone.core.errors import (
     ToolError,
     UnsupportedError,
 )
-from airflow_provider_pgclone.core.marker import BIRTHMARK_CONNECTION_LIMIT
+from airflow_provider_pgclone.core.replacing.marker import BIRTHMARK_CONNECTION_LIMIT
 from tests.fixtures.children import running
 from tests.fixtures.databases import REFUSED_SQL, MakeDatabase, Server
 from tests.fixtures.hooks import MakeHook

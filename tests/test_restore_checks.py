@@ -8,17 +8,16 @@ from typing import Any
 import pytest
 
 from airflow_provider_pgclone.core import dump
-from airflow_provider_pgclone.core.archive import TableName
+from airflow_provider_pgclone.core.archive.manifest import TableChecksum
+from airflow_provider_pgclone.core.archive.toc import TableName
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.check_sql import check_sql
-from airflow_provider_pgclone.core.checksums import read_checksums
-from airflow_provider_pgclone.core.compare import check_checksums
-from airflow_provider_pgclone.core.database import Database
+from airflow_provider_pgclone.core.checking.assertions import check_sql
+from airflow_provider_pgclone.core.checking.checksums import check_checksums, read_checksums
 from airflow_provider_pgclone.core.errors import InvalidInputError, MismatchError, RestoreError
-from airflow_provider_pgclone.core.listing import find_dump
+from airflow_provider_pgclone.core.postgres.database import Database
+from airflow_provider_pgclone.core.repository.dumps import find_dump
+from airflow_provider_pgclone.core.repository.stored_archive import open_archive
 from airflow_provider_pgclone.core.storage.local import LocalStorage
-from airflow_provider_pgclone.core.stored_archive import open_archive
-from airflow_provider_pgclone.core.trailer import TableChecksum
 from tests.fixtures.databases import MakeDatabase, Server
 from tests.fixtures.every_kind import EVERY_KIND_SQL, split_small_tables
 from tests.fixtures.hooks import MakeHook

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_pgclone.core import plan
-from airflow_provider_pgclone.core.archive import read_toc
-from airflow_provider_pgclone.core.pg_tools import tool_major
+from airflow_provider_pgclone.core.archive.toc import read_toc
+from airflow_provider_pgclone.core.postgres.clients import tool_major
 from tests.fixtures.databases import Server
 from tests.fixtures.fingerprint import fingerprint
 from tests.fixtures.hooks import MakeHook

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_pgclone.core import plan, table_filter
-from airflow_provider_pgclone.core.archive import TableName, read_toc
+from airflow_provider_pgclone.core.archive.toc import TableName, read_toc
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from airflow_provider_pgclone.core.pg_tools import tool_major
-from airflow_provider_pgclone.core.table_filter import (
+from airflow_provider_pgclone.core.postgres.clients import tool_major
+from airflow_provider_pgclone.core.reading import table_filter
+from airflow_provider_pgclone.core.reading.table_filter import (
     argument_bytes,
     exclude_arguments,
     filter_lines,

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.dump_key import DumpKey
 from airflow_provider_pgclone.core.errors import (
     ArchiveError,
     NotAllowedError,
     RestoreError,
     UnsupportedError,
 )
-from airflow_provider_pgclone.core.marker import Marker, set_comment
 from airflow_provider_pgclone.core.progress import Progress
-from airflow_provider_pgclone.core.sessions import target_lock
+from airflow_provider_pgclone.core.replacing.locks import target_lock
+from airflow_provider_pgclone.core.replacing.marker import Marker, set_comment
+from airflow_provider_pgclone.core.repository.keys import DumpKey
 from tests.fixtures.databases import Server
 from tests.fixtures.hooks import MakeHook
 from tests.fixtures.servers import BUCKET

@@ -8,9 +8,9 @@ import pytest
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import PgCloneError
-from airflow_provider_pgclone.core.listing import Dump
+from airflow_provider_pgclone.core.repository.dumps import Dump
+from airflow_provider_pgclone.core.repository.stored_archive import check_bytes, open_archive
 from airflow_provider_pgclone.core.storage.memory import MemoryStorage
-from airflow_provider_pgclone.core.stored_archive import check_bytes, open_archive
 from tests.fixtures.databases import MakeDatabase
 from tests.fixtures.hooks import MakeHook
 

@@ -1,1 +1,1 @@
-"""The streaming core: it knows PostgreSQL and object storage, and nothing of Airflow."""
+"""The clone engine: dump, restore, copy, list, verify and prune. It imports nothing of Airflow."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.database import Database, connect, fetch_row, server_major
 from airflow_provider_pgclone.core.errors import (
     CancelledError,
     NotFoundError,
@@ -16,13 +15,21 @@ from airflow_provider_pgclone.core.errors import (
     StorageError,
     UnsupportedError,
 )
-from airflow_provider_pgclone.core.pg_tools import (
+from airflow_provider_pgclone.core.postgres import (
     OLDEST_CLIENT,
+    Database,
+    Session,
+    connect,
     tools_for_dump,
     tools_for_restore,
 )
+from airflow_provider_pgclone.core.replacing import (
+    check_may_create,
+    check_may_replace,
+    check_not_maintenance,
+    check_primary,
+)
 from airflow_provider_pgclone.core.storage import Storage
-from airflow_provider_pgclone.core.target import check_may_create, check_primary, check_target
 
 OLDEST_SERVER, NEWEST_SERVER = 14, 18
 PROGRAMS = ("pg_dump", "psql", "pg_restore", "vacuumdb")
@@ -33,7 +40,7 @@ PROBE_PREFIX = ".pgclone-probe-"
 
 
 @dataclass(frozen=True)
-class Finding:
+class ProbeResult:
     """What one probe has found.
 
     :param name: of what was probed.
@@ -62,32 +69,33 @@ class Usage:
     pg_bin_dir: str | None
 
 
-def report(findings: Sequence[Finding]) -> tuple[bool, str]:
+def report(findings: Sequence[ProbeResult]) -> tuple[bool, str]:
     """Return whether all is well, and a line for each that was found; else for what is wrong."""
     wrong = [finding for finding in findings if not finding.ok]
     texts = ((found.name, " ".join(found.text.split()).rstrip(".")) for found in wrong or findings)
     return not wrong, "\n".join(f"{name}: {text}." for name, text in texts)
 
 
-def probe_server(usage: Usage, cancellation: Cancellation) -> list[Finding]:
+def probe_server(usage: Usage, cancellation: Cancellation) -> list[ProbeResult]:
     """Try out a server; nothing is made or changed on it."""
     with ExitStack() as stack:
         maintenance = _open(stack, usage.maintenance, cancellation)
         database = _open(stack, usage.database, cancellation) if usage.database else None
-        session = next((s for s in (maintenance, database) if _is_session(s)), None)
-        if not isinstance(session, psycopg.Connection):
-            return [Finding("server", False, str(maintenance))]
+        sessions = [one for one in (maintenance, database) if isinstance(one, Session)]
+        if not sessions:
+            return [ProbeResult("server", False, str(maintenance))]
+        session = sessions[0]
         return [
             *_probe_identity(session),
             *_probe_databases(usage, maintenance, database),
-            _probe("client", lambda: _client(usage, server_major(session))),
+            _probe("client", lambda: _client(usage, session.major)),
             *_probe_rights(usage, session),
         ]
 
 
 def probe_storage(
     open_storage: Callable[[], Storage], *, may_dump: bool, cancellation: Cancellation
-) -> list[Finding]:
+) -> list[ProbeResult]:
     """Try out a storage: list it and, where dumps are allowed, write, read and delete an object.
 
     A folder that is missing is made, as the first dump would make it.
@@ -97,7 +105,7 @@ def probe_storage(
     except CancelledError:
         raise
     except Exception as error:  # noqa: BLE001  # of Airflow's AWS hook and of boto3, of all kinds
-        return [Finding("storage", False, str(error))]
+        return [ProbeResult("storage", False, str(error))]
     if not may_dump:
         return [_probe("storage", lambda: _list(storage))]
     return [_probe("storage", lambda: _write_and_read(storage, cancellation))]
@@ -105,7 +113,7 @@ def probe_storage(
 
 def _open(
     stack: ExitStack, database: Database, cancellation: Cancellation
-) -> psycopg.Connection | PgCloneError:
+) -> Session | PgCloneError:
     """Open a session until the stack is left, or return why there is none."""
     limit = {"connect_timeout": str(CONNECT_SECONDS)}
     bounded = replace(database, parameters={**limit, **database.parameters})
@@ -117,52 +125,49 @@ def _open(
         return error
 
 
-def _is_session(opened: psycopg.Connection | PgCloneError | None) -> bool:
-    return isinstance(opened, psycopg.Connection)
-
-
-def _probe(name: str, look: Callable[[], str]) -> Finding:
+def _probe(name: str, look: Callable[[], str]) -> ProbeResult:
     try:
-        return Finding(name, True, look())
+        return ProbeResult(name, True, look())
     except CancelledError:
         raise
     except (PgCloneError, psycopg.Error) as error:
-        return Finding(name, False, str(error).strip())
+        return ProbeResult(name, False, str(error).strip())
 
 
-def _probe_identity(session: psycopg.Connection) -> list[Finding]:
-    (version,) = fetch_row(session, "SELECT current_setting('server_version')", [])
-    info, major = session.info, server_major(session)
+def _probe_identity(session: Session) -> list[ProbeResult]:
+    (version,) = session.fetch_row("SELECT current_setting('server_version')")
+    info, major = session.connection.info, session.major
     if not OLDEST_SERVER <= major <= NEWEST_SERVER:
         supported = f"{OLDEST_SERVER} to {NEWEST_SERVER} are supported"
-        return [Finding("server", False, f"PostgreSQL {version} is not supported; {supported}")]
+        return [ProbeResult("server", False, f"PostgreSQL {version} is not supported; {supported}")]
     where = f"{info.host}:{info.port}"
-    return [Finding("server", True, f"PostgreSQL {version} at {where}, as {info.user!r}")]
+    return [ProbeResult("server", True, f"PostgreSQL {version} at {where}, as {info.user!r}")]
 
 
 def _probe_databases(
     usage: Usage,
-    maintenance: psycopg.Connection | PgCloneError,
-    database: psycopg.Connection | PgCloneError | None,
-) -> Iterator[Finding]:
+    maintenance: Session | PgCloneError,
+    database: Session | PgCloneError | None,
+) -> Iterator[ProbeResult]:
     """Yield what is to be told of the two databases that sessions are opened on."""
     if usage.may_restore and isinstance(maintenance, PgCloneError):
         hint = "Restores and copies need it; grant CONNECT on it, or set maintenance_database"
-        yield Finding("maintenance database", False, f"{maintenance}. {hint}")
+        yield ProbeResult("maintenance database", False, f"{maintenance}. {hint}")
     if usage.database is None:
         return
     if isinstance(database, NotFoundError) and usage.may_restore:
-        yield Finding("database", True, f"{usage.database.name!r} is yet to be made by a restore")
+        yield ProbeResult(
+            "database", True, f"{usage.database.name!r} is yet to be made by a restore"
+        )
     elif isinstance(database, PgCloneError):
-        yield Finding("database", False, str(database))
+        yield ProbeResult("database", False, str(database))
     elif database is not None:
         yield _probe("database", lambda: _readable(database))
 
 
-def _readable(session: psycopg.Connection) -> str:
+def _readable(session: Session) -> str:
     """Tell what of the database a dump could not read; it may be meant to stay out of it."""
-    name, size, unreadable, first = fetch_row(
-        session,
+    name, size, unreadable, first = session.fetch_row(
         "SELECT current_database(), pg_size_pretty(pg_database_size(current_database())), "
         "count(*), min(unreadable) FROM ("
         "SELECT quote_ident(nspname) || '.' || quote_ident(relname) AS unreadable "
@@ -170,8 +175,7 @@ def _readable(session: psycopg.Connection) -> str:
         "WHERE relkind IN ('r', 'p', 'S') AND relpersistence <> 't' AND nspname !~ '^pg_' "
         "AND nspname <> 'information_schema' AND NOT (has_schema_privilege(n.oid, 'USAGE') "
         "AND CASE relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') "
-        "ELSE has_table_privilege(c.oid, 'SELECT') END)) AS tables",
-        [],
+        "ELSE has_table_privilege(c.oid, 'SELECT') END)) AS tables"
     )
     found = f"{name!r}, {size}"
     if not unreadable:
@@ -193,10 +197,10 @@ def _client(usage: Usage, major: int) -> str:
     return f"{', '.join(PROGRAMS)} {tools.major} in {tools.bin_dir}"
 
 
-def _probe_rights(usage: Usage, session: psycopg.Connection) -> Iterator[Finding]:
+def _probe_rights(usage: Usage, session: Session) -> Iterator[ProbeResult]:
     """Yield what the user may do to databases, which only restores and copies need."""
     if not usage.may_restore:
-        yield Finding("rights", True, "dumps only, since restores and copies are not allowed")
+        yield ProbeResult("rights", True, "dumps only, since restores and copies are not allowed")
         return
     may_create = _probe("rights", lambda: _rights(session))
     may_write = _probe("primary", lambda: _primary(session))
@@ -209,14 +213,14 @@ def _probe_rights(usage: Usage, session: psycopg.Connection) -> Iterator[Finding
             yield target
 
 
-def _rights(session: psycopg.Connection) -> str:
+def _rights(session: Session) -> str:
     try:
         check_may_create(session)
     except UnsupportedError as error:
         hint = "Where it is for dumps alone, set allow_restore and allow_copy to false"
         raise UnsupportedError(error.message, hint=f"{error.hint} {hint}") from error
-    (may_end,) = fetch_row(
-        session, "SELECT pg_has_role(current_user, 'pg_signal_backend', 'MEMBER')", []
+    (may_end,) = session.fetch_row(
+        "SELECT pg_has_role(current_user, 'pg_signal_backend', 'MEMBER')"
     )
     if may_end:
         return "may create databases and end sessions"
@@ -226,13 +230,14 @@ def _rights(session: psycopg.Connection) -> str:
     )
 
 
-def _primary(session: psycopg.Connection) -> str:
+def _primary(session: Session) -> str:
     check_primary(session)
-    return "it is no standby"
+    return "it is not a standby"
 
 
-def _target(session: psycopg.Connection, maintenance: Database, name: str) -> str:
-    check_target(session, maintenance, name)
+def _target(session: Session, maintenance: Database, name: str) -> str:
+    check_not_maintenance(maintenance, name)
+    check_may_replace(session, name)
     return f"{name!r} may be replaced"
 
 

@@ -5,32 +5,38 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import psycopg
-
-from airflow_provider_pgclone.core.attempt import (
-    Attempt,
-    Fill,
-    check_kept_names,
-    replace_database,
-)
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.check_sql import check_sql
-from airflow_provider_pgclone.core.database import Database, connect, database_exists
-from airflow_provider_pgclone.core.dump_key import LOCAL_MARK, LocalKey, check_database_name
+from airflow_provider_pgclone.core.checking import check_sql
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, UnsupportedError
-from airflow_provider_pgclone.core.leftovers import drop_attempt
-from airflow_provider_pgclone.core.listing import Dump, find_dump
-from airflow_provider_pgclone.core.load import analyze
-from airflow_provider_pgclone.core.load_dump import load_dump
-from airflow_provider_pgclone.core.loading import LoadOptions, creation_for, loading_for
-from airflow_provider_pgclone.core.marker import Marker, read_markers
-from airflow_provider_pgclone.core.masking.required import check_masked
+from airflow_provider_pgclone.core.loading import LoadOptions, analyze, load_archive, loading_for
+from airflow_provider_pgclone.core.postgres import Database, Session, connect, database_exists
 from airflow_provider_pgclone.core.progress import ProgressCallback
-from airflow_provider_pgclone.core.sessions import target_lock
+from airflow_provider_pgclone.core.replacing import (
+    LOCAL_MARK,
+    Attempt,
+    Ending,
+    Fill,
+    LocalKey,
+    Marker,
+    check_database_name,
+    check_kept_names,
+    check_source,
+    check_target,
+    creation_for,
+    drop_attempt,
+    read_markers,
+    replace_database,
+    target_lock,
+)
+from airflow_provider_pgclone.core.repository import (
+    Archive,
+    Dump,
+    check_masked,
+    check_verified,
+    find_dump,
+    open_archive,
+)
 from airflow_provider_pgclone.core.storage import Storage
-from airflow_provider_pgclone.core.stored_archive import Archive, open_archive
-from airflow_provider_pgclone.core.target import check_source, check_target
-from airflow_provider_pgclone.core.verify import check_verified
 
 log = logging.getLogger(__name__)
 
@@ -98,29 +104,19 @@ def restore(
     """
     check_database_name(target.name)
     is_local = options.key.startswith(LOCAL_MARK)
-    if is_local and options.reversible:
-        log.warning(":pre and :post stay as they are: a local restore is not reversible")
-    if is_local and options.require_masked and not LocalKey.parse(options.key).is_reserved:
-        raise UnsupportedError(
-            f"nothing tells that {options.key} is masked, and only what is may be restored",
-            hint="Restore a masked dump; :pre and :post, which were restored, may come back.",
-        )
-    if is_local and (options.require_verified or options.require_masked or options.checksums):
-        log.warning(
-            "%s is no dump: it has no verification, no checksums and no account of masks",
-            options.key,
-        )
+    if is_local:
+        _check_local(options)
     storage = None if is_local else open_storage()
     dump = None if storage is None else find_dump(storage, options.key)
-    with connect(maintenance, cancellation) as connection:
-        check_target(connection, maintenance, target.name)
+    with connect(maintenance, cancellation) as session:
+        check_target(session, target.name)
         if storage is None or dump is None:
             key = options.key
-            fill = _local_source(connection, maintenance, target.name, LocalKey.parse(key))
+            fill = _local_source(session, target.name, LocalKey.parse(key))
         else:
             key = dump.key
             archive = _open_archive(storage, dump, options)
-            fill = _dump_source(connection, target.name, archive, options, on_progress)
+            fill = _dump_source(session, target.name, archive, options, on_progress)
         marker = Marker(
             role="temp",
             target=target.name,
@@ -131,16 +127,15 @@ def restore(
             reversible=options.reversible and not is_local,
         )
         if marker.reversible:
-            check_kept_names(connection, target.name)
-        attempt = Attempt(connection, maintenance, marker, cancellation)
+            check_kept_names(session, target.name)
+        attempt = Attempt(session, marker)
 
         def fill_and_check(attempt: Attempt) -> None:
             fill(attempt)
             check_sql(attempt.temp, options.check_sql, cancellation)
 
-        replace_database(
-            attempt, fill_and_check, swap=options.swap, wait_seconds=options.wait_seconds
-        )
+        ending: Ending = "swap" if options.swap else "leave"
+        replace_database(attempt, fill_and_check, ending=ending, wait_seconds=options.wait_seconds)
     log.info("restored %s to %r", key, target.name if options.swap else attempt.temp.name)
     return Restored(key, None if options.swap else attempt.temp.name)
 
@@ -150,23 +145,36 @@ def drop_temp(maintenance: Database, temp_name: str, *, cancellation: Cancellati
 
     :raises InvalidInputError: when it is not one of ours.
     """
-    with connect(maintenance, cancellation) as connection:
-        marker = read_markers(connection).get(temp_name)
-        if marker is None and not database_exists(connection, temp_name):
+    with connect(maintenance, cancellation) as session:
+        marker = read_markers(session).get(temp_name)
+        if marker is None and not database_exists(session, temp_name):
             log.info("database %r does not exist", temp_name)
             return
         if marker is None or marker.role != "temp":
             raise InvalidInputError(f"database {temp_name!r} is not a temporary one of a restore")
-        with target_lock(connection, marker.target, wait_seconds=0, cancellation=cancellation):
-            drop_attempt(connection, marker)
+        with target_lock(session, marker.target, wait_seconds=0):
+            drop_attempt(session, marker)
 
 
-def _local_source(
-    connection: psycopg.Connection, maintenance: Database, target: str, key: LocalKey
-) -> Fill:
+def _check_local(options: RestoreOptions) -> None:
+    """Refuse to restore a database that must be masked, and tell what a local key cannot have."""
+    if options.reversible:
+        log.warning(":pre and :post stay as they are: a local restore is not reversible")
+    if options.require_masked and not LocalKey.parse(options.key).is_reserved:
+        raise UnsupportedError(
+            f"nothing tells that {options.key} is masked, and only what is may be restored",
+            hint="Restore a masked dump; :pre and :post, which were restored, may come back.",
+        )
+    if options.require_verified or options.require_masked or options.checksums:
+        log.warning(
+            "%s is not a dump: it has no verification, no checksums and no manifest", options.key
+        )
+
+
+def _local_source(session: Session, target: str, key: LocalKey) -> Fill:
     """Return the step that copies a local database, once it is known to be there."""
     source = key.database_name(target)
-    check_source(connection, maintenance, source, target)
+    check_source(session, source, target)
 
     def fill(attempt: Attempt) -> None:
         attempt.clone_temp(source)
@@ -175,7 +183,7 @@ def _local_source(
 
 
 def _open_archive(storage: Storage, dump: Dump, options: RestoreOptions) -> Archive:
-    """Open a dump, unless what is known or asked of it forbids to restore it."""
+    """Open a dump, unless a verdict or an option forbids restoring it."""
     if dump.finding == "damaged":
         raise ArchiveError(
             f"{dump.key} was found to be damaged by a verification",
@@ -186,7 +194,7 @@ def _open_archive(storage: Storage, dump: Dump, options: RestoreOptions) -> Arch
         check_verified(archive)
     if options.require_masked:
         check_masked(archive)
-    if options.checksums and "checksums" not in archive.account.facts:
+    if options.checksums and archive.required_manifest.checksums is None:
         raise InvalidInputError(
             f"{dump.key} has no checksums",
             hint="Dump with checksums=True, or restore with checksums=False.",
@@ -195,26 +203,26 @@ def _open_archive(storage: Storage, dump: Dump, options: RestoreOptions) -> Arch
 
 
 def _dump_source(
-    connection: psycopg.Connection,
+    session: Session,
     target: str,
     archive: Archive,
     options: RestoreOptions,
     on_progress: ProgressCallback,
 ) -> Fill:
     """Return the step that loads a dump, once it is known how."""
-    loading = loading_for(connection, archive.toc, options.load)
-    creation = creation_for(connection, target, archive.toc)
+    loading = loading_for(session, archive.toc, options.load)
+    creation = creation_for(session, target, archive.toc.database_options)
 
     def fill(attempt: Attempt) -> None:
         attempt.create_temp(creation)
-        load_dump(
+        load_archive(
             archive,
             attempt.temp,
             loading,
             checksums=options.checksums,
             on_progress=on_progress,
-            cancellation=attempt.cancellation,
+            cancellation=session.cancellation,
         )
-        analyze(attempt.temp, loading, attempt.cancellation)
+        analyze(attempt.temp, loading, session.cancellation)
 
     return fill

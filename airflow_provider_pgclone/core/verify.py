@@ -1,26 +1,40 @@
-"""Verify a dump, byte by byte or by restoring it, and note beside it what was found."""
+"""Verify a dump, byte by byte or by restoring it, and record the verdict beside it."""
 
 import logging
+import secrets
 from collections.abc import Mapping
 from typing import Literal
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.database import Database
-from airflow_provider_pgclone.core.drill import drill
-from airflow_provider_pgclone.core.errors import (
-    ArchiveError,
-    MismatchError,
-    StorageError,
-    UnsupportedError,
-)
-from airflow_provider_pgclone.core.listing import Dump, find_dump
-from airflow_provider_pgclone.core.loading import LoadOptions
+from airflow_provider_pgclone.core.errors import ArchiveError, MismatchError, StorageError
+from airflow_provider_pgclone.core.loading import LoadOptions, load_archive, loading_for
+from airflow_provider_pgclone.core.postgres import Database, connect
 from airflow_provider_pgclone.core.progress import ProgressCallback
-from airflow_provider_pgclone.core.records import Record, read_record, remove_record, write_record
+from airflow_provider_pgclone.core.replacing import (
+    Attempt,
+    Marker,
+    attempt_database_name,
+    check_may_create,
+    check_primary,
+    creation_for,
+    remove_dead_drills,
+    replace_database,
+)
+from airflow_provider_pgclone.core.repository import (
+    Archive,
+    Dump,
+    DumpKey,
+    Record,
+    check_bytes,
+    find_dump,
+    open_archive,
+    remove_record,
+    write_record,
+)
 from airflow_provider_pgclone.core.storage import Storage
-from airflow_provider_pgclone.core.stored_archive import Archive, check_bytes, open_archive
 
 log = logging.getLogger(__name__)
+
 
 Level = Literal["archive", "restore"]
 
@@ -76,35 +90,11 @@ def verify(
     return dump.key
 
 
-def check_verified(archive: Archive) -> None:
-    """Refuse a dump that no verification has found whole.
-
-    :raises UnsupportedError: when there is no record of one.
-    :raises ArchiveError: when the record is of other bytes.
-    """
-    dump = archive.dump
-    if archive.trailer is None:
-        raise UnsupportedError(
-            f"{dump.key} was not made by this package, so that no record can tell its bytes",
-            hint="Dump with this package, or restore with require_verified=False.",
-        )
-    if dump.finding is None:
-        raise UnsupportedError(
-            f"{dump.key} is not verified, and only verified dumps may be restored",
-            hint="Verify it first, or name one of those that ls lists with verified=True.",
-        )
-    record = read_record(archive.storage, dump.key, dump.finding)
-    if record.account_sha256 != archive.account_sha256:
-        raise ArchiveError(
-            f"the record of {dump.key} is that of another archive", hint="Verify the dump again."
-        )
-
-
 def _is_whole(storage: Storage, dump: Dump, cancellation: Cancellation) -> bool:
     """Read a dump once more, and return whether nothing is wrong with it."""
     try:
         archive = open_archive(storage, dump)
-        if archive.trailer is not None:
+        if archive.manifest is not None:
             check_bytes(archive, cancellation)
     except ArchiveError as error:
         log.info("read again: %s", error)
@@ -122,7 +112,7 @@ def _note_damage(storage: Storage, key: str, error: Exception) -> None:
 
 def _note(archive: Archive, level: Level, details: Mapping[str, str]) -> None:
     storage, key = archive.storage, archive.dump.key
-    if archive.trailer is None:
+    if archive.manifest is None:
         log.warning(
             "no record is kept of %s, which this package has not made: nothing would tell the "
             "bytes that were verified from others",
@@ -130,4 +120,46 @@ def _note(archive: Archive, level: Level, details: Mapping[str, str]) -> None:
         )
         remove_record(storage, key, "damaged")
         return
-    write_record(storage, key, Record(level, archive.account_sha256, details))
+    write_record(storage, key, Record(level, archive.manifest_sha256, details))
+
+
+def drill(
+    archive: Archive,
+    maintenance: Database,
+    load: LoadOptions,
+    *,
+    on_progress: ProgressCallback,
+    cancellation: Cancellation,
+) -> dict[str, str]:
+    """Restore a dump, compare the result with its manifest, and drop it.
+
+    :param maintenance: a database of the server to restore on.
+    :return: what was compared and where.
+    :raises RestoreError: when it cannot be restored, or a table has other rows then.
+    :raises ArchiveError: when a byte is not what was written.
+    """
+    token = secrets.token_hex(4)
+    name = attempt_database_name(DumpKey.parse(archive.dump.key).database, "drill", token)
+    marker = Marker("drill", target=name, attempt=token, key=archive.dump.key)
+    has_checksums = archive.manifest is not None and bool(archive.manifest.checksums)
+    with connect(maintenance, cancellation) as session:
+        check_primary(session)
+        check_may_create(session)
+        loading = loading_for(session, archive.toc, load)
+        creation = creation_for(session, name, archive.toc.database_options)
+        remove_dead_drills(session)
+
+        def fill(attempt: Attempt) -> None:
+            attempt.create_temp(creation)
+            load_archive(
+                archive,
+                attempt.temp,
+                loading,
+                checksums=has_checksums,
+                on_progress=on_progress,
+                cancellation=cancellation,
+            )
+
+        replace_database(Attempt(session, marker), fill, ending="drop", wait_seconds=0)
+        version = session.connection.info.parameter_status("server_version") or "?"
+    return {"server_version": version, "checksums": "compared" if has_checksums else "none"}

@@ -1,14 +1,13 @@
 """The verbs of the hook that are about dumps in storage, without loading one."""
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotAllowedError
 from airflow_provider_pgclone.hooks.base import PgCloneBaseHook, check_text
 
 if TYPE_CHECKING:
-    from airflow_provider_pgclone.core.listing import Dump
     from airflow_provider_pgclone.core.prune import Pruned
+    from airflow_provider_pgclone.core.repository import Dump
     from airflow_provider_pgclone.hooks.calls import Call
 
 
@@ -64,8 +63,8 @@ class ArchiveVerbs(PgCloneBaseHook):
         :return: dumps, each with ``key``, ``size_bytes``, ``created_at`` and ``finding``, which is
             what verifications have noted of it; or names.
         """
-        from airflow_provider_pgclone.core import listing
-        from airflow_provider_pgclone.core.masking.required import is_dump_masked
+        from airflow_provider_pgclone.core.list import list_dumps, list_local
+        from airflow_provider_pgclone.core.repository import PARTS, list_files, list_parts
 
         check_text("prefix", prefix)
         call = self._resolve(
@@ -79,25 +78,25 @@ class ArchiveVerbs(PgCloneBaseHook):
             configs=configs,
             local=local,
         )
-        kinds = [name for name in (*listing.PARTS, "local", "all_files") if call[name]]
+        kinds = [name for name in (*PARTS, "local", "all_files") if call[name]]
         filters = [name for name in ("verified", "masked") if call[name]]
         if len(kinds) > 1 or (kinds and filters):
             raise InvalidInputError(f"{' and '.join([*kinds, *filters])} cannot be listed together")
         if call["local"]:
-            return listing.list_local(call.maintenance, self._cancellation)
+            return list_local(call.maintenance, self._cancellation)
         storage = call.storage()
-        for part in listing.PARTS:
+        for part in PARTS:
             if call[part]:
-                return listing.list_parts(storage, prefix, part)
+                return list_parts(storage, prefix, part)
         if call["all_files"]:
-            return listing.list_files(storage, prefix, limit=call["limit"])
-        only = partial(is_dump_masked, storage, cancellation=self._cancellation)
-        return listing.list_dumps(
+            return list_files(storage, prefix, limit=call["limit"])
+        return list_dumps(
             storage,
             prefix,
             limit=call["limit"],
             verified=call["verified"],
-            only=only if call["masked"] else None,
+            masked=call["masked"],
+            cancellation=self._cancellation,
         )
 
     def inspect(self, key: str) -> dict[str, Any]:
@@ -106,14 +105,13 @@ class ArchiveVerbs(PgCloneBaseHook):
         :param key: a dump key or a prefix.
         :return: versions, the source, what was left out, and ``tables`` with their rows.
         """
-        from airflow_provider_pgclone.core.listing import find_dump
-        from airflow_provider_pgclone.core.stored_archive import open_archive
+        from airflow_provider_pgclone.core.repository import find_dump, open_archive
 
         check_text("key", key)
         storage = self._resolve("ls").storage()
-        account = open_archive(storage, find_dump(storage, key)).account
-        rows = {f"{schema}.{name}": n for (schema, name), n in account.rows_of_tables.items()}
-        return {**account.facts, "tables": rows}
+        manifest = open_archive(storage, find_dump(storage, key)).required_manifest
+        rows = {f"{schema}.{name}": n for (schema, name), n in manifest.rows_of_tables.items()}
+        return {**manifest.facts(), "tables": rows}
 
     def mask_report(self, key: str, *, style: str = "markdown") -> str:
         """Return what is masked in a dump and what is not, for those who must know.
@@ -121,15 +119,14 @@ class ArchiveVerbs(PgCloneBaseHook):
         :param key: a dump key or a prefix (its newest dump).
         :param style: ``markdown``, or ``html`` for a page of its own.
         """
-        from airflow_provider_pgclone.core.listing import find_dump
-        from airflow_provider_pgclone.core.masking.report import check_style, mask_report
-        from airflow_provider_pgclone.core.stored_archive import open_archive
+        from airflow_provider_pgclone.core.mask_report import check_style, mask_report
+        from airflow_provider_pgclone.core.repository import find_dump, open_archive
 
         check_text("key", key)
         of_style = check_style(style)
         storage = self._resolve("ls").storage()
         archive = open_archive(storage, find_dump(storage, key))
-        return mask_report(archive.account, archive.dump.key, style=of_style)
+        return mask_report(archive.required_manifest, archive.dump.key, style=of_style)
 
     def verify(
         self,
@@ -220,7 +217,7 @@ class ArchiveVerbs(PgCloneBaseHook):
         :return: ``deleted``, ``kept``, ``aborted_uploads`` and ``dropped_databases``.
         """
         from airflow_provider_pgclone.core.prune import PruneOptions, prune
-        from airflow_provider_pgclone.core.retention import Retention
+        from airflow_provider_pgclone.core.repository import Retention
 
         check_text("prefix", prefix)
         rules = {

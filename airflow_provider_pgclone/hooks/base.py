@@ -6,8 +6,8 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from airflow_provider_pgclone.core.option import Verb
 from airflow_provider_pgclone.hooks.calls import Call, resolve_call
+from airflow_provider_pgclone.options import Verb
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.progress import Progress, ProgressCallback

@@ -5,19 +5,19 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
-from airflow_provider_pgclone.core.option import Verb
-from airflow_provider_pgclone.core.resolution import (
-    Source,
-    check_allowed,
-    config_of_key,
-    resolve,
-    resolve_option,
-)
 from airflow_provider_pgclone.hooks.connections import (
     DEFAULT_AWS_CONN_ID,
     get_connection,
     s3_access_of,
     server_of,
+)
+from airflow_provider_pgclone.options import (
+    OptionSource,
+    Verb,
+    check_allowed,
+    config_of_key,
+    value_of,
+    values_of,
 )
 from airflow_provider_pgclone.settings import (
     configuration_source,
@@ -26,10 +26,10 @@ from airflow_provider_pgclone.settings import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_pgclone.core.database import Database
+    from airflow_provider_pgclone.core.catalog import Selection
     from airflow_provider_pgclone.core.loading import LoadOptions
-    from airflow_provider_pgclone.core.masking.request import Masking
-    from airflow_provider_pgclone.core.scope import DumpContent
+    from airflow_provider_pgclone.core.masking.planning import Masking
+    from airflow_provider_pgclone.core.postgres import Database
     from airflow_provider_pgclone.core.storage import Storage
 
 PATTERN_OPTIONS = ("exclude", "schemas", "exclude_schemas")
@@ -83,18 +83,18 @@ class Call:
             )
         return open_storage(location, lambda: s3_access_of(self["storage_conn_id"]))
 
-    def dump_content(self, **more: Any) -> "DumpContent":
-        """Return what of the database is read, which a dump and a copy by stream say alike."""
-        from airflow_provider_pgclone.core.scope import DumpContent
+    def selection(self, **more: Any) -> "Selection":
+        """Return which part of the database is read."""
+        from airflow_provider_pgclone.core.catalog import Selection
 
         patterns = {name: self[name] for name in PATTERN_OPTIONS}
-        return DumpContent(**patterns, masking=self._masking(), **more)
+        return Selection(**patterns, **more)
 
-    def _masking(self) -> "Masking":
+    def masking(self) -> "Masking":
         from airflow.sdk.log import mask_secret
 
-        from airflow_provider_pgclone.core.masking.key import derived_secrets
-        from airflow_provider_pgclone.core.masking.request import Masking
+        from airflow_provider_pgclone.core.masking.planning import Masking
+        from airflow_provider_pgclone.core.masking.rules import derived_secrets
 
         key = self["mask_key"]
         if key is None and self["mask_key_conn_id"] is not None:
@@ -122,12 +122,12 @@ def resolve_call(verb: Verb, config: str | None, arguments: Mapping[str, Any]) -
     :param config: the name of a configuration.
     :param arguments: of the hook and of its method; ``None`` means not given.
     """
-    given = Source("the arguments", arguments)
+    given = OptionSource("the arguments", arguments)
     configuration, section = configuration_source(config), section_source()
-    conn_id = resolve_option("postgres_conn_id", [given, configuration, section])
+    conn_id = value_of("postgres_conn_id", [given, configuration, section])
     connection = get_connection(conn_id)
     extra = connection_source(connection)
-    options = resolve(verb, [given, configuration, extra, section])
+    options = values_of(verb, [given, configuration, extra, section])
     options["postgres_conn_id"] = conn_id
     if "require_masked" in options:  # what one source requires, no other lifts
         sources = [given, configuration, extra, section]
@@ -144,7 +144,7 @@ def resolve_call(verb: Verb, config: str | None, arguments: Mapping[str, Any]) -
     )
 
 
-def _storage_guards(options: Mapping[str, Any]) -> list[Source]:
+def _storage_guards(options: Mapping[str, Any]) -> list[OptionSource]:
     """Return what the connection of a bucket forbids."""
     location, conn_id = options.get("storage_location"), options.get("storage_conn_id")
     if conn_id is None or not (location or "").startswith("s3://"):

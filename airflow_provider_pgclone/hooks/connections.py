@@ -12,8 +12,8 @@ from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundErro
 from airflow_provider_pgclone.settings import EXTRA_KEY
 
 if TYPE_CHECKING:
-    from airflow_provider_pgclone.core.database import Database
-    from airflow_provider_pgclone.core.storage.s3 import S3Access
+    from airflow_provider_pgclone.core.postgres import Database
+    from airflow_provider_pgclone.core.storage import S3Access
 
 # A user who never named a connection gets what boto3 finds in the environment.
 DEFAULT_AWS_CONN_ID = "aws_default"
@@ -46,7 +46,7 @@ def server_of(connection: Connection) -> "Database":
     """
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-    from airflow_provider_pgclone.core.database import Database
+    from airflow_provider_pgclone.core.postgres import Database
 
     if connection.conn_type not in ("postgres", "postgresql"):
         raise InvalidInputError(
@@ -123,7 +123,7 @@ def s3_access_of(conn_id: str) -> "S3Access":
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
-    from airflow_provider_pgclone.core.storage.s3 import S3Access
+    from airflow_provider_pgclone.core.storage import S3Access
 
     if conn_id != DEFAULT_AWS_CONN_ID:
         get_connection(conn_id)

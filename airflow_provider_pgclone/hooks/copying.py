@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pgclone.core.dump_key import LocalKey
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotAllowedError
+from airflow_provider_pgclone.core.replacing import LocalKey
 from airflow_provider_pgclone.hooks.calls import CONTENT_OPTIONS, Call, resolve_call
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def copy_database(
 
 
 def _copy_by_template(call: Call, key: LocalKey, cancellation: "Cancellation") -> None:
-    from airflow_provider_pgclone.core.copy import copy
+    from airflow_provider_pgclone.core.copy import copy_by_template
 
-    copy(
+    copy_by_template(
         call.database,
         call.maintenance,
         key,
@@ -68,15 +68,16 @@ def _copy_by_stream(
     on_progress: "ProgressCallback",
     cancellation: "Cancellation",
 ) -> None:
-    from airflow_provider_pgclone.core.stream_copy import StreamCopyOptions, stream_copy
+    from airflow_provider_pgclone.core.copy import StreamCopyOptions, copy_by_stream
 
-    stream_copy(
+    copy_by_stream(
         call.database,
         server.server.named(name),
         server.maintenance,
         StreamCopyOptions(
             # What leaves the source is its own affair, and the rest the target's.
-            content=call.dump_content(),
+            selection=call.selection(),
+            masking=call.masking(),
             load=server.load_options(),
             replace=call["replace"] and server["replace"] and server.may_restore,
             require_masked=server["require_masked"],

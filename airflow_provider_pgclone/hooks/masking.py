@@ -26,11 +26,11 @@ class MaskingVerbs(PgCloneBaseHook):
         :param exclude_schemas: schemas that are left out, as patterns.
         :return: YAML, as the option ``masks`` takes it.
         """
-        from airflow_provider_pgclone.core.masking.proposal import propose_for_database
-        from airflow_provider_pgclone.core.scope import DumpContent
+        from airflow_provider_pgclone.core.catalog import Selection
+        from airflow_provider_pgclone.core.mask_plan import propose_masks
 
         call = self._resolve(
             "propose_masks", exclude=exclude, schemas=schemas, exclude_schemas=exclude_schemas
         )
-        content = DumpContent(**{name: call[name] for name in PATTERN_OPTIONS})
-        return propose_for_database(call.database, content, self._cancellation).yaml()
+        content = Selection(**{name: call[name] for name in PATTERN_OPTIONS})
+        return propose_masks(call.database, content, self._cancellation).yaml()

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_pgclone.core.dump_key import DumpKey
 from airflow_provider_pgclone.core.errors import PgCloneError
+from airflow_provider_pgclone.core.repository import DumpKey
 from airflow_provider_pgclone.hooks.archives import ArchiveVerbs
 from airflow_provider_pgclone.hooks.base import check_text
 from airflow_provider_pgclone.hooks.copying import copy_database
@@ -57,7 +57,7 @@ class PgCloneHook(ArchiveVerbs, MaskingVerbs):
         :param checksums: whether a checksum of the rows of each table is noted, for a restore.
         :return: the key of the dump.
         """
-        from airflow_provider_pgclone.core.dump import dump
+        from airflow_provider_pgclone.core.dump import DumpOptions, dump
 
         call = self._resolve(
             "dump",
@@ -87,11 +87,14 @@ class PgCloneHook(ArchiveVerbs, MaskingVerbs):
             call.database,
             call.storage(),
             key,
-            call.dump_content(pg_dump_args=call["pg_dump_args"]),
-            jobs=call["jobs"],
-            compression_level=call["compression_level"],
-            checksums=call["checksums"],
-            pg_bin_dir=call["pg_bin_dir"],
+            DumpOptions(
+                selection=call.selection(pg_dump_args=call["pg_dump_args"]),
+                masking=call.masking(),
+                jobs=call["jobs"],
+                compression_level=call["compression_level"],
+                checksums=call["checksums"],
+                pg_bin_dir=call["pg_bin_dir"],
+            ),
             on_progress=self._on_progress,
             cancellation=self._cancellation,
         )

@@ -6,12 +6,12 @@ from airflow_provider_pgclone.hooks.calls import Call
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.cancellation import Cancellation
-    from airflow_provider_pgclone.core.probe import Finding
+    from airflow_provider_pgclone.core.probe import ProbeResult
 
 
-def probe_call(call: Call, cancellation: "Cancellation") -> "list[Finding]":
+def probe_call(call: Call, cancellation: "Cancellation") -> "list[ProbeResult]":
     """Try out the server of a call and its storage, for the verbs that are allowed."""
-    from airflow_provider_pgclone.core.probe import Finding, Usage, probe_server, probe_storage
+    from airflow_provider_pgclone.core.probe import ProbeResult, Usage, probe_server, probe_storage
 
     name = call["database"] or call.server.name
     usage = Usage(
@@ -24,7 +24,7 @@ def probe_call(call: Call, cancellation: "Cancellation") -> "list[Finding]":
     findings = probe_server(usage, cancellation)
     if call["storage_location"] is None:
         nothing = "no storage_location is configured, so none was tried; dumps need one"
-        return [*findings, Finding("storage", True, nothing)]
+        return [*findings, ProbeResult("storage", True, nothing)]
     return [
         *findings,
         *probe_storage(call.storage, may_dump=call.may_dump, cancellation=cancellation),

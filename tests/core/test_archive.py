@@ -5,7 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_pgclone.core.archive import MAGIC, Toc, TocEntry, read_toc
+from airflow_provider_pgclone.core.archive.encoding import MAGIC
+from airflow_provider_pgclone.core.archive.toc import Toc, TocEntry, read_toc
 from airflow_provider_pgclone.core.errors import ArchiveError, PgCloneError, UnsupportedError
 from tests.core.conftest import RunTool
 from tests.fixtures.databases import SHOP_SQL, MakeDatabase, Server

@@ -5,16 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_pgclone.core.dump_key import (
+from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.replacing.names import (
     MAX_DATABASE_NAME_BYTES,
-    DumpKey,
-    KeyPrefix,
     LocalKey,
     attempt_database_name,
     check_database_name,
     kept_database_name,
 )
-from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.repository.keys import DumpKey, KeyPrefix
 
 # As django_pgclone 3.8 reads its keys.
 DJANGO_PGCLONE_KEY = re.compile(

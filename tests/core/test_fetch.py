@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from airflow_provider_pgclone.core import fetch
-from airflow_provider_pgclone.core.blocks import DATA, Block
+from airflow_provider_pgclone.core.archive.encoding import DATA
+from airflow_provider_pgclone.core.archive.manifest import Block
 from airflow_provider_pgclone.core.errors import StorageError
-from airflow_provider_pgclone.core.fetch import BlockFetcher
+from airflow_provider_pgclone.core.loading import fetch
+from airflow_provider_pgclone.core.loading.fetch import BlockFetcher
 
 START = 100
 

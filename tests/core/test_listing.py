@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.dump_key import DumpKey, KeyPrefix
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
-from airflow_provider_pgclone.core.listing import (
+from airflow_provider_pgclone.core.repository.dumps import (
     find_dump,
-    list_dumps,
     list_files,
     list_parts,
+    newest_dumps,
     newest_first,
 )
+from airflow_provider_pgclone.core.repository.keys import DumpKey, KeyPrefix
 from airflow_provider_pgclone.core.storage import Page, StoredObject
 from airflow_provider_pgclone.core.storage.memory import MemoryStorage
 from airflow_provider_pgclone.core.storage.paging import PAGE_OBJECTS, fold, pages
@@ -50,7 +50,7 @@ def storage() -> MemoryStorage:
 
 
 def keys(storage: MemoryStorage, prefix: str, limit: int | None = None) -> list[str]:
-    return [dump.key for dump in list_dumps(storage, prefix, limit=limit)]
+    return [dump.key for dump in newest_dumps(storage, prefix, limit=limit)]
 
 
 def test_dumps_come_newest_first_by_time_whatever_their_names(storage: MemoryStorage) -> None:
@@ -58,7 +58,7 @@ def test_dumps_come_newest_first_by_time_whatever_their_names(storage: MemorySto
 
 
 def test_a_listed_dump_has_its_size_and_the_time_of_its_key(storage: MemoryStorage) -> None:
-    dump = list_dumps(storage, "dev", limit=None)[0]
+    dump = newest_dumps(storage, "dev", limit=None)[0]
     assert dump.size_bytes == len(NEWEST)
     assert dump.created_at == datetime(2026, 2, 1, 0, 0, 0, 1, tzinfo=UTC)
 
@@ -181,7 +181,7 @@ def hourly(count: int, config: str = "none", every: timedelta = timedelta(hours=
 def test_of_100_000_dumps_the_newest_1_000_take_a_handful_of_pages() -> None:
     paths = hourly(100_000)
     storage = CountedStorage(paths)
-    found = list_dumps(storage, "prod/shop/none", limit=1000)
+    found = newest_dumps(storage, "prod/shop/none", limit=1000)
     assert [dump.key for dump in found] == paths[:1000]
     assert storage.page_count <= 8
 
@@ -206,16 +206,16 @@ def test_pages_are_asked_for_only_as_dumps_are_taken() -> None:
 def test_all_of_many_dumps_are_listed_once() -> None:
     paths = hourly(30_000)
     storage = CountedStorage([*paths, *(path + ".part" for path in paths[:10])])
-    assert [dump.key for dump in list_dumps(storage, "", limit=None)] == paths
+    assert [dump.key for dump in newest_dumps(storage, "", limit=None)] == paths
 
 
 def test_many_dumps_of_one_second_are_listed_once() -> None:
     paths = hourly(2_500, every=timedelta(microseconds=1))
-    assert [dump.key for dump in list_dumps(CountedStorage(paths), "", limit=None)] == paths
+    assert [dump.key for dump in newest_dumps(CountedStorage(paths), "", limit=None)] == paths
 
 
 def test_dumps_of_several_configs_are_merged_by_time() -> None:
     paths = hourly(6_000)
     mixed = [path.replace("none", f"config{number % 3}") for number, path in enumerate(paths)]
     storage = CountedStorage(mixed)
-    assert [dump.key for dump in list_dumps(storage, "", limit=100)] == mixed[:100]
+    assert [dump.key for dump in newest_dumps(storage, "", limit=100)] == mixed[:100]

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from airflow_provider_pgclone.core.blocks import DATA, Block
+from airflow_provider_pgclone.core.archive.encoding import DATA
+from airflow_provider_pgclone.core.archive.manifest import Block, Manifest, ManifestEntry
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from airflow_provider_pgclone.core.masking.report import Style, check_style, mask_report
-from airflow_provider_pgclone.core.trailer import Part, Trailer
+from airflow_provider_pgclone.core.mask_report import Style, check_style, mask_report
 
 KEY = "prod/shop/anon/2026-01-02-03-04-05-000006.dump"
 FACTS = {
@@ -74,13 +74,13 @@ TAGS = ("h1", "h2", "p", "strong", "table", "tr", "th", "td")
 Table = list[list[str]]
 
 
-def account(masking: dict[str, Any] | None, rows: Sequence[tuple[str, str, int]] = ()) -> Trailer:
+def account(masking: dict[str, Any] | None, rows: Sequence[tuple[str, str, int]] = ()) -> Manifest:
     """Return an account with some rows of some tables."""
     parts = [
-        Part(Block(number, DATA, 0, 1, 1, count, ""), schema, table)
+        ManifestEntry(Block(number, DATA, 0, 1, 1, count, ""), schema, table)
         for number, (schema, table, count) in enumerate(rows)
     ]
-    return Trailer(tuple(parts), FACTS if masking is None else {**FACTS, "masking": masking})
+    return Manifest(tuple(parts), FACTS if masking is None else {**FACTS, "masking": masking})
 
 
 class Page(HTMLParser):
@@ -204,7 +204,7 @@ def test_a_dump_that_is_not_masked_has_a_report_that_says_so(
 
 def test_rows_of_insert_statements_are_not_counted() -> None:
     of = account(MASKING, [("public", "users", 5)])
-    of = Trailer(of.parts, {**of.facts, "has_rows": False})
+    of = Manifest(of.parts, {**of.facts, "has_rows": False})
     rows = tables_of(mask_report(of, KEY, style="markdown"), "markdown")["Rows"]
     assert ["public.users", "not counted", "none: all rows"] in rows
 
@@ -220,7 +220,7 @@ def hostile_report(name: str, style: Style) -> dict[str, Table]:
         "reported": [[name, name]],
     }
     of = account(masking, [(name, name, 7)])
-    of = Trailer(of.parts, {**of.facts, "database": name})
+    of = Manifest(of.parts, {**of.facts, "database": name})
     return tables_of(mask_report(of, KEY, style=style), style)
 
 

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_pgclone.core.database import Database
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from airflow_provider_pgclone.core.masking.key import check_key, with_key
-from airflow_provider_pgclone.core.masking.request import Masking
-from airflow_provider_pgclone.core.masking.spec import Rule, parse_rule, read_masks, read_rows
-from airflow_provider_pgclone.core.masking.user_sql import at_instant
+from airflow_provider_pgclone.core.masking.planning.request import Masking
+from airflow_provider_pgclone.core.masking.planning.user_sql import at_instant
+from airflow_provider_pgclone.core.masking.rules.key import check_key, with_key
+from airflow_provider_pgclone.core.masking.rules.language import (
+    Rule,
+    parse_rule,
+    read_masks,
+    read_rows,
+)
+from airflow_provider_pgclone.core.postgres.database import Database
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

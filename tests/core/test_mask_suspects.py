@@ -2,11 +2,11 @@
 
 import pytest
 
-from airflow_provider_pgclone.core.masking.catalog import Kind
-from airflow_provider_pgclone.core.masking.parameters import PARAMETERS
-from airflow_provider_pgclone.core.masking.personal_content import CONTENTS
-from airflow_provider_pgclone.core.masking.personal_names import signature_of, words
-from airflow_provider_pgclone.core.masking.personal_words import SIGNATURES
+from airflow_provider_pgclone.core.catalog.tables import Kind
+from airflow_provider_pgclone.core.masking.discovery.column_names import signature_of, words
+from airflow_provider_pgclone.core.masking.discovery.contents import CONTENTS
+from airflow_provider_pgclone.core.masking.discovery.vocabulary import SIGNATURES
+from airflow_provider_pgclone.core.masking.rules.language import PARAMETERS
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,14 @@ from airflow_provider_pgclone.core.errors import (
     NotAllowedError,
     UnknownOptionError,
 )
-from airflow_provider_pgclone.core.option import VERBS, Verb
-from airflow_provider_pgclone.core.options import (
-    GUARD_OF_VERB,
-    GUARDS,
-    OPTIONS,
-    options_table,
-)
-from airflow_provider_pgclone.core.resolution import (
-    Source,
+from airflow_provider_pgclone.options.declared import GUARD_OF_VERB, GUARDS, OPTIONS, options_table
+from airflow_provider_pgclone.options.option import VERBS, Verb
+from airflow_provider_pgclone.options.sources import (
+    OptionSource,
     check_allowed,
     config_of_key,
-    resolve,
-    resolve_option,
+    value_of,
+    values_of,
 )
 
 README = Path(__file__).parents[2] / "README.md"
@@ -28,8 +23,8 @@ README = Path(__file__).parents[2] / "README.md"
 LABELS = ("the arguments", "the configuration 'nightly'", "the connection", "the section")
 
 
-def sources(*values: dict[str, Any]) -> list[Source]:
-    return [Source(label, given) for label, given in zip(LABELS, values, strict=False)]
+def sources(*values: dict[str, Any]) -> list[OptionSource]:
+    return [OptionSource(label, given) for label, given in zip(LABELS, values, strict=False)]
 
 
 @pytest.mark.parametrize("first", range(4))
@@ -37,23 +32,23 @@ def test_the_most_particular_source_that_gives_an_option_wins(first: int) -> Non
     values: list[dict[str, Any]] = [
         {"jobs": position + 1} if position >= first else {} for position in range(4)
     ]
-    assert resolve("restore", sources(*values))["jobs"] == first + 1
+    assert values_of("restore", sources(*values))["jobs"] == first + 1
 
 
 def test_an_option_that_no_source_gives_has_its_default() -> None:
-    resolved = resolve("dump", sources({}, {}, {}, {}))
+    resolved = values_of("dump", sources({}, {}, {}, {}))
     assert resolved["exclude"] == []
     assert resolved["storage_conn_id"] == "aws_default"
     assert resolved["database"] is None
 
 
 def test_a_default_that_is_computed_is_a_value() -> None:
-    assert 2 <= resolve("restore", [])["jobs"] <= 4
+    assert 2 <= values_of("restore", [])["jobs"] <= 4
 
 
 def test_a_default_list_is_not_shared_between_calls() -> None:
-    resolve("dump", [])["exclude"].append("public.users")
-    assert resolve("dump", [])["exclude"] == []
+    values_of("dump", [])["exclude"].append("public.users")
+    assert values_of("dump", [])["exclude"] == []
 
 
 @pytest.mark.parametrize(
@@ -68,17 +63,17 @@ def test_a_default_list_is_not_shared_between_calls() -> None:
     ],
 )
 def test_an_empty_value_is_a_value(name: str, empty: Any, given: Any) -> None:
-    assert resolve_option(name, sources({name: empty}, {name: given})) == empty
+    assert value_of(name, sources({name: empty}, {name: given})) == empty
 
 
 def test_none_alone_means_not_given() -> None:
-    assert resolve_option("jobs", sources({"jobs": None}, {"jobs": 7})) == 7
+    assert value_of("jobs", sources({"jobs": None}, {"jobs": 7})) == 7
 
 
 def test_a_verb_gets_its_options_and_no_other() -> None:
     for verb in VERBS:
         names = {option.name for option in OPTIONS if verb in option.verbs}
-        assert set(resolve(verb, sources({"jobs": 1, "strategy": "wal_log"}))) == names
+        assert set(values_of(verb, sources({"jobs": 1, "strategy": "wal_log"}))) == names
 
 
 def test_an_unknown_option_is_named_with_its_source() -> None:
@@ -88,7 +83,7 @@ def test_an_unknown_option_is_named_with_its_source() -> None:
 
 
 def test_all_options_and_guards_are_known() -> None:
-    Source("all", {option.name: None for option in OPTIONS} | dict.fromkeys(GUARDS)).check()
+    OptionSource("all", {option.name: None for option in OPTIONS} | dict.fromkeys(GUARDS)).check()
 
 
 @pytest.mark.parametrize(
@@ -132,7 +127,7 @@ def test_all_options_and_guards_are_known() -> None:
 )
 def test_a_bad_value_is_named_with_its_option_and_source(name: str, value: Any) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        Source("the connection", {name: value}).get(name)
+        OptionSource("the connection", {name: value}).get(name)
     assert str(caught.value).startswith(f"the connection: {name} {value!r} ")
 
 
@@ -155,7 +150,7 @@ def test_a_bad_value_is_named_with_its_option_and_source(name: str, value: Any) 
     ],
 )
 def test_texts_of_templates_and_config_files_are_read(name: str, written: Any, read: Any) -> None:
-    assert Source("the section", {name: written}).get(name) == read
+    assert OptionSource("the section", {name: written}).get(name) == read
 
 
 @pytest.mark.parametrize("verb", sorted(GUARD_OF_VERB))
@@ -192,20 +187,20 @@ CONTENT = {
 
 @pytest.mark.parametrize("name", sorted(CONTENT))
 def test_a_dump_whose_content_an_argument_changes_has_no_config(name: str) -> None:
-    assert config_of_key("nightly", Source("the arguments", {name: CONTENT[name]})) == "none"
+    assert config_of_key("nightly", OptionSource("the arguments", {name: CONTENT[name]})) == "none"
 
 
 def test_even_an_empty_argument_changes_the_content() -> None:
-    assert config_of_key("nightly", Source("the arguments", {"exclude": []})) == "none"
+    assert config_of_key("nightly", OptionSource("the arguments", {"exclude": []})) == "none"
 
 
 def test_other_arguments_leave_the_config_in_the_key() -> None:
     arguments = {"exclude": None, "instance": "prod", "pg_bin_dir": "/opt/bin"}
-    assert config_of_key("nightly", Source("the arguments", arguments)) == "nightly"
+    assert config_of_key("nightly", OptionSource("the arguments", arguments)) == "nightly"
 
 
 def test_without_a_configuration_the_key_says_none() -> None:
-    assert config_of_key(None, Source("the arguments", {})) == "none"
+    assert config_of_key(None, OptionSource("the arguments", {})) == "none"
 
 
 def test_the_table_of_the_readme_is_the_declared_options() -> None:

@@ -2,8 +2,8 @@ import subprocess
 
 import pytest
 
+from airflow_provider_pgclone.core.catalog.patterns import parse_schema_pattern, parse_table_pattern
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from airflow_provider_pgclone.core.patterns import parse_schema_pattern, parse_table_pattern
 from tests.fixtures.databases import MakeDatabase, Server
 
 

@@ -4,7 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_pgclone.core.pg_errors import RestoreMessage, RestoreMessages, harmless_name
+from airflow_provider_pgclone.core.loading.messages import (
+    RestoreMessage,
+    RestoreMessages,
+    harmless_name,
+)
 
 SECRET = "hunter2"
 

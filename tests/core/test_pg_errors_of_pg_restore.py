@@ -2,7 +2,11 @@
 
 import pytest
 
-from airflow_provider_pgclone.core.pg_errors import RestoreMessage, RestoreMessages, harmless_name
+from airflow_provider_pgclone.core.loading.messages import (
+    RestoreMessage,
+    RestoreMessages,
+    harmless_name,
+)
 from tests.core.conftest import RunTool
 from tests.fixtures.databases import MakeDatabase
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
-from airflow_provider_pgclone.core.pg_tools import (
+from airflow_provider_pgclone.core.postgres.clients import (
     ClientTools,
     check_extra_arguments,
     find_tools,

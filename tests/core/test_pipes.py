@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_pgclone.core.pipes import Pipes, ReaderGoneError
+from airflow_provider_pgclone.core.postgres.pipes import Pipes, ReaderGoneError
 
 
 @pytest.fixture

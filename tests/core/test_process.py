@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import CancelledError, ToolError
-from airflow_provider_pgclone.core.process import STDERR_TAIL_LINES, Child, run_child
+from airflow_provider_pgclone.core.postgres.processes import STDERR_TAIL_LINES, Child, run_child
 from tests.fixtures.children import running
 
 # A program that says that it runs, and then runs until it is killed.
@@ -206,7 +206,7 @@ def test_after_a_cancel_nothing_is_started(tmp_path: Path) -> None:
 
 PARENT = """
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.process import run_child
+from airflow_provider_pgclone.core.postgres.processes import run_child
 
 with run_child(
     ["/bin/sh", "-c", "echo $$ >&2; exec sleep 600"],

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_pgclone.core.properties import (
+from airflow_provider_pgclone.core.replacing.properties import (
     Grant,
     Properties,
     Setting,

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from airflow_provider_pgclone.core import ranges
-from airflow_provider_pgclone.core.archive import TocEntry
+from airflow_provider_pgclone.core.archive.compression import Chunk
+from airflow_provider_pgclone.core.archive.toc import TocEntry
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.compression import Chunk
-from airflow_provider_pgclone.core.plan import PageRange, PlannedRange, Table
-from airflow_provider_pgclone.core.ranges import reading_ranges
+from airflow_provider_pgclone.core.catalog.rows import Table
+from airflow_provider_pgclone.core.reading import parallel
+from airflow_provider_pgclone.core.reading.page_ranges import PageRange, PlannedRange
+from airflow_provider_pgclone.core.reading.parallel import reading_ranges
 from tests.core.test_schedule import data
 
 PIECE = 100
@@ -32,7 +33,7 @@ def planned(count: int) -> list[PlannedRange]:
 
 @pytest.mark.parametrize("jobs", [1, 2, 4])
 def test_a_writer_that_is_late_is_waited_for(jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranges, "QUEUE_BYTES", 10 * PIECE)
+    monkeypatch.setattr(parallel, "QUEUE_BYTES", 10 * PIECE)
     made = 0
     counting = threading.Lock()
     limit = jobs * 10 * PIECE + jobs * PIECE
@@ -63,7 +64,7 @@ def test_a_writer_that_is_late_is_waited_for(jobs: int, monkeypatch: pytest.Monk
 def test_the_range_that_is_written_never_waits_for_those_behind_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ranges, "QUEUE_BYTES", PIECE)
+    monkeypatch.setattr(parallel, "QUEUE_BYTES", PIECE)
     others_are_full = threading.Event()
 
     def read(pages: PageRange) -> Iterator[bytes]:

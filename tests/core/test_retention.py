@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_pgclone.core.dump_key import DumpKey
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from airflow_provider_pgclone.core.listing import Dump
-from airflow_provider_pgclone.core.records import Finding
-from airflow_provider_pgclone.core.retention import Retention, superfluous
+from airflow_provider_pgclone.core.repository.dumps import Dump
+from airflow_provider_pgclone.core.repository.findings import Verdict
+from airflow_provider_pgclone.core.repository.keys import DumpKey
+from airflow_provider_pgclone.core.repository.retention import Retention, expired
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-def dump(text: str, finding: Finding | None = None, series: str = "prod/shop/none") -> Dump:
+def dump(text: str, finding: Verdict | None = None, series: str = "prod/shop/none") -> Dump:
     """Return a dump of a day and an hour."""
     created_at = datetime.strptime(f"{text}+0000", "%Y-%m-%d %H%z")
     instance, database, config = series.split("/")
@@ -27,7 +27,7 @@ def days(*texts: str) -> list[Dump]:
 
 
 def deleted(dumps: list[Dump], **rules: float) -> list[Dump]:
-    return superfluous(dumps, Retention(**rules), NOW)  # type: ignore[arg-type]
+    return expired(dumps, Retention(**rules), NOW)  # type: ignore[arg-type]
 
 
 def kept(dumps: list[Dump], **rules: float) -> list[Dump]:
@@ -132,7 +132,7 @@ def test_where_all_are_damaged_all_stay() -> None:
 
 
 SERIES = ("prod/shop/none", "prod/shop/anon")
-FINDINGS: tuple[Finding | None, ...] = (None, None, "archive", "restore", "damaged")
+FINDINGS: tuple[Verdict | None, ...] = (None, None, "archive", "restore", "damaged")
 some_dumps = st.lists(
     st.builds(
         lambda hours, finding, series: dump(
@@ -171,7 +171,7 @@ def by_series(dumps: list[Dump]) -> list[list[Dump]]:
 @settings(deadline=None)
 @given(some_dumps, some_rules)
 def test_the_last_good_dump_is_never_deleted(dumps: list[Dump], rules: Retention) -> None:
-    gone = superfluous(dumps, rules, NOW)
+    gone = expired(dumps, rules, NOW)
     for series in by_series(dumps):
         verified = [dump for dump in series if dump.finding in ("archive", "restore")]
         undamaged = [dump for dump in series if dump.finding != "damaged"]
@@ -187,7 +187,7 @@ def test_each_dump_is_kept_for_a_reason_and_each_reason_keeps_it(
     dumps: list[Dump], rules: Retention
 ) -> None:
     """By counting, for each dump, the newer ones that would be kept before it."""
-    gone = superfluous(dumps, rules, NOW)
+    gone = expired(dumps, rules, NOW)
     for series in by_series(dumps):
         good = [dump for dump in series if dump.finding != "damaged"]
         last = next((dump for dump in good if dump.finding), next(iter(good), None))
@@ -216,8 +216,8 @@ def test_each_dump_is_kept_for_a_reason_and_each_reason_keeps_it(
 @settings(deadline=None)
 @given(some_dumps, some_rules)
 def test_pruning_again_deletes_nothing_more(dumps: list[Dump], rules: Retention) -> None:
-    gone = superfluous(dumps, rules, NOW)
-    assert superfluous([dump for dump in dumps if dump not in gone], rules, NOW) == []
+    gone = expired(dumps, rules, NOW)
+    assert expired([dump for dump in dumps if dump not in gone], rules, NOW) == []
 
 
 @settings(deadline=None)
@@ -225,7 +225,7 @@ def test_pruning_again_deletes_nothing_more(dumps: list[Dump], rules: Retention)
 def test_the_order_of_the_dumps_is_of_no_matter(
     dumps: list[Dump], rules: Retention, random: Random
 ) -> None:
-    gone = superfluous(dumps, rules, NOW)
+    gone = expired(dumps, rules, NOW)
     random.shuffle(dumps)
-    assert superfluous(dumps, rules, NOW) == gone
+    assert expired(dumps, rules, NOW) == gone
     assert gone == sorted(gone, key=lambda dump: (dump.created_at, dump.key))

@@ -1,6 +1,6 @@
 """In which order a restore starts what is ready."""
 
-from airflow_provider_pgclone.core.archive import (
+from airflow_provider_pgclone.core.archive.toc import (
     NO_DATA,
     POSITION_NOT_SET,
     SECTION_DATA,
@@ -8,7 +8,7 @@ from airflow_provider_pgclone.core.archive import (
     Toc,
     TocEntry,
 )
-from airflow_provider_pgclone.core.schedule import Schedule, schedule
+from airflow_provider_pgclone.core.loading.schedule import Schedule, schedule
 
 MIB = 1024 * 1024
 SECTION_PRE_DATA = 2

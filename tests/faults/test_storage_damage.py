@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from airflow_provider_pgclone.core.archive.manifest import Manifest, read_footer, read_manifest
 from airflow_provider_pgclone.core.errors import ArchiveError, PgCloneError, StorageError
-from airflow_provider_pgclone.core.trailer import Trailer, read_account, read_footer
 from tests.fixtures.faulty_storage import Stage
 from tests.services import storage_faults as faults
 from tests.services.faulty_s3 import Exchange
@@ -14,10 +14,10 @@ from tests.services.faulty_s3 import Exchange
 STOCK_KEY = "stock/shop/none/2026-11-20-02-00-00-000000.dump"
 
 
-def account_of(data: bytes) -> Trailer:
+def account_of(data: bytes) -> Manifest:
     footer = read_footer(data, len(data))
     assert footer is not None
-    return read_account(data[footer.offset : footer.offset + footer.length], footer)
+    return read_manifest(data[footer.offset : footer.offset + footer.length], footer)
 
 
 def middle_of(data: bytes, table: str) -> int:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from airflow_provider_pgclone.core.options import options_table
+from airflow_provider_pgclone.options.declared import options_table
 
 README = Path(__file__).parents[2] / "README.md"
 START, END = "<!-- options -->\n", "<!-- /options -->"

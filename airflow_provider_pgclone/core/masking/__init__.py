@@ -1,1 +1,1 @@
-"""Masking: what a dump or a copy reads in the place of personal data."""
+"""Masking, in three packages: rules, discovery of personal data, and planning."""

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
@@ -13,14 +12,23 @@ from airflow_provider_pgclone.core.storage.contract import (
     StoredObject,
     Upload,
 )
+from airflow_provider_pgclone.core.storage.paging import PAGE_OBJECTS, pages
+from airflow_provider_pgclone.core.storage.s3_access import S3Access
 
-if TYPE_CHECKING:
-    from airflow_provider_pgclone.core.storage.s3 import S3Access
+__all__ = [
+    "PAGE_OBJECTS",
+    "AbandonedUpload",
+    "Page",
+    "S3Access",
+    "Storage",
+    "StoredObject",
+    "Upload",
+    "open_storage",
+    "pages",
+]
 
-__all__ = ["AbandonedUpload", "Page", "Storage", "StoredObject", "Upload", "open_storage"]
 
-
-def open_storage(location: str, s3_access: "Callable[[], S3Access]") -> Storage:
+def open_storage(location: str, s3_access: Callable[[], S3Access]) -> Storage:
     """Return the storage of a location.
 
     :param location: ``s3://bucket/prefix/``, ``file:///folder/`` or the path of a folder.

@@ -3,9 +3,8 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,35 +23,14 @@ from airflow_provider_pgclone.core.storage.contract import (
 )
 from airflow_provider_pgclone.core.storage.objects import ObjectStorage, goes_in_parts
 from airflow_provider_pgclone.core.storage.paging import PAGE_OBJECTS
+from airflow_provider_pgclone.core.storage.s3_access import S3Access
 from airflow_provider_pgclone.core.storage.s3_store import open_store
 from airflow_provider_pgclone.core.storage.upload import CLEAN_UP_SECONDS, run_for
-
-if TYPE_CHECKING:
-    import boto3.session
 
 log = logging.getLogger(__name__)
 
 # How servers refuse requests of S3 that they lack, or have as S3 had them once.
 _UNKNOWN_REQUEST = ("NotImplemented", "MissingContentMD5")
-
-
-@dataclass(frozen=True)
-class S3Access:
-    """How to reach S3, as an AWS connection says it.
-
-    :param session: gives credentials, refreshed where they expire.
-    :param client: a boto3 client of the same connection: it lists, since obstore's listing can
-        neither fold at another character than ``/`` nor start within a folder.
-    :param verify: whether to check the server's certificate; a path names its authority.
-    :param virtual_hosted: whether the bucket is part of the host name instead of the path.
-    """
-
-    session: "boto3.session.Session"
-    client: Any
-    endpoint_url: str | None = None
-    region: str | None = None
-    verify: bool | str | None = None
-    virtual_hosted: bool = False
 
 
 class S3Storage(ObjectStorage):

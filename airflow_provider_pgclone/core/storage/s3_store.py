@@ -8,11 +8,10 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
 from airflow_provider_pgclone.core.errors import StorageError
+from airflow_provider_pgclone.core.storage.s3_access import S3Access
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
-
-    from airflow_provider_pgclone.core.storage.s3 import S3Access
 
 # Shorter than the shortest life of assumed-role credentials (15 minutes), so that a long upload
 # always has fresh ones.
@@ -31,7 +30,7 @@ LONGEST_WAIT = timedelta(seconds=15)
 WAIT_GROWTH = 3
 
 
-def open_store(bucket: str, prefix: str, access: "S3Access") -> S3Store:
+def open_store(bucket: str, prefix: str, access: S3Access) -> S3Store:
     """Return the store of a prefix of a bucket.
 
     :raises StorageError: when there are no credentials.

@@ -1,0 +1,82 @@
+"""The custom format of pg_dump as values and bytes. Pure: no server, no storage, no files."""
+
+from airflow_provider_pgclone.core.archive.block_reader import (
+    BlockContent,
+    read_blocks,
+    read_large_objects,
+    read_pieces,
+)
+from airflow_provider_pgclone.core.archive.block_writer import BlockWriter, BufferedWriter
+from airflow_provider_pgclone.core.archive.compression import (
+    COPY_END,
+    Chunk,
+    Compressor,
+    compressor_of,
+    count_rows,
+)
+from airflow_provider_pgclone.core.archive.encoding import DATA, MAGIC, ArchiveReader
+from airflow_provider_pgclone.core.archive.manifest import (
+    HEAD_BYTES,
+    TAIL_BYTES,
+    Block,
+    Footer,
+    Manifest,
+    ManifestEntry,
+    MaskingFacts,
+    TableChecksum,
+    manifest_block,
+    manifest_head,
+    read_footer,
+    read_manifest,
+)
+from airflow_provider_pgclone.core.archive.toc import (
+    POSITION_NOT_SET,
+    SECTION_DATA,
+    SECTION_POST_DATA,
+    TableName,
+    Toc,
+    TocEntry,
+    read_start,
+    read_toc,
+    write_directory_toc,
+    write_toc,
+)
+
+__all__ = [
+    "COPY_END",
+    "DATA",
+    "HEAD_BYTES",
+    "MAGIC",
+    "POSITION_NOT_SET",
+    "SECTION_DATA",
+    "SECTION_POST_DATA",
+    "TAIL_BYTES",
+    "ArchiveReader",
+    "Block",
+    "BlockContent",
+    "BlockWriter",
+    "BufferedWriter",
+    "Chunk",
+    "Compressor",
+    "Footer",
+    "Manifest",
+    "ManifestEntry",
+    "MaskingFacts",
+    "TableChecksum",
+    "TableName",
+    "Toc",
+    "TocEntry",
+    "compressor_of",
+    "count_rows",
+    "manifest_block",
+    "manifest_head",
+    "read_blocks",
+    "read_footer",
+    "read_large_objects",
+    "read_manifest",
+    "read_pieces",
+    "read_start",
+    "read_toc",
+    "write_directory_toc",
+    "write_toc",
+]

@@ -1,0 +1,112 @@
+"""Writes the data blocks of a custom-format archive.
+
+``_WriteData``, ``_StartData`` and ``_StartLO`` in ``pg_backup_custom.c`` define them: the kind, the
+dump id, chunks with their length, and an empty chunk at the end. A block of large objects has the
+OID of each before its chunks, and OID 0 at the end.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+
+from airflow_provider_pgclone.core.archive.compression import Chunk, Compressor
+from airflow_provider_pgclone.core.archive.encoding import (
+    DATA,
+    END,
+    LARGE_OBJECTS,
+    PIECE_BYTES,
+    write_integer,
+)
+from airflow_provider_pgclone.core.archive.manifest import Block
+
+
+class BufferedWriter:
+    """Gathers small writes, of which an archive has five a block, into large ones."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._gathered: list[bytes] = []
+        self._size = 0
+
+    def __call__(self, data: bytes) -> None:
+        self._gathered.append(data)
+        self._size += len(data)
+        if self._size >= PIECE_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._size:
+            self._write(b"".join(self._gathered))
+        self._gathered, self._size = [], 0
+
+
+class BlockWriter:
+    """Writes blocks one after another, and lists them.
+
+    :param write: takes the bytes of the archive.
+    :param offset: how many were written before.
+    """
+
+    def __init__(self, write: Callable[[bytes], None], offset: int) -> None:
+        self._write = write
+        self.offset = offset
+        self.blocks: list[Block] = []
+
+    def data(self, dump_id: int, chunks: Iterable[Chunk]) -> None:
+        """Write the rows of a table, or of a range of it."""
+        block = _OpenBlock(self._write)
+        block.put(bytes([DATA]) + write_integer(dump_id))
+        for chunk in chunks:
+            block.chunk(chunk)
+        block.put(END)
+        self._note(dump_id, DATA, block, block.rows)
+
+    def large_objects(
+        self,
+        dump_id: int,
+        objects: Iterable[tuple[int, Iterable[bytes]]],
+        compressor: Compressor,
+    ) -> None:
+        """Write large objects, each compressed on its own."""
+        block, count = _OpenBlock(self._write), 0
+        block.put(bytes([LARGE_OBJECTS]) + write_integer(dump_id))
+        for oid, pieces in objects:
+            block.put(write_integer(oid))
+            for chunk in compressor.chunks(pieces):
+                block.chunk(chunk)
+            block.put(END)
+            count += 1
+        block.put(write_integer(0))
+        self._note(dump_id, LARGE_OBJECTS, block, count)
+
+    def _note(self, dump_id: int, kind: int, written: "_OpenBlock", rows: int) -> None:
+        block = Block(
+            dump_id=dump_id,
+            kind=kind,
+            offset=self.offset,
+            length=written.length,
+            raw_bytes=written.raw_bytes,
+            rows=rows,
+            sha256=written.digest.hexdigest(),
+        )
+        self.blocks.append(block)
+        self.offset += block.length
+
+
+class _OpenBlock:
+    """Counts and hashes what is written of one block."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self.digest = hashlib.sha256()
+        self.length = self.raw_bytes = self.rows = 0
+
+    def put(self, data: bytes) -> None:
+        self.digest.update(data)
+        self.length += len(data)
+        self._write(data)
+
+    def chunk(self, chunk: Chunk) -> None:
+        self.put(write_integer(len(chunk.payload)))
+        self.put(chunk.payload)
+        self.raw_bytes += chunk.raw_bytes
+        self.rows += chunk.rows

@@ -1,0 +1,320 @@
+"""The header and the table of contents of a custom-format archive, as values.
+
+The format is defined by PostgreSQL's ``pg_backup_archiver.c`` (``ReadHead``, ``ReadToc``) and
+``pg_backup_custom.c``; it has no other description.
+"""
+
+import re
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from airflow_provider_pgclone.core.archive.encoding import (
+    INT_BYTES,
+    INTEGERS,
+    MAGIC,
+    OFFSET_BYTES,
+    ArchiveReader,
+    write_integer,
+    write_text,
+)
+from airflow_provider_pgclone.core.errors import ArchiveError, UnsupportedError
+
+FORMAT_CUSTOM = 1
+
+
+# What the toc.dat of a directory says: _CloseArchive() in pg_backup_directory.c.
+_FORMAT_TAR = 3
+
+
+OLDEST_ARCHIVE, NEWEST_ARCHIVE = (1, 12), (1, 16)
+
+
+# The first pg_restore that reads each version of the format: K_VERS_… in pg_backup_archiver.h.
+_FIRST_READER = {(1, 12): 9, (1, 13): 10, (1, 14): 12, (1, 15): 16, (1, 16): 17}
+
+
+_COMPRESSION_NAMES = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
+
+
+_COMPRESSION_NUMBERS = {name: number for number, name in _COMPRESSION_NAMES.items()}
+
+
+_MAX_ENTRY_COUNT = 10_000_000
+
+
+SECTION_DATA = 3
+
+
+SECTION_POST_DATA = 4
+
+
+# Whether and where an entry has data: K_OFFSET_… in pg_backup_archiver.h.
+POSITION_NOT_SET = 1
+
+
+NO_DATA = 3
+
+
+# The schema and the name of a table, as a table of contents has them.
+TableName = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class TocEntry:
+    """One object of an archive, with all that its format keeps; ``None`` is its null string.
+
+    :param has_dumper: whether the pg_dump that wrote it had data for it.
+    :param data_state: whether its data has a block.
+    """
+
+    dump_id: int
+    has_dumper: int
+    catalog_oid: str | None
+    object_oid: str | None
+    tag: str
+    description: str
+    section: int
+    definition: str
+    drop_statement: str | None
+    copy_statement: str
+    namespace: str
+    tablespace: str | None
+    table_access_method: str | None
+    relation_kind: int
+    owner: str
+    with_oids: str | None
+    dependencies: tuple[int, ...]
+    data_state: int
+
+    @property
+    def has_data(self) -> bool:
+        return self.data_state != NO_DATA
+
+
+@dataclass(frozen=True)
+class Toc:
+    """What an archive says of itself before its data.
+
+    :param version: of the format, such as ``(1, 16)``.
+    :param compression: of its blocks: none, gzip, lz4 or zstd.
+    :param created: seconds, minutes, hours, day, month, year since 1900, daylight saving time.
+    :param database: the name of the database that was dumped.
+    :param server_version: of its server, and that of the pg_dump that ran.
+    """
+
+    version: tuple[int, int]
+    compression: str
+    created: tuple[int, ...]
+    database: str
+    server_version: str
+    pg_dump_version: str
+    entries: tuple[TocEntry, ...]
+
+    def without(self, dump_ids: Container[int]) -> "Toc":
+        """Return it without some entries."""
+        entries = tuple(entry for entry in self.entries if entry.dump_id not in dump_ids)
+        return replace(self, entries=entries)
+
+    @property
+    def first_reader(self) -> int:
+        """The oldest major version whose pg_restore reads the archive."""
+        return _FIRST_READER[self.version]
+
+    @property
+    def unused_id(self) -> int:
+        """A dump id that no entry has: our account's."""
+        return max((entry.dump_id for entry in self.entries), default=0) + 1
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """The roles that own objects in the archive."""
+        owned = (e for e in self.entries if e.owner and not e.description.startswith("DATABASE"))
+        return frozenset(entry.owner for entry in owned)
+
+    @property
+    def grantees(self) -> frozenset[str]:
+        """The roles that its rights are granted to or taken from."""
+        rights = (e.definition for e in self.entries if e.description in ("ACL", "DEFAULT ACL"))
+        found = _GRANTEE.findall("\n".join(rights))
+        names = {quoted.replace('""', '"') or word for quoted, word in found}
+        return frozenset(names - {"PUBLIC"})
+
+    @property
+    def database_options(self) -> dict[str, str]:
+        """The encoding and locale of the database, as options of CREATE DATABASE."""
+        for entry in self.entries:
+            if entry.description == "DATABASE":
+                found = _DATABASE_OPTION.findall(_CREATE_DATABASE.sub("", entry.definition))
+                return {name: quoted.replace("''", "'") or word for name, quoted, word in found}
+        return {}
+
+
+_GRANTEE = re.compile(r'\b(?:TO|FROM|FOR ROLE) (?:"((?:[^"]|"")+)"|(\w+))')
+
+
+_CREATE_DATABASE = re.compile(r'CREATE DATABASE (?:"(?:[^"]|"")*"|\S+)')
+
+
+_DATABASE_OPTION = re.compile(
+    r"\b(ENCODING|LOCALE_PROVIDER|LOCALE|LC_COLLATE|LC_CTYPE|ICU_LOCALE|ICU_RULES|BUILTIN_LOCALE)"
+    r" = (?:'((?:[^']|'')*)'|(\w+))"
+)
+
+
+def read_toc(chunks: Iterator[bytes]) -> Toc:
+    """Read the start of an archive.
+
+    :param chunks: its bytes, of which no more than needed are taken.
+    :raises ArchiveError: when they are no custom-format archive, or end too early.
+    :raises UnsupportedError: when the format is newer than all that we know.
+    """
+    return read_start(ArchiveReader(chunks))
+
+
+def read_start(reader: ArchiveReader) -> Toc:
+    """Read the table of contents, and leave the reader at the first block."""
+    version = _read_version(reader)
+    compression = _read_compression(reader, version)
+    created = tuple(reader.integer() for _ in range(7))
+    database, server_version, pg_dump_version = reader.text(), reader.text(), reader.text()
+    count = reader.integer()
+    if not 0 <= count <= _MAX_ENTRY_COUNT:
+        raise ArchiveError(f"the archive has {count} entries: it is damaged")
+    return Toc(
+        version=version,
+        compression=compression,
+        created=created,
+        database=database or "",
+        server_version=server_version or "",
+        pg_dump_version=pg_dump_version or "",
+        entries=tuple(_read_entry(reader, version) for _ in range(count)),
+    )
+
+
+def _read_version(reader: ArchiveReader) -> tuple[int, int]:
+    if reader.take(len(MAGIC)) != MAGIC:
+        raise ArchiveError(
+            "not a custom-format archive of pg_dump: it does not start with PGDMP",
+        )
+    version = (reader.byte(), reader.byte())
+    reader.byte()  # the revision, which never changed the format
+    if version not in _FIRST_READER:
+        raise UnsupportedError(
+            f"the archive has format {version[0]}.{version[1]}",
+            hint="This package knows "
+            f"{'.'.join(map(str, OLDEST_ARCHIVE))} to {'.'.join(map(str, NEWEST_ARCHIVE))}.",
+        )
+    int_bytes = reader.byte()
+    if int_bytes not in INTEGERS:
+        raise ArchiveError(f"the archive has integers of {int_bytes} bytes: it is damaged")
+    reader.integers = INTEGERS[int_bytes]
+    reader.offset_bytes = reader.byte()
+    if reader.byte() != FORMAT_CUSTOM:
+        raise ArchiveError("the archive is of another format than pg_dump -Fc")
+    return version
+
+
+def _read_compression(reader: ArchiveReader, version: tuple[int, int]) -> str:
+    if version >= (1, 15):
+        algorithm = reader.byte()
+        return _COMPRESSION_NAMES.get(algorithm, f"algorithm {algorithm}")
+    return "gzip" if reader.integer() != 0 else "none"
+
+
+def _read_entry(reader: ArchiveReader, version: tuple[int, int]) -> TocEntry:
+    """Read the fields in their order, which WriteToc() sets."""
+    return TocEntry(
+        dump_id=reader.integer(),
+        has_dumper=reader.integer(),
+        catalog_oid=reader.text(),
+        object_oid=reader.text(),
+        tag=reader.text() or "",
+        description=reader.text() or "",
+        section=reader.integer(),
+        definition=reader.text() or "",
+        drop_statement=reader.text(),
+        copy_statement=reader.text() or "",
+        namespace=reader.text() or "",
+        tablespace=reader.text(),
+        table_access_method=reader.text() if version >= (1, 14) else None,
+        relation_kind=reader.integer() if version >= (1, 16) else 0,
+        owner=reader.text() or "",
+        with_oids=reader.text(),
+        dependencies=tuple(_read_dependencies(reader)),
+        data_state=_read_data_state(reader),
+    )
+
+
+def _read_dependencies(reader: ArchiveReader) -> Iterator[int]:
+    while (dependency := reader.text()) is not None:
+        if not re.fullmatch(r"\d{1,10}", dependency, re.ASCII):
+            raise ArchiveError("the archive has a dependency that is no number: it is damaged")
+        yield int(dependency)
+
+
+def _read_data_state(reader: ArchiveReader) -> int:
+    state = reader.byte()
+    reader.take(reader.offset_bytes)
+    return state
+
+
+def write_toc(toc: Toc) -> bytes:
+    """Return the start of a custom-format archive whose blocks follow one after another."""
+    return _write_start(toc, FORMAT_CUSTOM) + b"".join(
+        _write_entry(entry, toc.version) + bytes([entry.data_state]) + bytes(OFFSET_BYTES)
+        for entry in toc.entries
+    )
+
+
+def write_directory_toc(toc: Toc, file_names: Mapping[int, str]) -> bytes:
+    """Return the ``toc.dat`` of an archive in directory format, its files not compressed.
+
+    :param file_names: of the data, by dump id.
+    """
+    return _write_start(replace(toc, compression="none"), _FORMAT_TAR) + b"".join(
+        _write_entry(entry, toc.version) + write_text(file_names.get(entry.dump_id, ""))
+        for entry in toc.entries
+    )
+
+
+def _write_start(toc: Toc, archive_format: int) -> bytes:
+    if toc.version >= (1, 15):
+        compression = bytes([_COMPRESSION_NUMBERS[toc.compression]])
+    else:
+        # The level, of which readers want to know only whether it is 0.
+        compression = write_integer(-1 if toc.compression == "gzip" else 0)
+    return b"".join(
+        [
+            MAGIC,
+            bytes([*toc.version, 0, INT_BYTES, OFFSET_BYTES, archive_format]),
+            compression,
+            *map(write_integer, toc.created),
+            *map(write_text, (toc.database, toc.server_version, toc.pg_dump_version)),
+            write_integer(len(toc.entries)),
+        ]
+    )
+
+
+def _write_entry(entry: TocEntry, version: tuple[int, int]) -> bytes:
+    return b"".join(
+        [
+            write_integer(entry.dump_id),
+            write_integer(entry.has_dumper),
+            write_text(entry.catalog_oid),
+            write_text(entry.object_oid),
+            write_text(entry.tag),
+            write_text(entry.description),
+            write_integer(entry.section),
+            write_text(entry.definition or None),
+            write_text(entry.drop_statement),
+            write_text(entry.copy_statement or None),
+            write_text(entry.namespace or None),
+            write_text(entry.tablespace),
+            write_text(entry.table_access_method) if version >= (1, 14) else b"",
+            write_integer(entry.relation_kind) if version >= (1, 16) else b"",
+            write_text(entry.owner or None),
+            write_text(entry.with_oids),
+            *(write_text(str(dependency)) for dependency in entry.dependencies),
+            write_text(None),
+        ]
+    )

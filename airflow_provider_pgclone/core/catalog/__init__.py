@@ -1,0 +1,65 @@
+"""What is in a database, and which of it is meant: tables, patterns, rows, untrusted functions."""
+
+from airflow_provider_pgclone.core.catalog.families import Family, families, owner
+from airflow_provider_pgclone.core.catalog.patterns import (
+    ColumnPattern,
+    display_name,
+    parse_column_pattern,
+    parse_table_pattern,
+)
+from airflow_provider_pgclone.core.catalog.read import read_catalog
+from airflow_provider_pgclone.core.catalog.rows import (
+    Masked,
+    Table,
+    named_rows_query,
+    rows_query,
+    table_name,
+    tables_in_scope,
+)
+from airflow_provider_pgclone.core.catalog.selection import (
+    Selection,
+    check_encodable,
+    check_schemas,
+    excluded_tables,
+)
+from airflow_provider_pgclone.core.catalog.tables import (
+    Catalog,
+    CatalogTable,
+    Check,
+    Column,
+    ColumnType,
+    ForeignKey,
+    Index,
+    Kind,
+)
+from airflow_provider_pgclone.core.catalog.trust import tables_with_untrusted_functions
+
+__all__ = [
+    "Catalog",
+    "CatalogTable",
+    "Check",
+    "Column",
+    "ColumnPattern",
+    "ColumnType",
+    "Family",
+    "ForeignKey",
+    "Index",
+    "Kind",
+    "Masked",
+    "Selection",
+    "Table",
+    "check_encodable",
+    "check_schemas",
+    "display_name",
+    "excluded_tables",
+    "families",
+    "named_rows_query",
+    "owner",
+    "parse_column_pattern",
+    "parse_table_pattern",
+    "read_catalog",
+    "rows_query",
+    "table_name",
+    "tables_in_scope",
+    "tables_with_untrusted_functions",
+]

@@ -1,0 +1,231 @@
+"""Reads the tables of a database from its system catalogs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_pgclone.core.catalog.tables import (
+    Catalog,
+    CatalogTable,
+    Check,
+    Column,
+    ColumnType,
+    ForeignKey,
+    Index,
+    Kind,
+)
+from airflow_provider_pgclone.core.postgres import CATALOG_TRANSACTION, Session
+
+_KIND_OF_TYPE: Mapping[str, Kind] = {
+    **dict.fromkeys(("text", "varchar", "bpchar", "name"), "text"),
+    **dict.fromkeys(("int2", "int4", "int8"), "integer"),
+    **dict.fromkeys(("numeric", "float4", "float8"), "number"),
+    **dict.fromkeys(("json", "jsonb"), "json"),
+    "bool": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+    "timestamptz": "timestamptz",
+    "uuid": "uuid",
+    "inet": "inet",
+    "bytea": "bytea",
+}
+
+
+def read_catalog(session: Session) -> Catalog:
+    """Read the tables in the transaction that is open.
+
+    Names of types come with their schemas, whatever the search path of the session is.
+    """
+    with session.transaction(rolled_back=True):
+        session.execute(CATALOG_TRANSACTION)
+        types = _read_types(session)
+        return Catalog(
+            tables=_read_tables(session, types),
+            foreign_keys=_read_foreign_keys(session),
+            indexes=_read_indexes(session),
+            checks=_read_checks(session),
+        )
+
+
+@dataclass(frozen=True)
+class _Type:
+    name: str
+    is_system: bool
+    kind: str
+    category: str
+    base: int
+    modifier: int
+    element: int
+    refuses_null: bool
+
+
+def _read_types(session: Session) -> dict[int, _Type]:
+    rows = session.execute(
+        """
+        SELECT oid, typname, typnamespace = 'pg_catalog'::regnamespace, typtype, typcategory,
+            typbasetype, typtypmod, typelem, typnotnull
+        FROM pg_type WHERE typtype <> 'c'
+        """
+    )
+    return {oid: _Type(*_texts(fields)) for oid, *fields in rows}
+
+
+def _texts(fields: Sequence[Any]) -> list[Any]:
+    """Return fields in which the type "char" is text, which psycopg reads as bytes."""
+    return [field.decode() if isinstance(field, bytes) else field for field in fields]
+
+
+def _column_type(
+    types: Mapping[int, _Type], oid: int, modifier: int, text: str, element_text: str | None
+) -> ColumnType:
+    found, is_domain, refuses_null = types.get(oid), False, False
+    while found is not None and found.kind == "d":
+        is_domain, refuses_null = True, refuses_null or found.refuses_null
+        modifier, found = found.modifier, types.get(found.base)
+    element_sql = None
+    if found is not None and found.category == "A" and found.element:
+        element_sql = element_text
+        found = types.get(found.element)
+        while found is not None and found.kind == "d":
+            is_domain = True
+            modifier, found = found.modifier, types.get(found.base)
+    if found is None:  # of rows
+        return ColumnType(text, "other", "", -1, element_sql, is_domain, refuses_null)
+    return ColumnType(
+        text, _kind(found), found.name, modifier, element_sql, is_domain, refuses_null
+    )
+
+
+def _kind(found: _Type) -> Kind:
+    if found.is_system:
+        return _KIND_OF_TYPE.get(found.name, "other")
+    if found.kind == "e":
+        return "enum"
+    return "text" if found.category == "S" else "other"  # such as citext
+
+
+def _read_tables(session: Session, types: Mapping[int, _Type]) -> dict[int, CatalogTable]:
+    columns: dict[int, list[Column]] = {}
+    for oid, name, type_oid, modifier, text, element, not_null, generation in session.execute(
+        """
+        SELECT attrelid, attname::text, atttypid, atttypmod, format_type(atttypid, atttypmod),
+            -- The modifier of an array is that of its elements.
+            (WITH RECURSIVE below AS (
+                SELECT t.typbasetype, t.typtypmod, t.typelem, t.typtype, atttypmod AS modifier
+                UNION ALL
+                SELECT b.typbasetype, b.typtypmod, b.typelem, b.typtype, below.typtypmod
+                FROM below JOIN pg_type b ON b.oid = below.typbasetype WHERE below.typtype = 'd'
+            )
+            SELECT format_type(typelem, modifier) FROM below WHERE typtype <> 'd' AND typelem <> 0),
+            attnotnull, CASE WHEN attgenerated <> '' THEN pg_get_expr(adbin, adrelid) END
+        FROM pg_attribute
+        JOIN pg_class c ON c.oid = attrelid
+        JOIN pg_namespace n ON n.oid = relnamespace
+        JOIN pg_type t ON t.oid = atttypid
+        LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum AND attgenerated <> ''
+        WHERE attnum > 0 AND NOT attisdropped AND relkind IN ('r', 'p') AND nspname !~ '^pg_'
+            AND nspname <> 'information_schema'
+        ORDER BY attrelid, attnum
+        """
+    ):
+        column_type = _column_type(types, type_oid, modifier, text, element)
+        columns.setdefault(oid, []).append(Column(name, column_type, not_null, generation))
+    rows = session.execute(
+        """
+        SELECT c.oid, nspname::text, relname::text,
+            ARRAY(SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid ORDER BY inhseqno),
+            relispartition, relkind = 'p',
+            -- With expressions in it the keys of partitions are computed to be shown.
+            CASE WHEN relispartition AND NOT EXISTS (
+                SELECT FROM pg_partition_ancestors(c.oid) AS a JOIN pg_partitioned_table
+                ON partrelid = a.relid WHERE partexprs IS NOT NULL
+            ) THEN pg_get_partition_constraintdef(c.oid) END
+        FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+        ORDER BY nspname, relname
+        """
+    )
+    return {
+        oid: CatalogTable(
+            oid,
+            schema,
+            name,
+            tuple(columns.get(oid, ())),
+            tuple(parents),
+            is_partition,
+            is_partitioned,
+            bounds,
+        )
+        for oid, schema, name, parents, is_partition, is_partitioned, bounds in rows
+    }
+
+
+def _read_foreign_keys(session: Session) -> list[ForeignKey]:
+    rows = session.execute(
+        """
+        SELECT conname::text, conrelid,
+            ARRAY(SELECT attname::text FROM unnest(conkey) WITH ORDINALITY AS c(number, place)
+                JOIN pg_attribute ON attrelid = conrelid AND attnum = number ORDER BY place),
+            confrelid,
+            ARRAY(SELECT attname::text FROM unnest(confkey) WITH ORDINALITY AS c(number, place)
+                JOIN pg_attribute ON attrelid = confrelid AND attnum = number ORDER BY place),
+            confmatchtype = 'f', coalesce((to_jsonb(k) ->> 'conperiod')::bool, false)
+        FROM pg_constraint k WHERE contype = 'f' AND conparentid = 0
+        ORDER BY conrelid, conname
+        """
+    )
+    return [
+        ForeignKey(name, child, tuple(keys), parent, tuple(parent_keys), is_full, is_temporal)
+        for name, child, keys, parent, parent_keys, is_full, is_temporal in rows
+    ]
+
+
+def _read_indexes(session: Session) -> list[Index]:
+    # PostgreSQL 14 has no NULLS NOT DISTINCT.
+    rows = session.execute(
+        """
+        SELECT c.relname::text, indrelid,
+            ARRAY(SELECT pg_get_indexdef(indexrelid, n, true)
+                FROM generate_series(1, indnkeyatts) AS n ORDER BY n),
+            -- What keys and predicate read hangs on the index.
+            ARRAY(SELECT attname::text FROM pg_attribute
+                WHERE attrelid = indrelid AND attnum > 0 AND (
+                    attnum = ANY((indkey::int2[])[0:indnkeyatts - 1])
+                    OR (indexprs IS NOT NULL OR indpred IS NOT NULL)
+                    AND EXISTS (SELECT FROM pg_depend
+                        WHERE classid = 'pg_class'::regclass AND objid = indexrelid
+                            AND refclassid = 'pg_class'::regclass AND refobjid = indrelid
+                            AND refobjsubid = attnum))
+                ORDER BY attnum),
+            indexprs IS NULL, pg_get_expr(indpred, indrelid, true),
+            coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false), indisexclusion,
+            indisunique, indexrelid
+        FROM pg_index i
+        JOIN pg_class c ON c.oid = indexrelid
+        JOIN pg_class t ON t.oid = indrelid
+        JOIN pg_namespace n ON n.oid = t.relnamespace
+        WHERE (indisunique OR indisexclusion OR indexprs IS NOT NULL OR indpred IS NOT NULL)
+            AND t.relkind IN ('r', 'p') AND nspname !~ '^pg_'
+            AND nspname <> 'information_schema'
+        ORDER BY indrelid, c.relname
+        """
+    )
+    return [
+        Index(name, table, tuple(keys), tuple(columns), *rest)
+        for name, table, keys, columns, *rest in rows
+    ]
+
+
+def _read_checks(session: Session) -> list[Check]:
+    # One that is not validated is restored as such, whatever the rows are.
+    rows = session.execute(
+        """
+        SELECT conname::text, conrelid,
+            ARRAY(SELECT attname::text FROM pg_attribute
+                WHERE attrelid = conrelid AND attnum = ANY(conkey) ORDER BY attnum),
+            pg_get_expr(conbin, conrelid), oid
+        FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0 AND convalidated
+        ORDER BY conrelid, conname
+        """
+    )
+    return [Check(name, table, tuple(columns), sql, oid) for name, table, columns, sql, oid in rows]

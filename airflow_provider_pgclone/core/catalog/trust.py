@@ -1,0 +1,37 @@
+"""Finds the functions that PostgreSQL would run when it plans a query of a table."""
+
+from airflow_provider_pgclone.core.postgres import Session
+
+# PostgreSQL runs parts of these when it plans any query of their table, which a COPY of the table
+# itself is not: eval_const_expressions() on what get_relation_info() in plancat.c gathers.
+_BY_PLANNING = """
+SELECT DISTINCT ON (relid) relid, format('%I.%I', nspname, proname), rolname
+FROM (
+    SELECT indrelid, d.refclassid, d.refobjid FROM pg_index
+        JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = indexrelid
+        WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
+    UNION ALL SELECT stxrelid, d.refclassid, d.refobjid FROM pg_statistic_ext s
+        JOIN pg_depend d ON d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid
+    UNION ALL SELECT tree.relid, d.refclassid, d.refobjid FROM pg_partitioned_table k
+        JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = partrelid,
+        pg_partition_tree(partrelid) AS tree
+        WHERE partexprs IS NOT NULL
+) AS used (relid, classid, objid)
+LEFT JOIN pg_operator o ON classid = 'pg_operator'::regclass AND o.oid = objid
+JOIN pg_proc p ON p.oid = coalesce(o.oprcode, objid)
+    AND classid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
+JOIN pg_namespace n ON n.oid = pronamespace
+JOIN pg_roles r ON r.oid = proowner
+WHERE NOT rolsuper AND rolname <> current_user
+"""
+
+
+def tables_with_untrusted_functions(session: Session) -> dict[int, str]:
+    """Return the tables of which no query may be planned, by OID, each with what it would call.
+
+    :return: a function and its owner.
+    """
+    return {
+        oid: f"{function}, which belongs to {owner}"
+        for oid, function, owner in session.execute(_BY_PLANNING)
+    }

@@ -1,0 +1,22 @@
+"""Whether a database holds what a dump holds: tables, checksums, row counts, assertions."""
+
+from airflow_provider_pgclone.core.checking.assertions import check_sql
+from airflow_provider_pgclone.core.checking.checksums import (
+    check_checksums,
+    check_encoding,
+    lock_tables,
+    read_checksums,
+)
+from airflow_provider_pgclone.core.checking.rows import check_rows
+from airflow_provider_pgclone.core.checking.tables import comparable, copied_tables
+
+__all__ = [
+    "check_checksums",
+    "check_encoding",
+    "check_rows",
+    "check_sql",
+    "comparable",
+    "copied_tables",
+    "lock_tables",
+    "read_checksums",
+]

@@ -1,0 +1,99 @@
+"""Load a dump into an empty database: ours in parallel by ranged reads, others as a stream."""
+
+import logging
+from functools import partial
+
+from airflow_provider_pgclone.core.archive import BlockContent, Manifest
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.checking import check_checksums, check_encoding, check_rows
+from airflow_provider_pgclone.core.loading.data_file import DataFile
+from airflow_provider_pgclone.core.loading.fetch import BlockFetcher
+from airflow_provider_pgclone.core.loading.pg_restore import load_pipes, load_stream
+from airflow_provider_pgclone.core.loading.schedule import schedule
+from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.postgres import Database, connect
+from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
+from airflow_provider_pgclone.core.repository import Archive, naming
+
+log = logging.getLogger(__name__)
+
+# So that a read is under way for each session while another waits for its use.
+READS_AHEAD_OF_SESSION = 2
+
+
+def load_archive(
+    archive: Archive,
+    database: Database,
+    loading: Loading,
+    *,
+    checksums: bool,
+    on_progress: ProgressCallback,
+    cancellation: Cancellation,
+) -> None:
+    """Load an archive, and compare what is there then with its manifest.
+
+    :param database: an empty one.
+    :param checksums: whether the rows are compared with the checksums of the dump; otherwise they
+        are counted.
+    :raises InvalidInputError: when the checksums are of another encoding.
+    :raises RestoreError: at an error of pg_restore that is not harmless, or a table that has other
+        rows than the dump.
+    :raises ArchiveError: when a byte is not what was written.
+    """
+    dump, manifest = archive.dump, archive.manifest
+    if checksums and manifest is not None:
+        with connect(database, cancellation) as session:
+            check_encoding(session, manifest.encoding)
+    log.info("loading %s into %r by pg_restore %s", dump.key, database.name, loading.tools.major)
+    if manifest is None:
+        meter = ProgressMeter(on_progress, bytes_total=dump.size_bytes)
+        chunks = archive.storage.read(dump.key, cancellation)
+        load_stream(chunks, archive.toc, database, loading, meter=meter, cancellation=cancellation)
+    else:
+        meter = ProgressMeter(
+            on_progress,
+            bytes_total=sum(entry.block.length for entry in manifest.entries),
+            rows_total=sum(manifest.rows_of_tables.values()) if manifest.has_rows else None,
+        )
+        with naming(dump):
+            _load_blocks(archive, manifest, database, loading, meter, cancellation)
+    meter.finish()
+    if manifest is not None and manifest.has_rows:
+        encoding = manifest.encoding
+        summed = (manifest.checksums or {}) if checksums else {}
+        counted = {name: n for name, n in manifest.rows_of_tables.items() if name not in summed}
+        with connect(database, cancellation) as session:
+            check_rows(session, archive.toc, counted, encoding)
+            if summed:
+                log.info("comparing the checksums of %d tables", len(summed))
+                check_checksums(session, archive.toc, summed, encoding)
+
+
+def _load_blocks(
+    archive: Archive,
+    manifest: Manifest,
+    database: Database,
+    loading: Loading,
+    meter: ProgressMeter,
+    cancellation: Cancellation,
+) -> None:
+    entries = {entry.block.dump_id: entry for entry in manifest.entries}
+    toc = archive.toc.without(loading.left_out)
+    plan = schedule(toc, {id_: entry.block.raw_bytes for id_, entry in entries.items()})
+    order = [plan.old_ids[new_id] for new_id in plan.start_order(loading.sessions)]
+    blocks = [entries[dump_id].block for dump_id in order]
+    ahead = READS_AHEAD_OF_SESSION * loading.sessions
+    read_range = partial(archive.storage.read_range, archive.dump.key)
+    with BlockFetcher(read_range, blocks, ahead=ahead) as fetcher:
+
+        def feed(dump_id: int, file: DataFile) -> None:
+            entry = entries[dump_id]
+            pieces = meter.counted(fetcher.pieces(entry.block, file.check))
+            content = BlockContent(entry, pieces, toc.compression)
+            if file.holds_large_objects:
+                file.write_large_objects(content.large_objects())
+            else:
+                file.write_rows(content.rows())
+                meter.add(rows=entry.block.rows)
+
+        load_pipes(plan, feed, database, loading, cancellation=cancellation)

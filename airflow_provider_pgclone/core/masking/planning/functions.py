@@ -1,0 +1,155 @@
+"""Checks whose functions would run where masks are tried and made.
+
+The owner of a table writes its check constraints, domains, indexes and generated columns. These
+call functions, and so do the casts and types of its columns. A dump would run them with the rights
+of its user, who may be a superuser. pg_dump itself runs none of them.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from airflow_provider_pgclone.core.catalog import Catalog
+from airflow_provider_pgclone.core.errors import UnsupportedError
+from airflow_provider_pgclone.core.masking.planning.table_masks import MaskedTable
+from airflow_provider_pgclone.core.postgres import Session
+
+# Also of what is built in and so not in pg_depend: some of that runs SQL which it is given.
+_CALLED = r"""
+WITH RECURSIVE reached (classid, objid) AS (
+    SELECT 'pg_constraint'::regclass::oid, oid FROM unnest(%(checks)s::oid[]) AS oid
+    UNION SELECT 'pg_class'::regclass::oid, oid FROM unnest(%(relations)s::oid[]) AS oid
+    UNION SELECT 'pg_attrdef'::regclass::oid, d.oid
+        FROM pg_attrdef d JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
+        WHERE attgenerated <> '' AND adrelid = ANY(%(generated)s)
+    UNION SELECT 'pg_type'::regclass::oid, atttypid
+        FROM pg_attribute JOIN unnest(%(tables)s::oid[], %(columns)s::text[]) AS named (t, c)
+            ON attrelid = t AND attname = c
+    UNION
+    SELECT next.* FROM reached CROSS JOIN LATERAL (
+        SELECT refclassid, refobjid FROM pg_depend d
+        WHERE d.classid = reached.classid AND d.objid = reached.objid
+            AND refclassid = 'pg_type'::regclass
+        UNION ALL
+        SELECT 'pg_constraint'::regclass, oid FROM pg_constraint
+        WHERE reached.classid = 'pg_type'::regclass AND contypid = reached.objid
+        UNION ALL
+        SELECT 'pg_type'::regclass, below FROM pg_type
+        CROSS JOIN LATERAL (
+            SELECT typbasetype UNION ALL SELECT typelem
+            UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = typrelid AND attnum > 0
+        ) AS of (below)
+        WHERE reached.classid = 'pg_type'::regclass AND pg_type.oid = reached.objid AND below <> 0
+    ) AS next
+),
+trees (tree) AS (
+    SELECT conbin::text FROM pg_constraint
+        JOIN reached ON classid = 'pg_constraint'::regclass AND objid = oid
+    UNION ALL SELECT adbin::text FROM pg_attrdef
+        JOIN reached ON classid = 'pg_attrdef'::regclass AND objid = oid
+    UNION ALL SELECT concat(indexprs::text, indpred::text) FROM pg_index
+        JOIN reached ON classid = 'pg_class'::regclass AND objid = indexrelid
+    UNION ALL SELECT partexprs::text FROM pg_partitioned_table
+        JOIN reached ON classid = 'pg_class'::regclass AND objid = partrelid
+),
+called (oid) AS (
+    SELECT found[1]::oid FROM trees, regexp_matches(tree, ':(?:op)?funcid (\d+)', 'g') AS found
+    UNION SELECT oprcode FROM trees, regexp_matches(tree, ':opno (\d+)', 'g') AS found
+        JOIN pg_operator o ON o.oid = found[1]::oid
+)
+SELECT format('%%I.%%I', nspname, proname), rolname
+FROM called
+JOIN pg_proc p ON p.oid = called.oid
+JOIN pg_namespace n ON n.oid = pronamespace
+JOIN pg_roles r ON r.oid = proowner
+WHERE provolatile = 'v' AND pronamespace = 'pg_catalog'::regnamespace
+    OR NOT rolsuper AND rolname <> current_user
+ORDER BY 1
+"""
+
+
+# Casts may be implicit, and what compares ranges is asked while a statement is planned.
+_OF_TYPES = """
+WITH RECURSIVE types (oid) AS (
+    SELECT atttypid FROM pg_attribute WHERE attrelid = ANY(%(tables)s) AND attnum > 0
+    UNION
+    SELECT below FROM types JOIN pg_type t ON t.oid = types.oid
+    CROSS JOIN LATERAL (
+        SELECT typbasetype UNION ALL SELECT typelem
+        UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = typrelid AND attnum > 0
+        UNION ALL SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid
+    ) AS of (below)
+    WHERE below <> 0
+)
+SELECT format('%%I.%%I', nspname, proname), rolname
+FROM (
+    SELECT castfunc FROM pg_cast JOIN types ON types.oid IN (castsource, casttarget)
+    UNION SELECT unnest(ARRAY[rngsubdiff, rngcanonical]::oid[])
+        FROM pg_range JOIN types ON rngtypid = types.oid
+) AS called (oid)
+JOIN pg_proc p ON p.oid = called.oid
+JOIN pg_namespace n ON n.oid = pronamespace
+JOIN pg_roles r ON r.oid = proowner
+WHERE NOT rolsuper AND rolname <> current_user
+ORDER BY 1
+"""
+
+
+_HINT = (
+    "Give the function to a superuser, dump as its owner, or leave out what calls it: declare the "
+    "columns safe, or exclude the table."
+)
+
+
+def check_readable_tables(
+    untrusted: Mapping[int, str], catalog: Catalog, oids: Iterable[int]
+) -> None:
+    """Refuse to read a table if planning a query of it would call an untrusted function.
+
+    :param untrusted: what :func:`tables_with_untrusted_functions` has found.
+    :raises UnsupportedError: naming the table, the function and its owner.
+    """
+    for oid in oids:
+        if oid in untrusted:
+            name = catalog.tables[oid].display_name
+            raise UnsupportedError(
+                f"a query of {name} calls the function {untrusted[oid]}, with the rights of this "
+                "dump",
+                hint=_HINT,
+            )
+
+
+def check_functions(
+    session: Session, tables: Iterable[MaskedTable], queried: Collection[int]
+) -> None:
+    """Refuse to run the functions of others than superusers and the user of the session.
+
+    :param queried: the OIDs of all tables of which a mask or a condition is tried.
+    :raises UnsupportedError: naming the function, its owner and the table.
+    """
+    found = session.execute(_OF_TYPES, {"tables": list(queried)}).fetchone()
+    if found is not None:
+        raise UnsupportedError(
+            f"a type of masked or filtered tables has the function {found[0]}, which belongs to "
+            f"{found[1]} and would run with the rights of this dump",
+            hint=_HINT,
+        )
+    for one in tables:
+        found = session.execute(_CALLED, _objects(one)).fetchone()
+        if found is not None:
+            raise UnsupportedError(
+                f"what masked columns of {one.table.display_name} must fit calls the function "
+                f"{found[0]}, which belongs to {found[1]} and would run with the rights of this "
+                "dump",
+                hint=_HINT,
+            )
+
+
+def _objects(one: MaskedTable) -> dict[str, Sequence[int] | Sequence[str]]:
+    oid = one.table.oid
+    bounds = [oid, *one.table.parents] if any(check.oid == 0 for check in one.checks) else []
+    return {
+        "checks": [check.oid for check in one.checks if check.oid],
+        "relations": [*(index.oid for index in one.indexes), *bounds],
+        "generated": [oid] if one.generated else [],
+        "tables": [oid] * len(one.rules),
+        "columns": list(one.rules),
+    }

@@ -1,0 +1,185 @@
+"""The steps by which a dump learns what to read in the place of personal data, or why it must not.
+
+Nothing was written yet when one of them refuses.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from airflow_provider_pgclone.core.archive import MaskingFacts, TableName
+from airflow_provider_pgclone.core.catalog import (
+    Catalog,
+    CatalogTable,
+    Masked,
+    Selection,
+    read_catalog,
+    tables_in_scope,
+    tables_with_untrusted_functions,
+)
+from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
+from airflow_provider_pgclone.core.masking.planning.assignment import TableAssignment, assign_rules
+from airflow_provider_pgclone.core.masking.planning.functions import (
+    check_functions,
+    check_readable_tables,
+)
+from airflow_provider_pgclone.core.masking.planning.policy import check_policy
+from airflow_provider_pgclone.core.masking.planning.request import Masking
+from airflow_provider_pgclone.core.masking.planning.row_filter import RowFilter
+from airflow_provider_pgclone.core.masking.planning.table_masks import (
+    MaskedTable,
+    keyed_columns,
+    plan_tables,
+)
+from airflow_provider_pgclone.core.masking.planning.trial import (
+    check_volatile,
+    try_masks,
+    try_references,
+)
+from airflow_provider_pgclone.core.masking.planning.unmasked import UnmaskedObject, find_unmasked
+from airflow_provider_pgclone.core.masking.rules import without_values
+from airflow_provider_pgclone.core.postgres import LITERALS_TRANSACTION, Session
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MaskPlan:
+    """What masking does to a dump.
+
+    :param tables: what is read of the tables that are masked or filtered, by their OIDs.
+    :param names: what messages call these tables.
+    :param in_scope: all tables whose rows masking has looked at; the dump may have no others.
+    :param untrusted: tables that pg_dump alone may read, by their OIDs, each with the function
+        that a query of it would call.
+    :param facts: what the manifest says of it; never a value of a row. ``None`` where masking was
+        not asked for.
+    """
+
+    tables: Mapping[int, Masked] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)
+    in_scope: frozenset[TableName] | None = None
+    untrusted: Mapping[int, str] = field(default_factory=dict)
+    facts: MaskingFacts | None = None
+
+    @property
+    def masks_columns(self) -> bool:
+        """Whether any column of what is dumped is masked."""
+        return self.facts is not None and bool(self.facts.columns)
+
+
+def plan_masking(
+    session: Session, selection: Selection, masking: Masking, encoding: str
+) -> MaskPlan:
+    """Plan the masks of a dump, in its snapshot, and try them out.
+
+    :raises InvalidInputError: when what is asked for cannot be done, or does not suffice.
+    :raises UnsupportedError: when nothing tells whether a constraint holds, or the database has
+        another encoding than UTF-8.
+    """
+    untrusted = tables_with_untrusted_functions(session)
+    if not masking:
+        return MaskPlan(untrusted=untrusted)
+    if encoding != "UTF8":
+        raise UnsupportedError(
+            f"database {session.database.name!r} has the encoding {encoding}, and masks need UTF8",
+            hint="Copy it into a database of the encoding UTF8, and dump that one.",
+        )
+    session.execute(LITERALS_TRANSACTION)
+    catalog = read_catalog(session)
+    in_scope = [table.oid for table in tables_in_scope(session, catalog, selection)]
+    assignment = assign_rules(masking, catalog, in_scope, _instant(session))
+    check_volatile(session, assignment.user_sql)
+    row_filter = RowFilter(assignment, in_scope, follow_fks=masking.follow_fks)
+    assigned = [assignment.tables[oid] for oid in in_scope]
+    planned = plan_tables(assignment, assigned, row_filter)
+    _check_key(planned, has_key=masking.key is not None)
+    found = find_unmasked(session, selection)
+    queried = in_scope if masking.rows or masking.policy == "suspects" else list(planned)
+    check_readable_tables(untrusted, catalog, queried)
+    check_functions(session, planned.values(), queried)
+    check_policy(session, masking.policy, assignment, assigned, found)
+    try_masks(session, planned.values())
+    if masking.rows and not masking.follow_fks:
+        try_references(session, assigned, row_filter)
+    facts = _facts(masking, catalog, assigned, planned, found)
+    _log(facts)
+    return MaskPlan(
+        tables={oid: one.masked for oid, one in planned.items()},
+        names={oid: one.table.display_name for oid, one in planned.items()},
+        in_scope=frozenset((one.table.schema, one.table.name) for one in assigned),
+        untrusted=untrusted,
+        facts=facts,
+    )
+
+
+def _instant(session: Session) -> datetime:
+    """Return the moment of the transaction, whatever style of dates the session has."""
+    (seconds,) = session.fetch_row("SELECT extract(epoch FROM now())::float8")
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _check_key(planned: Mapping[int, MaskedTable], *, has_key: bool) -> None:
+    keyed = [] if has_key else keyed_columns(planned.values())
+    if keyed:
+        raise InvalidInputError(
+            f"the masks of {', '.join(keyed[:5])} need a key, and none was given",
+            hint="Set mask_key_conn_id to a connection whose password is the key, or mask_key.",
+        )
+
+
+def _facts(
+    masking: Masking,
+    catalog: Catalog,
+    assigned: Sequence[TableAssignment],
+    planned: Mapping[int, MaskedTable],
+    found: Sequence[UnmaskedObject],
+) -> MaskingFacts:
+    def named(table: CatalogTable, *more: str) -> tuple[str, ...]:
+        root = catalog.root(table)  # partitions have its rules
+        return root.schema, root.name, *more
+
+    return MaskingFacts(
+        columns=_distinct(
+            named(one.table, name, rule.display_name)
+            for one in planned.values()
+            for name, rule in one.rules.items()
+        ),
+        kept=_distinct(
+            named(one.table, column.name)
+            for one in assigned
+            for column in one.table.columns
+            if column.name in one.kept
+        ),
+        unclassified=_distinct(
+            named(one.table, name) for one in assigned for name in one.unclassified
+        ),
+        rows=_distinct(
+            (one.table.schema, one.table.name, without_values(condition))
+            for one in assigned
+            for condition in one.conditions
+        ),
+        reported=tuple((one.what, one.subject) for one in found),
+        policy=masking.policy,
+        follow_fks=masking.follow_fks,
+        is_keyed=masking.key is not None,
+    )
+
+
+def _distinct(names: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _log(facts: MaskingFacts) -> None:
+    tables = {(schema, table) for schema, table, *_ in facts.columns}
+    log.info(
+        "masking %d columns of %d tables; %d are declared safe, %d are neither",
+        len(facts.columns),
+        len(tables),
+        len(facts.kept),
+        len(facts.unclassified),
+    )
+    for what in dict.fromkeys(what for what, _ in facts.reported):
+        subjects = [subject for kind, subject in facts.reported if kind == what]
+        log.warning("not masked, and dumped as it is: %s: %s", what, ", ".join(subjects[:10]))

@@ -1,0 +1,49 @@
+"""What is asked of masking."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from airflow_provider_pgclone.core.masking.rules import Rule, check_key, with_key
+from airflow_provider_pgclone.core.postgres import Database
+
+Policy = Literal["classified", "suspects"]
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What is masked and left out of a dump, and what has to be.
+
+    :param masks: rules, by patterns of tables and names of columns.
+    :param rows: conditions in SQL, by patterns of tables.
+    :param follow_fks: whether rows go that need rows which are left out.
+    :param keep: patterns of columns that are declared safe.
+    :param policy: what fails the dump; ``None`` is nothing.
+    :param key: the secret by which masks are the same each time.
+    """
+
+    masks: Mapping[str, Mapping[str, Rule]] = field(default_factory=dict)
+    rows: Mapping[str, str] = field(default_factory=dict)
+    follow_fks: bool = False
+    keep: Sequence[str] = ()
+    policy: Policy | None = None
+    key: str | None = field(default=None, repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.masks or self.rows or self.policy)
+
+    def keyed(self, database: Database) -> Database:
+        """Return a database whose sessions can mask.
+
+        :raises InvalidInputError: for a key that could be guessed.
+        """
+        self.check_key()
+        return database if self.key is None else with_key(database, self.key)
+
+    def check_key(self) -> None:
+        """Refuse a key that could be guessed.
+
+        :raises InvalidInputError: without showing it.
+        """
+        if self.key is not None:
+            check_key(self.key)

@@ -1,0 +1,45 @@
+"""Masking rules as users write them, and the SQL that they become."""
+
+from airflow_provider_pgclone.core.masking.rules.builders import UNIQUE_HASH_CHARS, builder_of
+from airflow_provider_pgclone.core.masking.rules.expressions import (
+    constant,
+    expression,
+    keeps_unique,
+    needs_key,
+    value,
+)
+from airflow_provider_pgclone.core.masking.rules.json_paths import known_paths, others_of
+from airflow_provider_pgclone.core.masking.rules.key import (
+    KEY_SETTING,
+    check_key,
+    derived_secrets,
+    with_key,
+)
+from airflow_provider_pgclone.core.masking.rules.language import (
+    Rule,
+    parse_rule,
+    read_masks,
+    read_rows,
+    without_values,
+)
+
+__all__ = [
+    "KEY_SETTING",
+    "UNIQUE_HASH_CHARS",
+    "Rule",
+    "builder_of",
+    "check_key",
+    "constant",
+    "derived_secrets",
+    "expression",
+    "keeps_unique",
+    "known_paths",
+    "needs_key",
+    "others_of",
+    "parse_rule",
+    "read_masks",
+    "read_rows",
+    "value",
+    "with_key",
+    "without_values",
+]

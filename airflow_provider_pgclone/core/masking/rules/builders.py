@@ -1,0 +1,288 @@
+"""The rules as SQL: each of functions that PostgreSQL has itself, the same for the same input.
+
+What could be guessed and tried out, such as an email address or a phone number, is hashed by
+SHA-256 with the key in front. What only picks one of few words, or moves a number, is chosen by
+PostgreSQL's own hash with secret seeds, which takes a twentieth of the time.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from airflow_provider_pgclone.core.catalog import ColumnType, Kind
+from airflow_provider_pgclone.core.masking.rules.digits import digits
+from airflow_provider_pgclone.core.masking.rules.key import BIGGEST, KEY_SETTING, seed
+from airflow_provider_pgclone.core.masking.rules.language import Rule
+from airflow_provider_pgclone.core.masking.rules.words import (
+    CITIES,
+    COMPANIES,
+    COMPANY_FORMS,
+    FIRST_NAMES,
+    LAST_NAMES,
+    LOREM,
+    STREETS,
+)
+
+# Below it, equal hashes of a hundred million values are to be expected: 80 bits.
+UNIQUE_HASH_CHARS = 20
+_KEY = f"(SELECT decode(current_setting('{KEY_SETTING}'), 'hex'))"
+_LIMITS = {"int2": 32767, "int4": 2147483647, "int8": BIGGEST}
+_LOREM_STARTS = 64
+_PHONE_DIGITS = 11
+TIMES = ("date", "timestamp", "timestamptz")
+
+
+@dataclass(frozen=True)
+class Builder:
+    """How a rule makes a value of some kinds.
+
+    :param build: returns the SQL of the value, of the SQL of what was there.
+    :param longest: how many characters it has at the most; ``None`` is as many as what was there.
+    :param may_be_cut: whether a shorter column takes the beginning of it.
+    :param keeps_unique: whether values that differ stay so, but for chances below any that count.
+    """
+
+    build: Callable[[str, ColumnType, Rule], str]
+    longest: int | None = None
+    may_be_cut: bool = True
+    keeps_unique: bool = False
+    is_keyed: bool = True
+
+
+def builder_of(rule: Rule, kind: Kind) -> Builder | None:
+    """Return how a rule makes values of a kind; ``None`` where it cannot."""
+    if rule.name == "hash" and kind == "text":
+        chars = int(rule["chars"])
+        return Builder(_hash, longest=chars, keeps_unique=chars >= UNIQUE_HASH_CHARS)
+    if rule.name == "email" and kind == "text":
+        longest = _longest(FIRST_NAMES) + 1 + _EMAIL_HASH_CHARS + 1 + len(rule["domain"])
+        return Builder(_email, longest=longest, may_be_cut=False, keeps_unique=True)
+    if rule.name == "bucket" and str(rule["step"]).isalpha() != (kind in TIMES):
+        return None
+    return _BUILDERS.get((rule.name, kind))
+
+
+def kinds_of(name: str) -> list[Kind]:
+    """Return the kinds that a rule can make values of."""
+    own: list[Kind] = ["text"] if name in ("hash", "email") else []
+    return own + [kind for rule, kind in _BUILDERS if rule == name]
+
+
+def _digest(value: str) -> str:
+    # In the encoding of the client, UTF-8 in all sessions; convert_to() takes twice as long.
+    return f"sha256({_KEY} || textsend({value}))"
+
+
+def _hex(value: str) -> str:
+    return f"encode({_digest(value)}, 'hex')"
+
+
+def _number_of(value: str) -> str:
+    """Return 60 bits of the hash of a text."""
+    return f"('x' || left({_hex(value)}, 15))::bit(60)::bigint"
+
+
+def _chance(value: str, number: int) -> str:
+    """Return a number from 0 up that a text chooses, by a seed of its own."""
+    return f'(hashtextextended({value} COLLATE "C", {seed(number)}) & {BIGGEST})'
+
+
+def _pick(words: Sequence[str], value: str, number: int) -> str:
+    listed = ",".join(f'"{word}"' for word in words)
+    return f"('{{{listed}}}'::text[])[1 + ({_chance(value, number)} % {len(words)})::integer]"
+
+
+def _longest(words: Sequence[str]) -> int:
+    return max(map(len, words))
+
+
+def _hash(value: str, _: ColumnType, rule: Rule) -> str:
+    return f"left({_hex(value)}, {rule['chars']})"
+
+
+def _hash_of_integer(value: str, column: ColumnType, _: Rule) -> str:
+    return f"({_number_of(f'{value}::text')} & {_LIMITS[column.base]})"
+
+
+def _hash_of_bytes(value: str, _column: ColumnType, _rule: Rule) -> str:
+    return f"sha256({_KEY} || {value})"
+
+
+_EMAIL_HASH_CHARS = 18
+
+
+def _email(value: str, _: ColumnType, rule: Rule) -> str:
+    names = [f"{name.lower()}." for name in FIRST_NAMES]
+    hashed = f"left({_hex(value)}, {_EMAIL_HASH_CHARS})"
+    return f"{_pick(names, value, 0)} || {hashed} || '@{rule['domain']}'"
+
+
+def _first_name(value: str, _column: ColumnType, _rule: Rule) -> str:
+    return _pick(FIRST_NAMES, value, 1)
+
+
+def _last_name(value: str, _column: ColumnType, _rule: Rule) -> str:
+    return _pick(LAST_NAMES, value, 2)
+
+
+def _name(value: str, _column: ColumnType, _rule: Rule) -> str:
+    return f"{_pick(FIRST_NAMES, value, 1)} || ' ' || {_pick(LAST_NAMES, value, 2)}"
+
+
+def _company(value: str, _column: ColumnType, _rule: Rule) -> str:
+    return f"{_pick(COMPANIES, value, 3)} || ' ' || {_pick(COMPANY_FORMS, value, 4)}"
+
+
+def _city(value: str, _column: ColumnType, _rule: Rule) -> str:
+    return _pick(CITIES, value, 5)
+
+
+def _address(value: str, _column: ColumnType, _rule: Rule) -> str:
+    return f"(1 + {_chance(value, 6)} % 199)::text || ' ' || {_pick(STREETS, value, 7)}"
+
+
+def _phone(value: str, _column: ColumnType, _rule: Rule) -> str:
+    # No country has the code 999: ITU-T E.164, "List of assigned country codes".
+    number = f"({_number_of(value)} % {10**_PHONE_DIGITS})::text"
+    return f"'+999' || lpad({number}, {_PHONE_DIGITS}, '0')"
+
+
+def _digits(value: str, _column: ColumnType, _rule: Rule) -> str:
+    return digits(value)
+
+
+def _text(value: str, _column: ColumnType, _rule: Rule) -> str:
+    least = len(LOREM) - _LOREM_STARTS
+    start = f"1 + ({_chance(value, 8)} % {_LOREM_STARTS})::integer"
+    piece = f"substr('{LOREM}', {start})"
+    return f"left(repeat({piece}, 1 + length({value}) / {least}), length({value}))"
+
+
+def _uuid(value: str, _: ColumnType, _rule: Rule) -> str:
+    # Version 8 is for such as are made in one's own way: RFC 9562, section 5.8.
+    marked = f"overlay(left({_hex(f'{value}::text')}, 32) placing '8' from 13 for 1)"
+    return f"overlay({marked} placing 'a' from 17 for 1)::uuid"
+
+
+def _uuid_as_text(value: str, column: ColumnType, rule: Rule) -> str:
+    return f"{_uuid(value, column, rule)}::text"
+
+
+_IPV4_HOSTS = 2**24 - 1
+
+
+def _ip(value: str, _column: ColumnType, _rule: Rule) -> str:
+    # Addresses that are not routed: RFC 1918 and RFC 4193.
+    number = _number_of(f"host({value})")
+    four = f"'10.0.0.0'::inet + ({number} & {_IPV4_HOSTS})"
+    six = f"'fd00::'::inet + {number}"
+    made = f"CASE family({value}) WHEN 4 THEN {four} ELSE {six} END"
+    return f"set_masklen({made}, masklen({value}))"
+
+
+def _ip_as_text(value: str, _column: ColumnType, _rule: Rule) -> str:
+    number = _number_of(value)
+    four = f"host('10.0.0.0'::inet + ({number} & {_IPV4_HOSTS}))"
+    return (
+        f"CASE WHEN strpos({value}, ':') > 0 THEN host('fd00::'::inet + {number}) ELSE {four} END"
+    )
+
+
+def _url(value: str, _column: ColumnType, _rule: Rule) -> str:
+    return f"'https://example.com/' || left({_hex(value)}, {UNIQUE_HASH_CHARS})"
+
+
+def _date_shift(value: str, column: ColumnType, rule: Rule) -> str:
+    """Move by up to so many days, never by none."""
+    utc = f"timezone('UTC', {value})" if column.kind == "timestamptz" else f"{value}::timestamp"
+    days = int(rule["days"])
+    chance = f"((timestamp_hash_extended({utc}, {seed(9)}) & {BIGGEST}) % {2 * days})"
+    shift = f"({chance} - {days} + ({chance} >= {days})::integer)"
+    if column.kind == "date":
+        return f"{value} + {shift}::integer"
+    return f"{value} + {shift} * interval '24 hours'"
+
+
+# So many that a result does not tell which of them was taken.
+_NOISE_STEPS = 2**62
+
+
+def _noise(value: str, column: ColumnType, rule: Rule) -> str:
+    hashed = f"(hash_numeric_extended({value}::numeric, {seed(10)}) & {BIGGEST})"
+    step = f"({hashed} - {_NOISE_STEPS} + ({hashed} >= {_NOISE_STEPS})::integer)"
+    factor = f"(1 + {step} * {rule['percent'] / 100 / _NOISE_STEPS:.36f})"
+    if column.base in ("float4", "float8"):
+        return f"{value} * {factor}::float8"
+    if column.kind == "integer":
+        rounded = f"round({value} * {factor})"
+        # A small one moves by one at the least.
+        moved = f"(({rounded} = {value})::integer * abs(sign({value})) * sign({step}))"
+        return _within(f"({rounded} + {moved})", column, value)
+    return _within(f"round({value} * {factor}, coalesce(scale({value}), 0))", column, value)
+
+
+def _bucket(value: str, column: ColumnType, rule: Rule) -> str:
+    step = str(rule["step"])
+    if column.base in ("float4", "float8"):
+        return f"floor({value} / {step}::float8) * {step}::float8"
+    return _within(f"floor({value}::numeric / {step}) * {step}", column, value)
+
+
+def _bucket_of_time(value: str, column: ColumnType, rule: Rule) -> str:
+    if column.kind == "timestamptz":
+        return f"date_trunc('{rule['step']}', {value}, 'UTC')"
+    return f"date_trunc('{rule['step']}', {value}::timestamp)"
+
+
+def _within(made: str, column: ColumnType, value: str) -> str:
+    """Return a number, or the last one that its type has in that direction."""
+    limit = _limit(column)
+    if limit is None:
+        return made
+    # Of null and a number, least() takes the number.
+    return f"CASE WHEN {value} IS NOT NULL THEN greatest(least({made}, {limit}), -{limit}) END"
+
+
+def _limit(column: ColumnType) -> str | None:
+    if column.base in _LIMITS:
+        return str(_LIMITS[column.base])
+    if column.base != "numeric" or column.modifier < 0:
+        return None
+    # numeric_typmod_precision() and numeric_typmod_scale() in numeric.c; from PostgreSQL 15 on a
+    # scale may be negative.
+    packed = column.modifier - 4
+    precision, scale = packed >> 16, ((packed & 0x7FF) ^ 1024) - 1024
+    return f"(1e{precision - scale} - 1e{-scale})::numeric"
+
+
+_OF_TEXT: Mapping[str, Builder] = {
+    "name": Builder(_name, longest=_longest(FIRST_NAMES) + 1 + _longest(LAST_NAMES)),
+    "first_name": Builder(_first_name, longest=_longest(FIRST_NAMES)),
+    "last_name": Builder(_last_name, longest=_longest(LAST_NAMES)),
+    "company": Builder(_company, longest=_longest(COMPANIES) + 1 + _longest(COMPANY_FORMS)),
+    "phone": Builder(_phone, longest=4 + _PHONE_DIGITS),
+    "address": Builder(_address, longest=4 + _longest(STREETS)),
+    "city": Builder(_city, longest=_longest(CITIES)),
+    # They keep the length.
+    "digits": Builder(_digits),
+    "text": Builder(_text),
+    "uuid": Builder(_uuid_as_text, longest=36, may_be_cut=False, keeps_unique=True),
+    "ip": Builder(_ip_as_text, longest=39, may_be_cut=False),
+    "url": Builder(_url, longest=40, may_be_cut=False, keeps_unique=True),
+}
+_BUILDERS: Mapping[tuple[str, Kind], Builder] = {
+    **{(name, "text"): made for name, made in _OF_TEXT.items()},
+    ("hash", "integer"): Builder(_hash_of_integer),
+    ("hash", "bytea"): Builder(_hash_of_bytes, keeps_unique=True),
+    ("uuid", "uuid"): Builder(_uuid, keeps_unique=True),
+    ("ip", "inet"): Builder(_ip),
+    ("date_shift", "date"): Builder(_date_shift),
+    ("date_shift", "timestamp"): Builder(_date_shift),
+    ("date_shift", "timestamptz"): Builder(_date_shift),
+    ("noise", "integer"): Builder(_noise),
+    ("noise", "number"): Builder(_noise),
+    ("bucket", "integer"): Builder(_bucket, is_keyed=False),
+    ("bucket", "number"): Builder(_bucket, is_keyed=False),
+    ("bucket", "date"): Builder(_bucket_of_time, is_keyed=False),
+    ("bucket", "timestamp"): Builder(_bucket_of_time, is_keyed=False),
+    ("bucket", "timestamptz"): Builder(_bucket_of_time, is_keyed=False),
+}

@@ -1,0 +1,88 @@
+"""One PostgreSQL server: where it is, sessions, client programs, pipes, SQL text, redaction."""
+
+from airflow_provider_pgclone.core.postgres.clients import (
+    OLDEST_CLIENT,
+    ClientTools,
+    check_extra_arguments,
+    connection_arguments,
+    loading_environment,
+    tool_environment,
+    tools_for_dump,
+    tools_for_restore,
+)
+from airflow_provider_pgclone.core.postgres.database import Database
+from airflow_provider_pgclone.core.postgres.pipes import Pipes, ReaderGoneError
+from airflow_provider_pgclone.core.postgres.processes import Child, run_child
+from airflow_provider_pgclone.core.postgres.redaction import redact_all_but_names, redact_values
+from airflow_provider_pgclone.core.postgres.session import (
+    Session,
+    connect,
+    database_exists,
+    database_oid,
+    drop_database,
+    is_standby,
+)
+from airflow_provider_pgclone.core.postgres.settings import (
+    CATALOG_TRANSACTION,
+    CHECKSUM_TRANSACTION,
+    LITERALS_TRANSACTION,
+    MASKING_TRANSACTION,
+    NO_TRANSACTION_TIMEOUT,
+    NO_VIEWS,
+    READING_SESSION,
+    SAMPLING_TRANSACTION,
+    SNAPSHOT_SESSION,
+    USER_PATH_TRANSACTION,
+)
+from airflow_provider_pgclone.core.postgres.sql_text import (
+    REDACTED,
+    has_comment,
+    literal,
+    outside_literals,
+    qualified,
+    quote,
+    quote_ascii,
+    without_literals,
+)
+
+__all__ = [
+    "CATALOG_TRANSACTION",
+    "CHECKSUM_TRANSACTION",
+    "LITERALS_TRANSACTION",
+    "MASKING_TRANSACTION",
+    "NO_TRANSACTION_TIMEOUT",
+    "NO_VIEWS",
+    "OLDEST_CLIENT",
+    "READING_SESSION",
+    "REDACTED",
+    "SAMPLING_TRANSACTION",
+    "SNAPSHOT_SESSION",
+    "USER_PATH_TRANSACTION",
+    "Child",
+    "ClientTools",
+    "Database",
+    "Pipes",
+    "ReaderGoneError",
+    "Session",
+    "check_extra_arguments",
+    "connect",
+    "connection_arguments",
+    "database_exists",
+    "database_oid",
+    "drop_database",
+    "has_comment",
+    "is_standby",
+    "literal",
+    "loading_environment",
+    "outside_literals",
+    "qualified",
+    "quote",
+    "quote_ascii",
+    "redact_all_but_names",
+    "redact_values",
+    "run_child",
+    "tool_environment",
+    "tools_for_dump",
+    "tools_for_restore",
+    "without_literals",
+]

@@ -1,0 +1,249 @@
+"""Child processes that cannot outlive their block, and whose failure cannot be missed."""
+
+import ctypes
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, cast
+
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.errors import ToolError
+from airflow_provider_pgclone.core.postgres.redaction import redact_output
+
+# Large enough that a 100 MB/s stream costs a hundred turns of the interpreter a second.
+CHUNK_BYTES = 1024 * 1024
+SMALL_READ_BYTES = 256 * 1024
+GATHER_SECONDS = 0.002
+# A program that pauses for so long shows what it has written.
+IDLE_MILLISECONDS = 200
+# Linux takes up to /proc/sys/fs/pipe-max-size, 1 MiB; others have no such call.
+_PIPE_BYTES = 1024 * 1024
+STDERR_TAIL_LINES = 40
+POLL_SECONDS = 0.2
+# Airflow kills a task that was told to stop after 5 s.
+GRACE_SECONDS = 2.0
+_PR_SET_PDEATHSIG = 1
+# Looked up here: in the child of a process with threads nothing may be loaded.
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
+class Child:
+    """A running program, as :func:`run_child` yields it."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        cancellation: Cancellation,
+        on_stderr: Callable[[str], None] | None,
+        end_signal: signal.Signals,
+    ) -> None:
+        self.program = Path(cast("list[str]", process.args)[0]).name
+        self._process = process
+        self._cancellation = cancellation
+        self._stderr_tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
+        self._on_stderr = on_stderr or self._stderr_tail.append
+        self._stderr_thread = threading.Thread(
+            target=self._drain_stderr, name=f"{self.program}-stderr", daemon=True
+        )
+        self._stderr_thread.start()
+        self._end_signal = end_signal
+        self._kill_at: float | None = None
+        self._workers: list[int] = []
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        return cast("IO[bytes]", self._process.stdin)
+
+    def output(self) -> Iterator[bytes]:
+        """Yield stdout in chunks of about 1 MiB, less where the program pauses.
+
+        It ends alike on success and failure, so wait for success.
+        """
+        descriptor = cast("IO[bytes]", self._process.stdout).fileno()
+        more = select.poll()
+        more.register(descriptor, select.POLLIN)
+        gathered: list[bytes] = []
+        size = 0
+        while piece := os.read(descriptor, CHUNK_BYTES):
+            gathered.append(piece)
+            size += len(piece)
+            if size >= CHUNK_BYTES:
+                yield b"".join(gathered)
+                gathered, size = [], 0
+            elif len(piece) < SMALL_READ_BYTES:
+                # psql writes 4 KiB at a time: let some of them gather in the pipe, since each read
+                # costs the interpreter's lock, for which other readers wait.
+                time.sleep(GATHER_SECONDS)
+                if not more.poll(IDLE_MILLISECONDS):
+                    yield b"".join(gathered)
+                    gathered, size = [], 0
+        if gathered:
+            yield b"".join(gathered)
+
+    def read_line(self) -> str:
+        """Return the next line of stdout, without its end; empty once there is none."""
+        return cast("IO[bytes]", self._process.stdout).readline().decode().rstrip("\n")
+
+    def ended_by_broken_pipe(self) -> bool:
+        """Wait for the end, and say whether nobody read what the program wrote."""
+        return self._process.wait() == -signal.SIGPIPE
+
+    def is_talking(self) -> bool:
+        """Whether somebody still has its stderr: the program, or what it has forked."""
+        return self._stderr_thread.is_alive()
+
+    def wait_exit(self) -> None:
+        """Wait for the end of the program alone, not of what it has forked."""
+        while True:
+            try:
+                self._process.wait(POLL_SECONDS)
+                return
+            except subprocess.TimeoutExpired:
+                if self._kill_at is not None and time.monotonic() >= self._kill_at:
+                    self._process.kill()
+
+    def wait(self) -> int:
+        """Return the exit code once the program has ended and all its stderr was read.
+
+        :raises CancelledError: when it ended because of a cancel.
+        """
+        code = self._process.wait()
+        self._kill_workers()
+        self._stderr_thread.join()
+        self._cancellation.check()
+        return code
+
+    def wait_for_success(self) -> None:
+        """Wait for the end of the program.
+
+        :raises ToolError: on any exit code but 0, with the last lines of stderr.
+        """
+        code = self.wait()
+        if code != 0:
+            raise ToolError(self.failure(code))
+
+    def failure(self, code: int) -> str:
+        """Say how the program ended, with the last lines that it wrote to stderr."""
+        ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        said = redact_output(self._stderr_tail)
+        return f"{self.program} {ended}: {said}" if said else f"{self.program} {ended}"
+
+    def kill(self) -> None:
+        """End the program at once; harmless when it has ended."""
+        if self._kill_at is None:
+            self._kill_at = time.monotonic() + GRACE_SECONDS
+            self._process.send_signal(self._end_signal)
+
+    def stop(self) -> None:
+        """End the program and what it has forked, and wait for the end of the program."""
+        if self._process.poll() is None:
+            self.kill()
+        self.wait_exit()
+        self._kill_workers()
+
+    def note_workers(self) -> None:
+        """Take note of the processes that the program has forked, so that they end with it.
+
+        Only Linux tells; elsewhere they end with the statement that they are at.
+        """
+        if self._workers:
+            return
+        pid = self._process.pid
+        with suppress(OSError):
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                self._workers.append(os.pidfd_open(int(child)))
+
+    def reap(self) -> None:
+        """Close our ends of its pipes, kill it where it still runs, and wait for its end."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                _close(pipe)
+        self.stop()
+        self._stderr_thread.join()
+        while self._workers:
+            os.close(self._workers.pop())
+
+    def _kill_workers(self) -> None:
+        for descriptor in self._workers:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+
+    def _drain_stderr(self) -> None:
+        with cast("IO[bytes]", self._process.stderr) as stream:
+            for line in stream:
+                self._on_stderr(line.decode(errors="replace").rstrip("\n"))
+
+
+@contextmanager
+def run_child(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    cancellation: Cancellation,
+    on_stderr: Callable[[str], None] | None = None,
+    stdin: bool = False,
+    stdout: bool = False,
+    end_signal: signal.Signals = signal.SIGKILL,
+) -> Iterator[Child]:
+    """Run a program while the block runs: killed when the block ends early, reaped in any case.
+
+    :param argv: program and arguments; nothing secret, since every user sees them in ``ps``.
+    :param environment: variables beside those of this process; secrets go here.
+    :param on_stderr: called in a thread with each line of stderr; without it the last lines are
+        kept for the error.
+    :param stdin: whether the block writes to the program; otherwise it reads nothing.
+    :param stdout: whether the block reads from the program; otherwise its output is dropped.
+    :param end_signal: how it is ended, also by the kernel when this process dies: one that it can
+        catch where it has processes of its own to end. It is killed when it takes too long.
+    """
+    cancellation.check()
+    parent = os.getpid()
+    process = subprocess.Popen(
+        list(argv),
+        env={**os.environ, **environment},
+        stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+        stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        # The kernel kills the child with us, also after kill -9. It is told in the child because
+        # the setting does not survive fork; and it belongs to the thread that forked, which must
+        # therefore live as long as the child: prctl(2), PR_SET_PDEATHSIG.
+        preexec_fn=lambda: _die_with(parent, end_signal),
+    )
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            widen_pipe(pipe.fileno())
+    child = Child(process, cancellation, on_stderr, end_signal)
+    try:
+        with cancellation.ending(child.kill):
+            yield child
+    finally:
+        child.reap()
+
+
+def _die_with(parent: int, end_signal: int) -> None:
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, end_signal)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def widen_pipe(descriptor: int) -> None:
+    """Give a pipe room for a chunk, so that both sides switch less often."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # the user's pipes may have used up their share
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+def _close(pipe: IO[bytes]) -> None:
+    """Close our end of a pipe whose reader may be gone, together with what it did not read."""
+    with suppress(BrokenPipeError):
+        pipe.close()

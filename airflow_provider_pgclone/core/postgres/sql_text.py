@@ -1,0 +1,85 @@
+"""SQL as text: names and literals that are quoted, and statements without their literals."""
+
+import re
+from collections.abc import Callable
+
+
+def qualified(schema: str, name: str) -> str:
+    """Return a name with its schema in SQL, whatever the encoding of the client."""
+    return f"{quote_ascii(schema)}.{quote_ascii(name)}"
+
+
+def quote(name: str) -> str:
+    """Return a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_ascii(name: str) -> str:
+    """Return a name as an SQL identifier that means the same in every client encoding."""
+    if name.isascii():
+        return quote(name)
+    escaped = (
+        character if character.isascii() and character != "\\" else f"\\+{ord(character):06x}"
+        for character in name
+    )
+    return "U&" + quote("".join(escaped))
+
+
+def literal(text: str) -> str:
+    """Return a text in SQL, whatever the settings of the session are."""
+    if "\\" in text or not text.isprintable():
+        escaped = "".join(
+            "\\\\"
+            if character == "\\"
+            else f"\\U{ord(character):08x}"
+            if not character.isprintable()
+            else character
+            for character in text.replace("'", "''")
+        )
+        return f"E'{escaped}'"
+    return "'" + text.replace("'", "''") + "'"
+
+
+# Double quotes hold a name; comments and all other quotes may hold anything.
+_TOKEN = re.compile(
+    r"""
+    (?P<name>"(?:[^"]|"")*")
+    | (?<![\w$])[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)
+    | '(?:[^']|'')*(?:'|\Z)
+    | "[^"]*\Z
+    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+    | --[^\n]*
+    | /\*.*?(?:\*/|\Z)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
+
+REDACTED = "…"
+
+
+def without_literals(statement: str) -> str:
+    """Return SQL in which no literal and no comment tells a value."""
+    return _TOKEN.sub(_redacted, statement)
+
+
+def has_comment(statement: str) -> bool:
+    """Whether SQL has a comment."""
+    tokens = _TOKEN.finditer(statement)
+    return any(token[0].startswith(("--", "/*")) for token in tokens)
+
+
+def outside_literals(statement: str, change: Callable[[str], str]) -> str:
+    """Return SQL in which all but literals, quoted names and comments was changed."""
+    changed, start = "", 0
+    for token in _TOKEN.finditer(statement):
+        changed += change(statement[start : token.start()]) + token[0]
+        start = token.end()
+    return changed + change(statement[start:])
+
+
+def _redacted(token: re.Match[str]) -> str:
+    name: str | None = token["name"]
+    if name is not None:
+        return name
+    return "" if token[0].startswith(("--", "/*")) else f"'{REDACTED}'"

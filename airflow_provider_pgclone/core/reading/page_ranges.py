@@ -1,0 +1,149 @@
+"""Splits tables into ranges of pages, and adds the ranges to a table of contents. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from airflow_provider_pgclone.core.archive import (
+    POSITION_NOT_SET,
+    SECTION_DATA,
+    SECTION_POST_DATA,
+    Toc,
+    TocEntry,
+)
+from airflow_provider_pgclone.core.catalog import Table, rows_query
+from airflow_provider_pgclone.core.errors import ArchiveError
+from airflow_provider_pgclone.core.postgres import quote
+from airflow_provider_pgclone.core.reading.table_choice import MIB
+
+# A range should fit, compressed, into the queue of its worker, or workers wait for each other.
+RANGE_BYTES = 48 * MIB
+
+
+# More only lengthen the table of contents, and with it each index's dependencies.
+MAX_RANGES_OF_TABLE = 2000
+
+
+@dataclass(frozen=True)
+class PageRange:
+    """Pages of a table, from ``first`` up to but not including ``end``; ``None`` is no end."""
+
+    table: Table
+    first: int
+    end: int | None
+
+
+@dataclass(frozen=True)
+class PlannedRange:
+    """A range and the entry that it has in the table of contents.
+
+    :param size_bytes: its share of the table.
+    """
+
+    entry: TocEntry
+    pages: PageRange
+    size_bytes: int
+
+
+def split(table: Table) -> list[PageRange]:
+    """Split a table into ranges of about the same number of bytes; the last one has no end."""
+    wanted = -(-table.size_bytes // RANGE_BYTES)
+    count = max(1, min(wanted, table.pages, MAX_RANGES_OF_TABLE))
+    starts = [table.pages * number // count for number in range(count)]
+    return [
+        PageRange(table, first, end) for first, end in zip(starts, [*starts[1:], None], strict=True)
+    ]
+
+
+def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[PlannedRange]]:
+    """Add an entry of its own for each range, behind the data that pg_dump writes itself.
+
+    Three things are for pg_restore's parallel mode (restore_toc_entries_parallel() in
+    pg_backup_archiver.c). The first dependency of a range is an id that no entry has: were it the
+    table's, pg_restore would take the range for the whole table's data and truncate the table
+    before loading it. The second is the table's. And what depends on a table after the data, such
+    as its indexes, depends on all its ranges as well.
+
+    :param tables: those whose data pg_dump was told to leave out.
+    :raises ArchiveError: when one of them is not in the table of contents: its data would be lost.
+    """
+    of_table = {
+        (entry.namespace, entry.tag): entry for entry in toc.entries if entry.description == "TABLE"
+    }
+    used = {entry.dump_id for entry in toc.entries}
+    next_id = max(used, default=0) + 1
+    spare = _spare_id(used)
+    planned: list[PlannedRange] = []
+    ids_of_table: dict[int, list[int]] = {}
+    for table in tables:
+        table_entry = of_table.get((table.schema, table.name))
+        if table_entry is None:
+            raise ArchiveError(
+                f"pg_dump has not written the table {table.schema}.{table.name}, which was planned"
+            )
+        ranges = split(table)
+        for pages in ranges:
+            entry = _range_entry(table_entry, table, next_id, spare)
+            planned.append(PlannedRange(entry, pages, table.size_bytes // len(ranges)))
+            ids_of_table.setdefault(table_entry.dump_id, []).append(next_id)
+            next_id += 1
+    entries = [_with_ranges(entry, ids_of_table) for entry in toc.entries]
+    place = _end_of_data(entries)
+    entries[place:place] = [planned_range.entry for planned_range in planned]
+    return replace(toc, entries=tuple(entries)), planned
+
+
+def copy_query(pages: PageRange) -> str:
+    """Return the COPY of a range."""
+    where = [f"ctid >= '({pages.first},0)'"]
+    if pages.end is not None:
+        where.append(f"ctid < '({pages.end},0)'")
+    masked = pages.table.masked
+    if masked is not None and masked.condition is not None:
+        where.append(masked.condition)
+    return f"COPY ({rows_query(pages.table)} WHERE {' AND '.join(where)}) TO STDOUT"
+
+
+def _range_entry(table_entry: TocEntry, table: Table, dump_id: int, spare: int) -> TocEntry:
+    # Without any column pg_dump writes no list: fmtCopyColumnList() in pg_dump.c.
+    columns = f"({', '.join(map(quote, table.columns))})" if table.columns else ""
+    name = f"{quote(table.schema)}.{quote(table.name)}"
+    return replace(
+        table_entry,
+        dump_id=dump_id,
+        has_dumper=1,
+        catalog_oid="0",
+        description="TABLE DATA",
+        section=SECTION_DATA,
+        definition="",
+        drop_statement="",
+        copy_statement=f"COPY {name} {columns} FROM stdin;\n",
+        tablespace=None,
+        table_access_method=None,
+        relation_kind=0,
+        dependencies=(spare, table_entry.dump_id),
+        data_state=POSITION_NOT_SET,
+    )
+
+
+def _with_ranges(entry: TocEntry, ids_of_table: dict[int, list[int]]) -> TocEntry:
+    if entry.section != SECTION_POST_DATA:
+        return entry
+    more = [dump_id for table in entry.dependencies for dump_id in ids_of_table.get(table, ())]
+    return replace(entry, dependencies=(*entry.dependencies, *more)) if more else entry
+
+
+def _end_of_data(entries: Sequence[TocEntry]) -> int:
+    """Return the place behind the last entry that has data, else before what follows the data."""
+    with_data = [place for place, entry in enumerate(entries) if entry.has_data]
+    if with_data:
+        return with_data[-1] + 1
+    after = (place for place, e in enumerate(entries) if e.section == SECTION_POST_DATA)
+    return next(after, len(entries))
+
+
+def _spare_id(used: set[int]) -> int:
+    """Return an id below the highest that no entry has; pg_dump always leaves some unused."""
+    for number in range(1, max(used, default=1)):
+        if number not in used:
+            return number
+    raise ArchiveError("the archive uses all dump ids, so that no range can be added")

@@ -1,0 +1,65 @@
+"""One attempt to replace a database: temporary names, locks, creation, the exchange."""
+
+from airflow_provider_pgclone.core.replacing.attempt import (
+    Attempt,
+    Ending,
+    Fill,
+    check_kept_names,
+    replace_database,
+)
+from airflow_provider_pgclone.core.replacing.creation import check_strategy, creation_for
+from airflow_provider_pgclone.core.replacing.exchange import swap_in
+from airflow_provider_pgclone.core.replacing.leftovers import (
+    drop_attempt,
+    remove_all_leftovers,
+    remove_dead_drills,
+)
+from airflow_provider_pgclone.core.replacing.locks import target_lock
+from airflow_provider_pgclone.core.replacing.marker import Marker, read_markers
+from airflow_provider_pgclone.core.replacing.names import (
+    LOCAL_MARK,
+    LocalKey,
+    attempt_database_name,
+    check_database_name,
+)
+from airflow_provider_pgclone.core.replacing.properties import Properties, fitted, read_properties
+from airflow_provider_pgclone.core.replacing.target import (
+    check_may_create,
+    check_may_replace,
+    check_not_maintenance,
+    check_primary,
+    check_replaceable,
+    check_source,
+    check_target,
+)
+
+__all__ = [
+    "LOCAL_MARK",
+    "Attempt",
+    "Ending",
+    "Fill",
+    "LocalKey",
+    "Marker",
+    "Properties",
+    "attempt_database_name",
+    "check_database_name",
+    "check_kept_names",
+    "check_may_create",
+    "check_may_replace",
+    "check_not_maintenance",
+    "check_primary",
+    "check_replaceable",
+    "check_source",
+    "check_strategy",
+    "check_target",
+    "creation_for",
+    "drop_attempt",
+    "fitted",
+    "read_markers",
+    "read_properties",
+    "remove_all_leftovers",
+    "remove_dead_drills",
+    "replace_database",
+    "swap_in",
+    "target_lock",
+]

@@ -1,0 +1,270 @@
+"""Puts a restored database in the place of its target, in one transaction."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import psycopg
+from psycopg import sql
+
+from airflow_provider_pgclone.core.errors import UnsupportedError
+from airflow_provider_pgclone.core.postgres import Session, database_exists
+from airflow_provider_pgclone.core.replacing.creation import open_database
+from airflow_provider_pgclone.core.replacing.leftovers import drop_old
+from airflow_provider_pgclone.core.replacing.marker import Marker, read_markers, set_comment
+from airflow_provider_pgclone.core.replacing.names import (
+    LOCAL_MARK,
+    POST,
+    PRE,
+    attempt_database_name,
+    kept_database_name,
+)
+from airflow_provider_pgclone.core.replacing.properties import (
+    Properties,
+    apply_properties,
+    read_properties,
+)
+from airflow_provider_pgclone.core.replacing.sessions import (
+    check_nothing_bound,
+    existing_oids,
+    naming_what_is_bound,
+    terminate_connecting,
+    terminating,
+)
+from airflow_provider_pgclone.core.replacing.target import check_replaceable
+
+log = logging.getLogger(__name__)
+
+
+# While we wait for this lock every new connection of the server waits behind us.
+CATALOG_LOCK_TIMEOUT_MS = 200
+
+
+CATALOG_LOCK_TRIES = 10
+
+
+# Two looks with nobody waiting: one may fall between a client's look-up of the name and its wait.
+QUIET_LOOKS = 2
+
+
+QUIET_LOOK_SECONDS = 0.002
+
+
+@dataclass(frozen=True)
+class Swap:
+    """What a swap renames.
+
+    :param new: the database that takes the target's place.
+    :param target: its place, which may be free.
+    :param retired: the name that the target's present database gets, and its marker there.
+    :param moved_aside: kept databases of the last reversible restore, and the names under which
+        they are dropped after the swap.
+    :param post: the copy of ``new`` that becomes *post*, and that name; ``None``.
+    :param may_replace: whether the target may exist.
+    """
+
+    new: str
+    target: str
+    retired: str
+    retired_marker: Marker
+    moved_aside: Mapping[str, str] = field(default_factory=dict)
+    post: tuple[str, str] | None = None
+    may_replace: bool = True
+
+
+def swap_in(
+    session: Session,
+    temp_name: str,
+    marker: Marker,
+    *,
+    new_properties: Properties | None = None,
+    may_replace: bool = True,
+) -> None:
+    """Swap under the target's lock, then drop what is no longer kept.
+
+    :param new_properties: what the database gets where there is no target; ``None`` leaves it its
+        own.
+    :param may_replace: whether the target may exist.
+    """
+    plan = replace(_plan(session, temp_name, marker), may_replace=may_replace)
+    for name in (plan.target, *plan.moved_aside):
+        check_nothing_bound(session, name)
+    properties = target_properties(session, plan.target) or new_properties
+    exchange(session, plan, properties)
+    drop_old(session, marker.target)
+
+
+def exchange(session: Session, plan: Swap, properties: Properties | None) -> None:
+    """Do the renames of a plan in one transaction, while a second session ends all others.
+
+    The rename holds the lock of the target's database, so that new clients wait. A client that has
+    looked the name up before the commit would find, after it, that its database was renamed away,
+    and be told that the database does not exist (InitPostgres() in postinit.c). So before the
+    commit we lock the catalog that they look names up in, and end the few that already wait.
+
+    :param properties: what the database that is swapped in gets; ``None`` leaves it its own.
+    """
+    started = time.monotonic()
+    renamed = [plan.new, plan.target, *plan.moved_aside, *(plan.post or ())[:1]]
+    oids = existing_oids(session, renamed)
+    check_replaceable(session, plan.target, replace=plan.may_replace)
+    takes_place = plan.may_replace and database_exists(session, plan.target)
+    with session.beside() as watcher, session.transaction():
+        if properties is not None:
+            carry_over(session, plan.new, properties)
+        open_database(session, plan.new)
+        # The watcher sees what was bound since the last look, and the names before the renames.
+        with terminating(session, oids), naming_what_is_bound(watcher, renamed):
+            _rename_all(session, plan, takes_place=takes_place)
+        for name in (plan.target, *plan.moved_aside):
+            check_nothing_bound(watcher, name)
+        set_comment(session, plan.target, properties.comment if properties else None)
+        if properties is not None and not properties.allows_connections:
+            _refuse_connections(session, plan.target)
+        if takes_place:
+            _keep_new_clients_out(session)
+            _end_waiting_clients(session, watcher, oids)
+    log.info(
+        "swapped database %r in for %r in %.2f s",
+        plan.new,
+        plan.target,
+        time.monotonic() - started,
+    )
+
+
+def check_kept_names_are_ours(session: Session, target: str) -> None:
+    """Refuse to take ``__pre`` or ``__post`` from a database that somebody else made.
+
+    :raises UnsupportedError: naming the database.
+    """
+    markers = read_markers(session)
+    for role in (PRE, POST):
+        name = kept_database_name(target, role)
+        if name not in markers and database_exists(session, name):
+            raise UnsupportedError(
+                f"database {name!r} exists and was not made by a restore of this package",
+                hint="Rename or drop it; a reversible restore keeps its own database there.",
+            )
+
+
+def _plan(session: Session, temp_name: str, marker: Marker) -> Swap:
+    target, attempt = marker.target, marker.attempt
+    from_dump = bool(marker.key) and not marker.key.startswith(LOCAL_MARK)  # a copy has no key
+    markers = read_markers(session)
+    pre, post = kept_database_name(target, PRE), kept_database_name(target, POST)
+    keep = from_dump and marker.reversible
+    if keep:
+        check_kept_names_are_ours(session, target)
+    # As in django-pgclone 3.8: a restore of a dump renews both or drops both, a restore of a
+    # local database leaves them alone, and so does a copy. Where no target is there to renew it,
+    # pre stays. Nor does a retry take what its first attempt has swapped in for the database
+    # before.
+    is_retry = keep and pre in markers and marker.run and _same_run(markers[pre], marker)
+    keeps_old = keep and not is_retry
+    has_target = database_exists(session, target)
+    renewed = [pre, post] if not keep or (keeps_old and has_target) else [post]
+    aside = {
+        name: attempt_database_name(target, "old_" + name.rpartition("__")[2], attempt)
+        for name in renewed
+        if from_dump and name in markers
+    }
+    post_temp = attempt_database_name(target, "post", attempt)
+    return Swap(
+        new=temp_name,
+        target=target,
+        retired=pre if keeps_old else attempt_database_name(target, "old", attempt),
+        retired_marker=replace(marker, role="pre" if keeps_old else "old", ready=False),
+        moved_aside=aside,
+        post=(post_temp, post) if keep else None,
+    )
+
+
+def _same_run(one: Marker, other: Marker) -> bool:
+    return (one.maker, one.run) == (other.maker, other.run)
+
+
+def target_properties(session: Session, target: str) -> Properties | None:
+    """Return the properties that a target hands on, ``None`` where it does not exist."""
+    return read_properties(session, target) if database_exists(session, target) else None
+
+
+def carry_over(session: Session, new: str, properties: Properties) -> None:
+    """Give a new database the properties of the one whose place it takes.
+
+    :raises UnsupportedError: when the user has no right to.
+    """
+    try:
+        apply_properties(session, new, properties)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise UnsupportedError(
+            f"the owner, rights or settings of the target cannot be given to {new!r}: "
+            f"{error.diag.message_primary}",
+            hint="The user must be a member of the target's owner, and may need a right for one of "
+            "its settings.",
+        ) from error
+
+
+def _rename_all(session: Session, plan: Swap, *, takes_place: bool) -> None:
+    for name, aside in plan.moved_aside.items():
+        _rename(session, name, aside)
+        marker = Marker("old", plan.target, plan.retired_marker.attempt)
+        set_comment(session, aside, marker.text())
+    if takes_place:
+        _rename(session, plan.target, plan.retired)
+        set_comment(session, plan.retired, plan.retired_marker.text())
+    _rename(session, plan.new, plan.target)
+    if plan.post is not None:
+        _rename(session, *plan.post)
+        marker = Marker("post", plan.target, plan.retired_marker.attempt)
+        set_comment(session, plan.post[1], marker.text())
+
+
+def _rename(session: Session, name: str, new_name: str) -> None:
+    statement = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    session.execute(statement.format(sql.Identifier(name), sql.Identifier(new_name)))
+
+
+def _refuse_connections(session: Session, name: str) -> None:
+    statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false")
+    session.execute(statement.format(sql.Identifier(name)))
+
+
+def _keep_new_clients_out(session: Session) -> None:
+    """Lock the catalog of databases until the commit, which is milliseconds away.
+
+    Without the right, or while another session creates a database, we go on without: then a client
+    that connects in these milliseconds may be told that the database does not exist.
+    """
+    reason = ""
+    for _ in range(CATALOG_LOCK_TRIES):
+        try:
+            with session.transaction():
+                session.execute(f"SET LOCAL lock_timeout = {CATALOG_LOCK_TIMEOUT_MS}")
+                session.execute("LOCK TABLE pg_catalog.pg_database IN ACCESS EXCLUSIVE MODE")
+                return
+        except psycopg.errors.InsufficientPrivilege:
+            reason = "the user of the connection is no superuser"
+            break
+        except psycopg.errors.LockNotAvailable:
+            reason = "another session holds it, perhaps by CREATE DATABASE"
+    log.warning(
+        "pg_database cannot be locked (%s): a client that connects during the swap may be told "
+        "that the database does not exist, and must connect again",
+        reason,
+    )
+
+
+def _end_waiting_clients(session: Session, watcher: Session, oids: list[int]) -> None:
+    quiet = 0
+    spare = [session.pid, watcher.pid]
+    deadline = time.monotonic() + 1
+    while quiet < QUIET_LOOKS and time.monotonic() < deadline:
+        session.cancellation.check()
+        try:
+            ended = terminate_connecting(watcher, oids, spare=spare)
+        except psycopg.errors.InsufficientPrivilege:
+            log.warning("a superuser's client that waits for the swap must connect again")
+            return
+        quiet = 0 if ended else quiet + 1
+        time.sleep(QUIET_LOOK_SECONDS)

@@ -1,0 +1,192 @@
+"""What belongs to a database beside its contents: owner, rights, settings, limit, comment."""
+
+from dataclasses import dataclass, replace
+
+from psycopg import sql
+
+from airflow_provider_pgclone.core.postgres import Session
+from airflow_provider_pgclone.core.replacing.marker import Marker
+
+# Settings whose stored value is a list of quoted names, not one string; pg_dump's
+# variable_is_guc_list_quote() knows the same ones.
+_LIST_SETTINGS = frozenset(
+    {
+        "local_preload_libraries",
+        "search_path",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "temp_tablespaces",
+        "unix_socket_directories",
+    }
+)
+_PRIVILEGES = {
+    "CREATE": sql.SQL("CREATE"),
+    "TEMPORARY": sql.SQL("TEMPORARY"),
+    "CONNECT": sql.SQL("CONNECT"),
+}
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A right on a database; no grantee means everybody."""
+
+    grantee: str | None
+    privilege: str
+    grantable: bool
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value of ``ALTER DATABASE … SET``, or of ``ALTER ROLE … IN DATABASE … SET``."""
+
+    role: str | None
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Properties:
+    """The properties of a database that a restore and a copy keep.
+
+    :param has_own_grants: whether a right was ever granted or revoked; otherwise ``grants`` are
+        the server's default.
+    :param comment: ``None`` also where it is our own marker, which belongs to one database alone.
+    """
+
+    owner: str
+    has_own_grants: bool
+    grants: tuple[Grant, ...]
+    settings: tuple[Setting, ...]
+    connection_limit: int
+    allows_connections: bool
+    comment: str | None
+
+
+def read_properties(session: Session, name: str) -> Properties:
+    """Read the properties of a database that exists."""
+    oid, owner, has_own_grants, connection_limit, allows_connections, comment = session.fetch_row(
+        "SELECT oid, pg_get_userbyid(datdba), datacl IS NOT NULL, datconnlimit, datallowconn, "
+        "shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s",
+        [name],
+    )
+    grants = session.execute(
+        "SELECT CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, privilege_type, "
+        "is_grantable FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba))) "
+        "WHERE oid = %s ORDER BY 1, 2",
+        [oid],
+    )
+    settings = session.execute(
+        "SELECT CASE setrole WHEN 0 THEN NULL ELSE pg_get_userbyid(setrole) END, entry "
+        "FROM pg_db_role_setting, unnest(setconfig) WITH ORDINALITY AS e(entry, number) "
+        "WHERE setdatabase = %s ORDER BY setrole, number",
+        [oid],
+    )
+    return Properties(
+        owner=owner,
+        has_own_grants=has_own_grants,
+        grants=tuple(Grant(*grant) for grant in grants),
+        settings=tuple(Setting(role, *entry.split("=", maxsplit=1)) for role, entry in settings),
+        connection_limit=connection_limit,
+        allows_connections=allows_connections,
+        comment=None if Marker.parse(comment) else comment,
+    )
+
+
+def fitted(session: Session, properties: Properties) -> Properties:
+    """Return what of the properties of another server's database can be had on this one.
+
+    Rights and settings of roles that it lacks are left out. What was revoked from everybody stays
+    revoked.
+    """
+    rows = session.execute(
+        "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles"
+    ).fetchall()
+    roles = {str(name): bool(is_member) for name, is_member in rows}
+    (user,) = session.fetch_row("SELECT current_user")
+    owner = properties.owner if roles.get(properties.owner) else user
+    grants = {
+        replace(grant, grantee=owner) if grant.grantee == properties.owner else grant
+        for grant in properties.grants
+        if grant.grantee in (None, properties.owner) or grant.grantee in roles
+    }
+    return replace(
+        properties,
+        owner=owner,
+        grants=tuple(grants),
+        settings=tuple(s for s in properties.settings if s.role is None or s.role in roles),
+    )
+
+
+def apply_properties(session: Session, name: str, properties: Properties) -> None:
+    """Give a database all properties but the comment and whether it takes connections.
+
+    What it had of its own is taken from it, so that a right which was revoked from the target since
+    does not come back.
+    """
+    database = sql.Identifier(name)
+    present = read_properties(session, name)
+    session.execute(
+        sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(properties.owner))
+    )
+    session.execute(
+        sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(
+            database, sql.Literal(properties.connection_limit)
+        )
+    )
+    for role in {setting.role for setting in present.settings}:
+        session.execute(sql.SQL("ALTER {} RESET ALL").format(_holder(database, role)))
+    for setting in properties.settings:
+        session.execute(_set_statement(database, setting))
+    if present.has_own_grants or properties.has_own_grants:
+        grantees = {grant.grantee for grant in present.grants} | {None, properties.owner}
+        for grantee in grantees:
+            session.execute(
+                sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(database, _grantee(grantee))
+            )
+        for grant in properties.grants:
+            session.execute(_grant_statement(database, grant))
+
+
+def _holder(database: sql.Identifier, role: str | None) -> sql.Composed:
+    """Return whose settings in a database are meant: its own, or those of a role."""
+    if role is None:
+        return sql.SQL("DATABASE {}").format(database)
+    return sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), database)
+
+
+def _grantee(role: str | None) -> sql.Composable:
+    return sql.SQL("PUBLIC") if role is None else sql.Identifier(role)
+
+
+def _set_statement(database: sql.Identifier, setting: Setting) -> sql.Composed:
+    values = split_names(setting.value) if setting.name in _LIST_SETTINGS else [setting.value]
+    return sql.SQL("ALTER {} SET {} TO {}").format(
+        _holder(database, setting.role),
+        sql.Identifier(*setting.name.split(".")),
+        sql.SQL(", ").join(map(sql.Literal, values)),
+    )
+
+
+def _grant_statement(database: sql.Identifier, grant: Grant) -> sql.Composed:
+    option = sql.SQL(" WITH GRANT OPTION") if grant.grantable else sql.SQL("")
+    return sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
+        _PRIVILEGES[grant.privilege], database, _grantee(grant.grantee), option
+    )
+
+
+def split_names(value: str) -> list[str]:
+    """Split a stored list such as ``"$user", public`` into its names; an empty one has ``""``."""
+    names: list[str] = []
+    name, quoted, position = "", False, 0
+    while position < len(value):
+        character = value[position]
+        if character == '"' and quoted and value[position + 1 : position + 2] == '"':
+            name, position = name + '"', position + 1
+        elif character == '"':
+            quoted = not quoted
+        elif character == "," and not quoted:
+            names, name = [*names, name], ""
+        elif quoted or not character.isspace():
+            name += character
+        position += 1
+    return [*names, name]

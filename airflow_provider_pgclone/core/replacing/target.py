@@ -1,0 +1,120 @@
+"""Checks whether a database may be created or replaced."""
+
+from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError, UnsupportedError
+from airflow_provider_pgclone.core.postgres import Database, Session, database_exists, is_standby
+from airflow_provider_pgclone.core.replacing.names import check_database_name
+from airflow_provider_pgclone.core.replacing.sessions import check_nothing_bound
+
+
+def check_target(session: Session, name: str) -> None:
+    """Refuse a target before anything is created for it.
+
+    :param session: on the maintenance database.
+    :raises InvalidInputError: when it is the maintenance database or a template.
+    :raises UnsupportedError: when the user may not create or rename databases, the server is a
+        standby, or something is bound to the target that cannot follow.
+    """
+    check_not_maintenance(session.database, name)
+    check_may_replace(session, name)
+
+
+def check_not_maintenance(maintenance: Database, name: str) -> None:
+    """Refuse the database to which we connect while others are renamed.
+
+    :raises InvalidInputError: also for a name that is too long.
+    """
+    check_database_name(name)
+    if name == maintenance.name:
+        raise InvalidInputError(
+            f"{name!r} is the maintenance database and cannot be replaced",
+            hint="Set maintenance_database to another one.",
+        )
+
+
+def check_may_replace(session: Session, name: str) -> None:
+    """Refuse a target that the user cannot replace.
+
+    :raises InvalidInputError: when it is a template.
+    :raises UnsupportedError: for want of a right, or when something is bound to the target.
+    """
+    check_primary(session)
+    check_may_create(session)
+    # A superuser is a member of every role.
+    target = session.execute(
+        "SELECT datistemplate, datconnlimit = -2, pg_has_role(current_user, datdba, 'MEMBER'), "
+        "pg_get_userbyid(datdba), current_user FROM pg_database WHERE datname = %s",
+        [name],
+    ).fetchone()
+    if target is None:
+        return
+    is_template, is_half_dropped, is_member, owner, user = target
+    if is_template:
+        raise InvalidInputError(f"database {name!r} is a template and cannot be replaced")
+    if is_half_dropped:
+        raise UnsupportedError(
+            f"database {name!r} is what an interrupted DROP DATABASE has left",
+            hint="Drop it.",
+        )
+    if not is_member:
+        raise UnsupportedError(
+            f"the user {user!r} may not rename database {name!r}, which belongs to {owner!r}",
+            hint=f'Grant it: GRANT "{owner}" TO "{user}".',
+        )
+    check_nothing_bound(session, name)
+
+
+def check_primary(session: Session) -> None:
+    """Refuse a server on which nothing can be made.
+
+    :raises UnsupportedError: when it is a standby.
+    """
+    if is_standby(session):
+        raise UnsupportedError("the server is a standby", hint="Connect to its primary.")
+
+
+def check_may_create(session: Session) -> None:
+    """Refuse a user who cannot make databases.
+
+    :raises UnsupportedError: naming the user.
+    """
+    may_create, user = session.fetch_row(
+        "SELECT rolsuper OR rolcreatedb, rolname FROM pg_roles WHERE rolname = current_user"
+    )
+    if not may_create:
+        raise UnsupportedError(
+            f"the user {user!r} may not create databases",
+            hint=f'Grant it: ALTER ROLE "{user}" CREATEDB.',
+        )
+
+
+def check_replaceable(session: Session, name: str, *, replace: bool) -> None:
+    """Refuse a database that exists and may not be replaced.
+
+    :raises InvalidInputError: when it is there.
+    """
+    if not replace and database_exists(session, name):
+        raise InvalidInputError(
+            f"database {name!r} exists and may not be replaced",
+            hint="Drop it first, or allow it by replace and by allow_restore.",
+        )
+
+
+def check_source(session: Session, source: str, name: str) -> None:
+    """Refuse a source of a copy on the server.
+
+    :raises InvalidInputError: when it is its own copy, or the maintenance database, whose sessions
+        are ours.
+    :raises NotFoundError: when it does not exist.
+    """
+    if source == name:
+        raise InvalidInputError(f"database {source!r} cannot be copied to itself")
+    if source == session.database.name:
+        raise InvalidInputError(
+            f"{source!r} is the maintenance database and cannot be copied",
+            hint="Set maintenance_database to another one.",
+        )
+    if not database_exists(session, source):
+        raise NotFoundError(
+            f"the local database {source!r} does not exist",
+            hint="List the local databases to see which there are.",
+        )

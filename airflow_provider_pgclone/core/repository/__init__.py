@@ -1,0 +1,61 @@
+"""The dumps of a storage location: keys, listings, archives, findings, retention."""
+
+from airflow_provider_pgclone.core.repository.cleanup import (
+    delete_dumps,
+    delete_orphans,
+    find_expired,
+    log_preview,
+    remove_uploads,
+)
+from airflow_provider_pgclone.core.repository.dumps import (
+    PARTS,
+    Dump,
+    find_dump,
+    list_files,
+    list_parts,
+    newest_dumps,
+)
+from airflow_provider_pgclone.core.repository.findings import Record, remove_record, write_record
+from airflow_provider_pgclone.core.repository.keys import NO_CONFIG, DumpKey, KeyPrefix
+from airflow_provider_pgclone.core.repository.requirements import (
+    check_masked,
+    check_verified,
+    is_dump_masked,
+)
+from airflow_provider_pgclone.core.repository.retention import Retention
+from airflow_provider_pgclone.core.repository.stored_archive import (
+    OUR_MARK,
+    Archive,
+    check_bytes,
+    naming,
+    open_archive,
+)
+
+__all__ = [
+    "NO_CONFIG",
+    "OUR_MARK",
+    "PARTS",
+    "Archive",
+    "Dump",
+    "DumpKey",
+    "KeyPrefix",
+    "Record",
+    "Retention",
+    "check_bytes",
+    "check_masked",
+    "check_verified",
+    "delete_dumps",
+    "delete_orphans",
+    "find_dump",
+    "find_expired",
+    "is_dump_masked",
+    "list_files",
+    "list_parts",
+    "log_preview",
+    "naming",
+    "newest_dumps",
+    "open_archive",
+    "remove_record",
+    "remove_uploads",
+    "write_record",
+]

@@ -1,0 +1,116 @@
+"""Finds and deletes the files that no retention rule keeps."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.repository.dumps import dumps_among
+from airflow_provider_pgclone.core.repository.findings import dump_of_record, record_paths
+from airflow_provider_pgclone.core.repository.keys import DumpKey, KeyPrefix
+from airflow_provider_pgclone.core.repository.retention import Retention, expired
+from airflow_provider_pgclone.core.storage import PAGE_OBJECTS, AbandonedUpload, Storage, pages
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cleanup:
+    """What a look at storage shows.
+
+    :param orphans: the paths of records whose dumps are gone.
+    """
+
+    deleted: list[str]
+    kept: list[str]
+    orphans: list[str]
+    uploads: list[AbandonedUpload]
+
+    @property
+    def count(self) -> int:
+        return len(self.deleted) + len(self.kept)
+
+
+def find_expired(
+    storage: Storage,
+    prefix: KeyPrefix,
+    rules: Retention,
+    *,
+    now: datetime,
+    uploads_before: datetime,
+) -> Cleanup:
+    """Return the files under a prefix that may be deleted, and the dumps that stay.
+
+    :param uploads_before: an unfinished upload that received data since then is not a leftover.
+    """
+    objects = [
+        stored
+        for page in storage.list(str(prefix))
+        for stored in page.objects
+        if _is_ours(stored.path)
+    ]
+    dumps = dumps_among(objects)
+    deleted = [dump.key for dump in expired(dumps, rules, now)]
+    going, all_keys = set(deleted), {dump.key for dump in dumps}
+    orphans = [
+        stored.path
+        for stored in objects
+        if (of := dump_of_record(stored.path)) and of[0] not in all_keys
+    ]
+    uploads = [
+        upload
+        for upload in storage.abandoned_uploads(str(prefix), before=uploads_before)
+        if _is_ours(upload.path)
+    ]
+    uploads.sort(key=lambda upload: upload.path)
+    return Cleanup(deleted, [dump.key for dump in dumps if dump.key not in going], orphans, uploads)
+
+
+def delete_dumps(storage: Storage, keys: Iterable[str], cancellation: Cancellation) -> None:
+    """Delete dumps, then their records.
+
+    The other way round a crash would leave a damaged dump that nothing tells from a good one. What
+    it leaves so is records of no dump, which nobody sees and the next time deletes.
+    """
+    for some, _ in pages(iter(keys), PAGE_OBJECTS):
+        cancellation.check()
+        storage.delete_many(some)
+        storage.delete_many([path for key in some for path in record_paths(key)])
+        for key in some:
+            log.info("deleted %s", key)
+
+
+def delete_orphans(storage: Storage, paths: list[str]) -> None:
+    storage.delete_many(paths)
+    for path in paths:
+        log.info("deleted %s, whose dump is gone", path)
+
+
+def remove_uploads(
+    storage: Storage, uploads: Iterable[AbandonedUpload], cancellation: Cancellation
+) -> None:
+    for upload in uploads:
+        cancellation.check()
+        storage.remove_upload(upload)
+        log.info("removed the upload of %s, which was never completed", upload.path)
+
+
+def log_preview(found: Cleanup) -> None:
+    for key in found.deleted:
+        log.info("would delete %s", key)
+    for path in found.orphans:
+        log.info("would delete %s, whose dump is gone", path)
+    for upload in found.uploads:
+        log.info("would remove the upload of %s, which was never completed", upload.path)
+
+
+def _is_ours(path: str) -> bool:
+    """Return whether a path is that of a dump or of a record of one."""
+    of = dump_of_record(path)
+    try:
+        DumpKey.parse(of[0] if of else path)
+    except InvalidInputError:
+        return False
+    return True

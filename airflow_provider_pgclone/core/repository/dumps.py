@@ -1,0 +1,186 @@
+"""Lists the dumps of a storage location, newest first, without reading more than is shown."""
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
+from airflow_provider_pgclone.core.repository.findings import Verdict, dump_of_record, strongest
+from airflow_provider_pgclone.core.repository.keys import PREFIX_HINT, SUFFIX, DumpKey, KeyPrefix
+from airflow_provider_pgclone.core.storage import Storage, StoredObject
+
+KeyPart = Literal["instances", "databases", "configs"]
+
+
+PARTS: tuple[KeyPart, ...] = ("instances", "databases", "configs")
+
+
+_FOLDER_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A dump in storage; one that is listed under its key is whole.
+
+    :param created_at: when the dump started, from its key.
+    :param finding: what verifications have noted of it: ``archive`` or ``restore`` is the level up
+        to which it is whole, ``damaged`` that it is not; ``None`` where nobody has verified it.
+    """
+
+    key: str
+    size_bytes: int
+    created_at: datetime
+    finding: Verdict | None = None
+
+    @property
+    def is_verified(self) -> bool:
+        return self.finding in ("archive", "restore")
+
+
+def newest_first(storage: Storage, prefix: KeyPrefix) -> Iterator[Dump]:
+    """Yield the dumps under a prefix lazily: pages of storage are fetched as dumps are taken."""
+    walks = [
+        _walk(storage, f"{folder}{prefix.timestamp}") for folder in _config_folders(storage, prefix)
+    ]
+    merged = heapq.merge(*walks, key=_key_of, reverse=True)
+    return (dump for _, dump in merged)
+
+
+def newest_dumps(
+    storage: Storage,
+    prefix_text: str,
+    *,
+    limit: int | None,
+    verified: bool = False,
+    only: Callable[[Dump], bool] | None = None,
+) -> list[Dump]:
+    """Return the newest dumps under a prefix.
+
+    :param limit: how many at the most, ``None`` for all.
+    :param verified: whether only those that a verification has found whole.
+    :param only: tells what else is wanted; asked of no more dumps than the limit needs.
+    """
+    prefix = KeyPrefix.parse(prefix_text)
+    storage.check_readable()
+    dumps = newest_first(storage, prefix)
+    wanted = (dump for dump in dumps if dump.is_verified or not verified)
+    return list(itertools.islice(filter(only, wanted) if only else wanted, limit))
+
+
+def dumps_among(objects: Sequence[StoredObject]) -> list[Dump]:
+    """Return the dumps among some objects, which have all of their records as well."""
+    return [dump for _, dump in _sorted_dumps(objects)]
+
+
+def list_parts(storage: Storage, prefix_text: str, part: KeyPart) -> list[str]:
+    """Return the instances, databases or configs that have dumps under a prefix, by name."""
+    prefix = KeyPrefix.parse(prefix_text)
+    storage.check_readable()
+    position = PARTS.index(part)
+    found: set[str] = set()
+    for folder in _config_folders(storage, prefix):
+        name = folder.split("/")[position]
+        if name not in found and next(_walk(storage, f"{folder}{prefix.timestamp}"), None):
+            found.add(name)
+    return sorted(found)
+
+
+def list_files(storage: Storage, prefix: str, *, limit: int | None) -> list[Dump]:
+    """Return all files under a prefix, dumps or not, the newest first; it reads the whole listing.
+
+    :param prefix: the beginning of their paths.
+    """
+    storage.check_readable()
+    objects = [stored for page in storage.list(prefix) for stored in page.objects]
+    dumps = {dump.key: dump for dump in dumps_among(objects)}
+    files = (
+        dumps.get(stored.path) or Dump(stored.path, stored.size_bytes, stored.modified_at)
+        for stored in objects
+    )
+    return sorted(files, key=lambda file: (file.created_at, file.key), reverse=True)[:limit]
+
+
+def find_dump(storage: Storage, text: str) -> Dump:
+    """Return the dump of a key, or the newest one under a prefix.
+
+    :raises NotFoundError: when there is none.
+    :raises InvalidInputError: when the text is neither.
+    """
+    storage.check_readable()
+    if text.endswith(SUFFIX):
+        DumpKey.parse(text)
+        found = (dump for _, dump in _walk(storage, text) if dump.key == text)
+        if dump := next(found, None):
+            return dump
+        raise NotFoundError(f"{text!r} does not exist in {storage.location}")
+    if not text.strip("/"):
+        raise InvalidInputError(
+            "neither a dump key nor a prefix was given",
+            hint="A prefix is, for example, <instance>/<database>.",
+        )
+    newest = next(newest_first(storage, KeyPrefix.parse(text)), None)
+    if newest is None:
+        raise NotFoundError(
+            f"no dump under {text!r} in {storage.location}",
+            hint=PREFIX_HINT,
+        )
+    return newest
+
+
+def _config_folders(storage: Storage, prefix: KeyPrefix) -> list[str]:
+    """Return the folders ``instance/database/config/`` under a prefix."""
+    folders = ["".join(f"{part}/" for part in prefix.folders)]
+    for _ in range(_FOLDER_DEPTH - len(prefix.folders)):
+        folders = [
+            child
+            for folder in folders
+            for page in storage.list(folder, delimiter="/")
+            for child in page.prefixes
+        ]
+    return folders
+
+
+def _walk(storage: Storage, prefix: str) -> Iterator[tuple[DumpKey, Dump]]:
+    """Yield the dumps whose path starts with a prefix of one config, the newest first.
+
+    Storage lists the oldest first and cannot go backwards. So where a prefix has more than a page,
+    we ask for its years, then for the months of the newest one, and so on, which takes one short
+    answer each, until a page holds all that is left.
+    """
+    first = next(storage.list(prefix))
+    if not first.is_cut:
+        yield from _sorted_dumps(first.objects)
+        return
+    folded = list(storage.list(prefix, delimiter="-"))
+    for child in sorted((child for page in folded for child in page.prefixes), reverse=True):
+        yield from _walk(storage, child)
+    yield from _sorted_dumps([stored for page in folded for stored in page.objects])
+
+
+def _sorted_dumps(objects: Sequence[StoredObject]) -> list[tuple[DumpKey, Dump]]:
+    """Return the dumps among some objects, which have the records of each of them as well."""
+    findings: dict[str, list[Verdict]] = {}
+    for stored in objects:
+        if of := dump_of_record(stored.path):
+            findings.setdefault(of[0], []).append(of[1])
+    dumps = (
+        (found[0], replace(found[1], finding=strongest(findings.get(stored.path, ()))))
+        for stored in objects
+        if (found := _dump(stored))
+    )
+    return sorted(dumps, key=_key_of, reverse=True)
+
+
+def _key_of(found: tuple[DumpKey, Dump]) -> DumpKey:
+    return found[0]
+
+
+def _dump(stored: StoredObject) -> tuple[DumpKey, Dump] | None:
+    try:
+        key = DumpKey.parse(stored.path)
+    except InvalidInputError:
+        return None
+    return key, Dump(stored.path, stored.size_bytes, key.created_at)

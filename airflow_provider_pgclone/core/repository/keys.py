@@ -1,0 +1,114 @@
+"""Dump keys and their prefixes: the only place that formats or parses them."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from airflow_provider_pgclone.core.errors import InvalidInputError
+
+SUFFIX = ".dump"
+
+
+NO_CONFIG = "none"
+
+
+PREFIX_HINT = "A prefix is made of whole parts of <instance>/<database>/<config>/<timestamp>."
+
+
+_TIMESTAMP_FORMAT = "%Y-%m-%d-%H-%M-%S-%f"
+
+
+_PART = re.compile(r"[A-Za-z0-9_-]+")
+
+
+_OTHER_CHARACTER = re.compile(r"[^A-Za-z0-9_-]")
+
+
+_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}-\d{1,6}", re.ASCII)
+
+
+@dataclass(frozen=True, order=True)
+class DumpKey:
+    """Where a dump is below the storage location; keys sort by the time of their dump."""
+
+    created_at: datetime
+    instance: str
+    database: str
+    config: str
+
+    @classmethod
+    def new(cls, *, instance: str, database: str, config: str, created_at: datetime) -> "DumpKey":
+        """Build the key of a new dump.
+
+        :param instance: cleaned, as are the next two: other characters become ``_``.
+        :param created_at: when the dump started, with a time zone.
+        :raises InvalidInputError: when a part is empty.
+        """
+        parts = {"instance": instance, "database": database, "config": config}
+        for name, value in parts.items():
+            if not value:
+                raise InvalidInputError(f"the {name} of a dump key is empty")
+        cleaned = {name: _OTHER_CHARACTER.sub("_", value) for name, value in parts.items()}
+        return cls(created_at=created_at.astimezone(UTC), **cleaned)
+
+    @classmethod
+    def parse(cls, text: str) -> "DumpKey":
+        """Read a key.
+
+        :raises InvalidInputError: when the text is not ``instance/database/config/timestamp.dump``.
+        """
+        parts = text.removesuffix(SUFFIX).split("/")
+        if not text.endswith(SUFFIX) or len(parts) != 4 or not _TIMESTAMP.fullmatch(parts[3]):
+            raise _no_key(text)
+        if not all(_PART.fullmatch(part) for part in parts[:3]):
+            raise _no_key(text)
+        try:
+            created_at = datetime.strptime(f"{parts[3]}+0000", f"{_TIMESTAMP_FORMAT}%z")
+        except ValueError as error:
+            raise _no_key(text) from error
+        return cls(created_at.astimezone(UTC), parts[0], parts[1], parts[2])
+
+    @property
+    def series(self) -> str:
+        """The folder that it shares with the dumps of the same at other times."""
+        return f"{self.instance}/{self.database}/{self.config}/"
+
+    def __str__(self) -> str:
+        return f"{self.series}{self.created_at.strftime(_TIMESTAMP_FORMAT)}{SUFFIX}"
+
+
+@dataclass(frozen=True)
+class KeyPrefix:
+    """The leading parts of keys: whole ones, but for a timestamp, which may be cut short.
+
+    Whole parts, so that ``prod/shop`` never means a dump of ``prod/shop_eu``.
+    """
+
+    folders: tuple[str, ...]
+    timestamp: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "KeyPrefix":
+        """Read a prefix; the empty one means all keys.
+
+        :raises InvalidInputError: when no key can start with the text.
+        """
+        parts = text.rstrip("/").removesuffix(SUFFIX).split("/") if text.rstrip("/") else []
+        folders, rest = tuple(parts[:3]), parts[3:]
+        valid = all(_PART.fullmatch(part) for part in folders) and len(rest) <= 1
+        if not valid or not re.fullmatch(r"[0-9-]*", "".join(rest)):
+            raise InvalidInputError(
+                f"no dump key starts with {text!r}",
+                hint=PREFIX_HINT,
+            )
+        return cls(folders, "".join(rest))
+
+    def __str__(self) -> str:
+        return "/".join((*self.folders, self.timestamp)) if self.folders else ""
+
+
+def _no_key(text: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"{text!r} is no dump key",
+        hint="A dump key is <instance>/<database>/<config>/<timestamp>.dump.",
+    )
