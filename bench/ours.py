@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 import boto3.session
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.catalog.selection import Selection
 from airflow_provider_pgclone.core.copy import StreamCopyOptions, copy_by_stream
-from airflow_provider_pgclone.core.dump import dump
+from airflow_provider_pgclone.core.dump import DumpOptions, dump
 from airflow_provider_pgclone.core.loading.settings import LoadOptions
 from airflow_provider_pgclone.core.masking.planning.request import Masking
 from airflow_provider_pgclone.core.masking.rules.language import read_masks
@@ -18,7 +17,7 @@ from airflow_provider_pgclone.core.postgres.database import Database
 from airflow_provider_pgclone.core.repository.keys import DumpKey
 from airflow_provider_pgclone.core.restore import RestoreOptions, restore
 from airflow_provider_pgclone.core.storage import Storage, open_storage
-from airflow_provider_pgclone.core.storage.s3 import S3Access
+from airflow_provider_pgclone.core.storage.s3_access import S3Access
 from bench.commands import BUCKET
 
 # Before how many MiB of memory this process had at the most, in its last line.
@@ -59,25 +58,20 @@ def _dump_masked(jobs: str, variant: str = "") -> None:
     from bench.masking import MASKS, WITHOUT_PHONE
 
     masks = read_masks(WITHOUT_PHONE if variant else MASKS)
-    masking = Masking(masks=masks, key="a key of the benchmark alone")
-    _dump(jobs, content=Selection(masking=masking))
+    _dump(jobs, masking=Masking(masks=masks, key="a key of the benchmark alone"))
 
 
 def _dump(
     jobs: str,
     location: str = S3_LOCATION,
-    content: Selection = Selection(),  # noqa: B008
+    masking: Masking = Masking(),  # noqa: B008
 ) -> None:
     name = os.environ["PGDATABASE"]
     dump(
         _database(name),
         _storage(location),
         DumpKey.new(instance="bench", database=name, config="none", created_at=datetime.now(UTC)),
-        content,
-        jobs=int(jobs),
-        compression_level=1,
-        checksums=False,
-        pg_bin_dir=os.environ["PG_BIN_DIR"],
+        DumpOptions(masking=masking, jobs=int(jobs), pg_bin_dir=os.environ["PG_BIN_DIR"]),
         on_progress=print,
         cancellation=Cancellation(),
     )

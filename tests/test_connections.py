@@ -224,8 +224,8 @@ def test_a_password_is_asked_for_at_each_session(role: str, server: Server) -> N
     for password in ("first", "second"):
         passwords.append(password)
         set_password(server, password)
-        with connect(database, Cancellation()) as connection:
-            assert connection.info.user == role
+        with connect(database, Cancellation()) as session:
+            assert session.connection.info.user == role
         done = run_psql(server.server.bin_dir, database)
         assert (done.stdout.strip(), done.stderr) == ("42", "")
     assert "second" not in repr(database)

@@ -11,7 +11,6 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from airflow_provider_pgclone.core import plan
 from airflow_provider_pgclone.core.archive.encoding import ArchiveReader
 from airflow_provider_pgclone.core.archive.toc import Toc, read_start
 from airflow_provider_pgclone.core.errors import (
@@ -21,6 +20,7 @@ from airflow_provider_pgclone.core.errors import (
     ToolError,
 )
 from airflow_provider_pgclone.core.progress import Progress
+from airflow_provider_pgclone.core.reading import table_choice
 from tests.fixtures.databases import MakeDatabase, Server
 from tests.fixtures.hooks import MakeHook
 from tests.services.postgres import postgres_server
@@ -45,7 +45,7 @@ def test_a_waiting_alter_table_does_not_hold_all_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The ALTER TABLE waits for our snapshot; what we start then must not wait for it."""
-    monkeypatch.setattr(plan, "THRESHOLD_BYTES", 0)
+    monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", 0)
     database = make_database("CREATE TABLE a AS SELECT 1; CREATE TABLE b AS SELECT 2")
     altering = server.connect(database)
     altered: list[BaseException | None] = []
@@ -67,7 +67,7 @@ def test_a_waiting_alter_table_does_not_hold_all_up(
             pass
         return toc
 
-    monkeypatch.setattr("airflow_provider_pgclone.core.skeleton.read_start", read_then_alter)
+    monkeypatch.setattr("airflow_provider_pgclone.core.reading.pg_dump.read_start", read_then_alter)
     hook = make_hook(database)
     calls: dict[str, Callable[[], object]] = {
         "copy": partial(hook.copy, target=f"{database}_copy", method="stream"),
@@ -213,7 +213,7 @@ def test_a_row_that_looks_like_the_end_of_the_rows_is_counted(
     make_hook: MakeHook,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(plan, "THRESHOLD_BYTES", 0)
+    monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", 0)
     rows = "SELECT unnest(ARRAY[E'\\\\.', '', '']) AS a"
     database = make_database(f"CREATE TABLE odd AS {rows}; CREATE TABLE even AS {rows}")
     key = make_hook(database).dump()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_pgclone.core import plan
 from airflow_provider_pgclone.core.errors import (
     InvalidInputError,
     NotFoundError,
@@ -16,6 +15,7 @@ from airflow_provider_pgclone.core.errors import (
     ToolError,
     UnsupportedError,
 )
+from airflow_provider_pgclone.core.reading import table_choice
 from tests.fixtures.children import running
 from tests.fixtures.databases import SHOP_SQL, MakeDatabase, Server
 from tests.fixtures.hooks import MakeHook
@@ -145,7 +145,7 @@ def test_a_pg_dump_that_is_killed_leaves_nothing_in_s3(
     s3_connection: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(plan, "THRESHOLD_BYTES", 1 << 40)  # pg_dump has the rows itself
+    monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", 1 << 40)  # pg_dump has the rows itself
     database = make_database(
         "CREATE EXTENSION pgcrypto; CREATE TABLE noise AS "
         "SELECT gen_random_bytes(1024) AS noise FROM generate_series(1, 150000)"

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_pgclone.core import source
 from airflow_provider_pgclone.core.errors import BusyError, PermanentError, PgCloneError
 from airflow_provider_pgclone.core.masking.planning.plan import plan_masking
+from airflow_provider_pgclone.core.reading import snapshot
 from tests.fixtures.databases import MakeDatabase, Server
 from tests.fixtures.every_kind import split_small_tables
 from tests.fixtures.hooks import MakeHook
@@ -218,7 +218,7 @@ def test_what_is_renamed_meanwhile_is_not_dumped_as_something_else(
         return plan
 
     hook = make_hook(database)
-    monkeypatch.setattr(source, "plan_masking", renamed_then)
+    monkeypatch.setattr(snapshot, "plan_masking", renamed_then)
     with pytest.raises(BusyError, match="was renamed"):
         hook.dump(masks={"public.users": {"email": "null"}}, exclude=["public.left_out"])
     assert hook.ls() == []

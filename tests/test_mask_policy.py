@@ -123,7 +123,7 @@ def test_what_else_may_tell_is_reported(
         assert subject.split(".")[-1].replace("_", "&#95;") in report or subject in report
 
 
-def test_the_account_says_by_which_rules(shop: str, make_hook: MakeHook) -> None:
+def test_the_manifest_says_by_which_rules(shop: str, make_hook: MakeHook) -> None:
     hook = make_hook(shop)
     masks = {
         "public.users": {"email": {"sql": "'user' || id"}, "level": {"constant": 7}},

@@ -134,12 +134,12 @@ def test_an_error_of_the_server_tells_no_value(
     make_database: MakeDatabase, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     database = make_database("CREATE TABLE notes (label text)")
-    with server.connect(database) as connection:
-        catalog = read_catalog(connection)
+    with server.session(database) as session:
+        catalog = read_catalog(session)
         table = next(iter(catalog.tables.values()))
         query = sql.SQL("SELECT {}::int").format("canary-value")
         with caplog.at_level(logging.DEBUG), pytest.raises(ServerError) as raised:
-            fetch_counts(connection, table, query)
+            fetch_counts(session, table, query)
     told = "".join(traceback.format_exception(raised.value))
     assert "the rows of table public.notes cannot be looked through" in told
     assert CANARY not in told + caplog.text
@@ -213,11 +213,11 @@ def test_rows_that_a_policy_hides_are_no_rows_without_a_sign(
         """
     )
     try:
-        with server.connect(database) as connection:
-            catalog = read_catalog(connection)
-            connection.execute("SET ROLE reader")
+        with server.session(database) as session:
+            catalog = read_catalog(session)
+            session.execute("SET ROLE reader")
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
-                find_suspects(connection, catalog, list(catalog.tables.values()))
+                find_suspects(session, catalog, list(catalog.tables.values()))
     finally:
         server.run(database, "DROP OWNED BY reader; DROP ROLE reader")
 
@@ -366,10 +366,10 @@ def test_suspects_of_a_partitioned_table_are_those_of_its_partitions(
         CREATE TABLE heir (email text) INHERITS (base);
         """
     )
-    with server.connect(database) as connection:
-        catalog = read_catalog(connection)
+    with server.session(database) as session:
+        catalog = read_catalog(session)
         tables = [table for table in catalog.tables.values() if not table.is_partitioned]
-        suspects = find_suspects(connection, catalog, tables)
+        suspects = find_suspects(session, catalog, tables)
     found = {(one.table.name, one.column.name, one.rule) for one in suspects}
     assert found == {
         ("base", "phone", "phone"),

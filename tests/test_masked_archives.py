@@ -64,7 +64,7 @@ def test_nothing_tells_that_a_stock_archive_is_masked(
     with pytest.raises(UnsupportedError, match=f"{key} was not made by this package, so that noth"):
         hook.restore(key, require_masked=True)
     assert server.names() == {shop}
-    with pytest.raises(UnsupportedError, match="has no account"):
+    with pytest.raises(UnsupportedError, match="has no manifest"):
         hook.mask_report(key)
 
 

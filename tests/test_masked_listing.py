@@ -42,13 +42,13 @@ def test_masked_dumps_are_listed_alone(
 
 
 def flipped(data: bytes) -> bytes:
-    """Change a bit of the account, which is not far before the end."""
+    """Change a bit of the manifest, which is not far before the end."""
     place = len(data) - 100
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
 DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "flipped": (flipped, "the account at the end of the archive is damaged"),
+    "flipped": (flipped, "the manifest at the end of the archive is damaged"),
     "cut": (lambda data: data[:-1], "the end is missing: the archive was cut"),
     "cut to a third": (lambda data: data[: len(data) // 3], "the end is missing"),
     "cut at the start": (lambda data: data[1:], "does not fit it: the archive is damaged"),
@@ -143,7 +143,7 @@ def test_a_listing_reads_the_ends_of_no_more_dumps_than_it_shows(
     plain = hook.dump()
     storage = LocalStorage(str(local_storage))
     archive = open_archive(storage, find_dump(storage, masked[2]))
-    last_block = archive.account.parts[-1].block
+    last_block = archive.required_manifest.entries[-1].block
     ranges.clear()
     assert keys(hook, masked=True, limit=1) == [masked[2]]
     assert {path for path, _, _ in ranges} == {plain, masked[2]}
@@ -160,10 +160,10 @@ def test_the_end_of_a_dump_tells_what_the_whole_does(
 ) -> None:
     storage = LocalStorage(str(local_storage))
     found = find_dump(storage, masked_dump(make_hook(shop)))
-    account = read_manifest_of(storage, found)
-    assert account is not None
-    assert account == open_archive(storage, found).trailer
-    assert account.facts["masking"] == MASKING
+    manifest = read_manifest_of(storage, found)
+    assert manifest is not None
+    assert manifest == open_archive(storage, found).manifest
+    assert manifest.facts()["masking"] == MASKING
     stock = stock_archive(server, shop, local_storage)
     found = find_dump(storage, str(stock.relative_to(local_storage)))
     assert read_manifest_of(storage, found) is None

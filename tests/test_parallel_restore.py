@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_pgclone.core import plan
 from airflow_provider_pgclone.core.archive.manifest import (
     HEAD_BYTES,
     Manifest,
@@ -26,6 +25,7 @@ from airflow_provider_pgclone.core.errors import (
     RestoreError,
     StorageError,
 )
+from airflow_provider_pgclone.core.reading import page_ranges, table_choice
 from airflow_provider_pgclone.core.storage.objects import ObjectStorage
 from airflow_provider_pgclone.hooks import PgCloneHook
 from tests.fixtures.background import in_background
@@ -51,8 +51,8 @@ SELECT lo_from_bytea(0, decode(repeat('ff00', 2000000), 'hex')), lo_create(0);
 
 @pytest.fixture
 def source(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(plan, "THRESHOLD_BYTES", SMALL)
-    monkeypatch.setattr(plan, "RANGE_BYTES", SMALL)
+    monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", SMALL)
+    monkeypatch.setattr(page_ranges, "RANGE_BYTES", SMALL)
     return make_database(SQL)
 
 
@@ -73,7 +73,7 @@ class Gate:
         self.reached = threading.Event()
         self.opened = threading.Event()
         self.failure: Exception | None = None
-        self._first_block = account_of(archive).toc_bytes
+        self._first_block = manifest_of(archive).toc_bytes
         read_range = ObjectStorage.read_range
 
         def gated(storage: ObjectStorage, path: str, start: int, end: int) -> bytes:
@@ -94,7 +94,7 @@ def gate(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     made.opened.set()
 
 
-def account_of(archive: Path) -> Manifest:
+def manifest_of(archive: Path) -> Manifest:
     data = archive.read_bytes()
     footer = read_footer(data, len(data))
     assert footer is not None
@@ -168,7 +168,7 @@ def test_a_damaged_block_fails_the_restore_by_the_name_of_its_table(
 ) -> None:
     chance = random.Random(7)
     data = archive.read_bytes()
-    parts = account_of(archive).parts
+    parts = manifest_of(archive).entries
     by_table = {part.table: part for part in parts}
     for part in (by_table["events"], by_table["small_7"], by_table[""]):
         damaged = bytearray(data)
@@ -177,30 +177,30 @@ def test_a_damaged_block_fails_the_restore_by_the_name_of_its_table(
         archive.write_bytes(damaged)
         with pytest.raises(ArchiveError) as raised:
             make_hook(source).restore(key)
-        assert part.name in str(raised.value)
+        assert part.display_name in str(raised.value)
         assert server.names() == {source}
 
 
 def rewritten(archive: Path, change: Callable[[Manifest], Manifest]) -> None:
-    """Give an archive another account, right in itself."""
+    """Give an archive another manifest, right in itself."""
     data = archive.read_bytes()
     footer = read_footer(data, len(data))
     assert footer is not None
-    trailer = account_of(archive)
+    manifest = manifest_of(archive)
     start = footer.offset - HEAD_BYTES
     dump_id = int.from_bytes(data[start + 2 : start + 6], "little")
-    block = manifest_block(change(trailer), dump_id=dump_id, offset=start)
+    block = manifest_block(change(manifest), dump_id=dump_id, offset=start)
     archive.write_bytes(data[:start] + block)
 
 
-def with_part(trailer: Manifest, number: int, **changes: Any) -> Manifest:
-    parts = list(trailer.parts)
+def with_part(manifest: Manifest, number: int, **changes: Any) -> Manifest:
+    parts = list(manifest.entries)
     block = replace(
         parts[number].block, **{k: v for k, v in changes.items() if k not in ("schema", "table")}
     )
     names = {k: v for k, v in changes.items() if k in ("schema", "table")}
     parts[number] = replace(parts[number], block=block, **names)
-    return replace(trailer, parts=tuple(parts))
+    return replace(manifest, entries=tuple(parts))
 
 
 DISAGREEMENTS: dict[str, tuple[Callable[[Manifest], Manifest], str]] = {
@@ -213,38 +213,38 @@ DISAGREEMENTS: dict[str, tuple[Callable[[Manifest], Manifest], str]] = {
         r"\(block 999999\) is not what the table of contents has there",
     ),
     "a block less": (
-        lambda t: replace(t, parts=t.parts[:-1]),
-        r"the data of public\.\w+ \(block \d+\) is not in the account",
+        lambda t: replace(t, entries=t.entries[:-1]),
+        r"the data of public\.\w+ \(block \d+\) is not in the manifest",
     ),
     "a block twice": (
-        lambda t: replace(t, parts=(*t.parts, t.parts[0])),
+        lambda t: replace(t, entries=(*t.entries, t.entries[0])),
         r"\(block \d+\) is not what the table of contents has there",
     ),
     "another place": (
-        lambda t: with_part(t, 1, offset=t.parts[1].block.offset + 1),
+        lambda t: with_part(t, 1, offset=t.entries[1].block.offset + 1),
         r"the data of public\.\w+ \(block \d+\) is not where the one before it ends",
     ),
     "another length": (
-        lambda t: with_part(t, 0, length=t.parts[0].block.length + 1),
+        lambda t: with_part(t, 0, length=t.entries[0].block.length + 1),
         r"\(block \d+\) is not where the one before it ends",
     ),
     "another number of rows": (
-        lambda t: with_part(t, 0, rows=t.parts[0].block.rows + 1),
+        lambda t: with_part(t, 0, rows=t.entries[0].block.rows + 1),
         r"the table public\.\w+ has \d+ rows after the restore, and \d+ in the dump",
     ),
     "another table of contents": (
-        lambda t: replace(t, facts={**t.facts, "toc_bytes": t.toc_bytes - 1}),
+        lambda t: replace(t, toc_bytes=t.toc_bytes - 1),
         "the table of contents differs from what was written",
     ),
     "a table of contents beyond the end": (
-        lambda t: replace(t, facts={**t.facts, "toc_bytes": 1 << 40}),
-        "the account of the archive does not fit it",
+        lambda t: replace(t, toc_bytes=1 << 40),
+        "the manifest of the archive does not fit it",
     ),
 }
 
 
 @pytest.mark.parametrize("kind", DISAGREEMENTS)
-def test_an_account_that_disagrees_with_the_archive_is_refused(
+def test_a_manifest_that_disagrees_with_the_archive_is_refused(
     kind: str, server: Server, source: str, archive: Path, key: str, make_hook: MakeHook
 ) -> None:
     change, message = DISAGREEMENTS[kind]

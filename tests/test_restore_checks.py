@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_pgclone.core import dump
 from airflow_provider_pgclone.core.archive.manifest import TableChecksum
 from airflow_provider_pgclone.core.archive.toc import TableName
 from airflow_provider_pgclone.core.cancellation import Cancellation
@@ -15,6 +14,7 @@ from airflow_provider_pgclone.core.checking.assertions import check_sql
 from airflow_provider_pgclone.core.checking.checksums import check_checksums, read_checksums
 from airflow_provider_pgclone.core.errors import InvalidInputError, MismatchError, RestoreError
 from airflow_provider_pgclone.core.postgres.database import Database
+from airflow_provider_pgclone.core.reading import checksums
 from airflow_provider_pgclone.core.repository.dumps import find_dump
 from airflow_provider_pgclone.core.repository.stored_archive import open_archive
 from airflow_provider_pgclone.core.storage.local import LocalStorage
@@ -103,12 +103,13 @@ def test_a_checksum_tells_one_changed_row(
     key = hook.dump(checksums=True)
     storage = LocalStorage(str(local_storage))
     archive = open_archive(storage, find_dump(storage, key))
-    checksums = archive.account.checksums
-    with server.connect(shop) as connection:
-        check_checksums(connection, archive.toc, checksums, "UTF8")
+    expected = archive.required_manifest.checksums
+    assert expected is not None
+    with server.session(shop) as session:
+        check_checksums(session, archive.toc, expected, "UTF8")
         server.run(shop, change)
         with pytest.raises(RestoreError, match=r"table public\..* has other rows"):
-            check_checksums(connection, archive.toc, checksums, "UTF8")
+            check_checksums(session, archive.toc, expected, "UTF8")
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def false_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
         found = read_checksums(*arguments)
         return {name: replace(of, total=str(int(of.total) + 1)) for name, of in found.items()}
 
-    monkeypatch.setattr(dump, "read_checksums", read_others)
+    monkeypatch.setattr(checksums, "read_checksums", read_others)
 
 
 @pytest.mark.usefixtures("false_checksums")

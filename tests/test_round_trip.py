@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_pgclone.core import plan
 from airflow_provider_pgclone.core.archive.toc import read_toc
 from airflow_provider_pgclone.core.postgres.clients import tool_major
+from airflow_provider_pgclone.core.reading import page_ranges, table_choice
 from tests.fixtures.databases import Server
 from tests.fixtures.fingerprint import fingerprint
 from tests.fixtures.hooks import MakeHook
@@ -31,8 +31,8 @@ def test_what_is_dumped_comes_back(
     bin_dir = server.server.bin_dir
     tools = StockTools(bin_dir, tool_major(str(bin_dir / "psql")), server.server.uri(BY_STOCK))
     # Each page a range, but no more than these of one table, since each is a psql.
-    monkeypatch.setattr(plan, "RANGE_BYTES", PAGE_BYTES)
-    monkeypatch.setattr(plan, "MAX_RANGES_OF_TABLE", 3)
+    monkeypatch.setattr(page_ranges, "RANGE_BYTES", PAGE_BYTES)
+    monkeypatch.setattr(page_ranges, "MAX_RANGES_OF_TABLE", 3)
 
     @settings(
         max_examples=EXAMPLES,
@@ -42,7 +42,7 @@ def test_what_is_dumped_comes_back(
     )
     @given(steps=databases(), threshold=st.sampled_from([1, 2 * PAGE_BYTES]))
     def round_trip(steps: Sequence[Step], threshold: int) -> None:
-        monkeypatch.setattr(plan, "THRESHOLD_BYTES", threshold)
+        monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", threshold)
         make(server, steps)
         key = make_hook(SOURCE).dump(jobs=2)
         seen.update(ranges_of(local_storage / key))

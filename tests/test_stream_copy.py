@@ -12,7 +12,6 @@ from urllib.parse import quote
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider_pgclone.core import plan
 from airflow_provider_pgclone.core.errors import (
     InvalidInputError,
     NotAllowedError,
@@ -20,6 +19,7 @@ from airflow_provider_pgclone.core.errors import (
     ToolError,
 )
 from airflow_provider_pgclone.core.progress import Progress
+from airflow_provider_pgclone.core.reading import page_ranges
 from airflow_provider_pgclone.operators import PgCloneCopyOperator
 from tests.fixtures.airflow import serialized
 from tests.fixtures.background import in_background
@@ -35,7 +35,7 @@ SMALL = 128 * 1024
 
 @pytest.fixture
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "RANGE_BYTES", SMALL)
+    monkeypatch.setattr(page_ranges, "RANGE_BYTES", SMALL)
 
 
 @pytest.fixture

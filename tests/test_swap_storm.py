@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_provider_pgclone.core import swap
+from airflow_provider_pgclone.core.replacing import exchange
 from airflow_provider_pgclone.hooks import PgCloneHook
 from tests.fixtures.databases import MakeDatabase, Server
 from tests.fixtures.storm import ENDED, NO_DATABASE, Storm, storm
@@ -63,8 +63,8 @@ def test_without_the_lock_of_the_catalog_clients_are_told_so(
     server: Server, hook: PgCloneHook, live: str, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The proof that the storm is one: it notices when the swap does not keep clients out."""
-    monkeypatch.setattr(swap, "_keep_new_clients_out", lambda connection: None)
-    monkeypatch.setattr(swap, "_end_waiting_clients", lambda *arguments: None)
+    monkeypatch.setattr(exchange, "_keep_new_clients_out", lambda connection: None)
+    monkeypatch.setattr(exchange, "_end_waiting_clients", lambda *arguments: None)
 
     with storm(server, live) as clients:
         for number in range(2, SWAPS + 2):

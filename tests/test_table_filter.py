@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_pgclone.core import plan, table_filter
 from airflow_provider_pgclone.core.archive.toc import TableName, read_toc
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.postgres.clients import tool_major
-from airflow_provider_pgclone.core.reading import table_filter
+from airflow_provider_pgclone.core.reading import table_choice, table_filter
 from airflow_provider_pgclone.core.reading.table_filter import (
     argument_bytes,
     exclude_arguments,
@@ -109,7 +108,7 @@ ROOM_FOR = 40
 @pytest.fixture
 def many_tables(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
     """A database of many tables that all are planned; there is room for the names of some."""
-    monkeypatch.setattr(plan, "THRESHOLD_BYTES", 1)
+    monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", 1)
     taken = most_argument_bytes() - room_for_arguments([], {})
     # The names of 40 to 80 tables, since that of the connection's variables is not known.
     room = sum(argument_bytes(word) for word in exclude_arguments([("public", "t100")] * ROOM_FOR))

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import (
     ArchiveError,
     NotAllowedError,
@@ -204,11 +203,11 @@ def test_what_a_killed_drill_has_left_is_dropped_by_the_next(
     hook = make_hook(shop)
     key = hook.dump()
     dead, alive = f"{shop}__drill_00000001", f"{shop}__drill_00000002"
-    with server.connect("postgres") as connection:
+    with server.session("postgres") as session:
         for name in (dead, alive):
             server.run("postgres", f"CREATE DATABASE {name}")
-            set_comment(connection, name, Marker("drill", target=name, attempt=name[-8:]).text())
-        with target_lock(connection, alive, wait_seconds=0, cancellation=Cancellation()):
+            set_comment(session, name, Marker("drill", target=name, attempt=name[-8:]).text())
+        with target_lock(session, alive, wait_seconds=0):
             hook.verify(key, level="restore")
     assert server.names() == {shop, alive}
 

@@ -19,7 +19,8 @@ from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundErro
 from airflow_provider_pgclone.core.storage import Storage, open_storage
 from airflow_provider_pgclone.core.storage.local import LocalStorage
 from airflow_provider_pgclone.core.storage.memory import MemoryStorage
-from airflow_provider_pgclone.core.storage.s3 import S3Access, S3Storage
+from airflow_provider_pgclone.core.storage.s3 import S3Storage
+from airflow_provider_pgclone.core.storage.s3_access import S3Access
 from tests.contracts.storage import (
     FOLDER,
     FUTURE,

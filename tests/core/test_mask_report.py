@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -11,17 +12,29 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from airflow_provider_pgclone.core.archive.encoding import DATA
-from airflow_provider_pgclone.core.archive.manifest import Block, Manifest, ManifestEntry
+from airflow_provider_pgclone.core.archive.manifest import (
+    Block,
+    Manifest,
+    ManifestEntry,
+    MaskingFacts,
+)
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.mask_report import Style, check_style, mask_report
 
 KEY = "prod/shop/anon/2026-01-02-03-04-05-000006.dump"
-FACTS = {
+FACTS: dict[str, Any] = {
     "database": "shop",
     "server_version": "17.2",
     "created_at": "2026-01-02T03:04:05+00:00",
     "package_version": "1.2.3",
     "has_rows": True,
+    "toc_bytes": 1,
+    "toc_sha256": "",
+    "archive_version": "1.16",
+    "compression": "zstd",
+    "pg_dump_version": "17.2",
+    "database_bytes": 1,
+    "encoding": "UTF8",
 }
 MASKING = {
     "policy": None,
@@ -74,13 +87,16 @@ TAGS = ("h1", "h2", "p", "strong", "table", "tr", "th", "td")
 Table = list[list[str]]
 
 
-def account(masking: dict[str, Any] | None, rows: Sequence[tuple[str, str, int]] = ()) -> Manifest:
-    """Return an account with some rows of some tables."""
-    parts = [
+def manifest_with(
+    masking: dict[str, Any] | None, rows: Sequence[tuple[str, str, int]] = ()
+) -> Manifest:
+    """Return a manifest with some rows of some tables."""
+    entries = [
         ManifestEntry(Block(number, DATA, 0, 1, 1, count, ""), schema, table)
         for number, (schema, table, count) in enumerate(rows)
     ]
-    return Manifest(tuple(parts), FACTS if masking is None else {**FACTS, "masking": masking})
+    facts = MaskingFacts.from_json(masking) if masking is not None else None
+    return Manifest(tuple(entries), **FACTS, masking=facts)
 
 
 class Page(HTMLParser):
@@ -141,7 +157,7 @@ def tables_of(text: str, style: Style) -> dict[str, Table]:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_report_tells_what_happens_to_each_column_and_row(style: Style) -> None:
-    of = account(MASKING, [("public", "orders", 1000), ("public", "orders", 234)])
+    of = manifest_with(MASKING, [("public", "orders", 1000), ("public", "orders", 234)])
     text = mask_report(of, KEY, style=style)
     assert tables_of(text, style) == {
         "Masking report": [
@@ -179,7 +195,9 @@ def test_a_report_tells_what_happens_to_each_column_and_row(style: Style) -> Non
 @pytest.mark.parametrize("style", STYLES)
 def test_usual_names_are_as_they_are_in_the_text_as_well(style: Style) -> None:
     text = mask_report(
-        account({**MASKING, "columns": [["public", "user_logs", "last_ip_2", "hash {chars: 16}"]]}),
+        manifest_with(
+            {**MASKING, "columns": [["public", "user_logs", "last_ip_2", "hash {chars: 16}"]]}
+        ),
         KEY,
         style=style,
     )
@@ -192,7 +210,7 @@ def test_usual_names_are_as_they_are_in_the_text_as_well(style: Style) -> None:
 def test_a_dump_that_is_not_masked_has_a_report_that_says_so(
     masking: dict[str, Any] | None, style: Style
 ) -> None:
-    text = mask_report(account(masking, [("public", "users", 5)]), KEY, style=style)
+    text = mask_report(manifest_with(masking, [("public", "users", 5)]), KEY, style=style)
     assert "Nothing was masked: each value in the dump is as it was in the database." in text
     tables = tables_of(text, style)
     assert ["Dump", KEY] in tables["Masking report"]
@@ -203,8 +221,8 @@ def test_a_dump_that_is_not_masked_has_a_report_that_says_so(
 
 
 def test_rows_of_insert_statements_are_not_counted() -> None:
-    of = account(MASKING, [("public", "users", 5)])
-    of = Manifest(of.parts, {**of.facts, "has_rows": False})
+    of = manifest_with(MASKING, [("public", "users", 5)])
+    of = replace(of, has_rows=False)
     rows = tables_of(mask_report(of, KEY, style="markdown"), "markdown")["Rows"]
     assert ["public.users", "not counted", "none: all rows"] in rows
 
@@ -219,8 +237,8 @@ def hostile_report(name: str, style: Style) -> dict[str, Table]:
         "rows": [[name, name, name]],
         "reported": [[name, name]],
     }
-    of = account(masking, [(name, name, 7)])
-    of = Manifest(of.parts, {**of.facts, "database": name})
+    of = manifest_with(masking, [(name, name, 7)])
+    of = replace(of, database=name)
     return tables_of(mask_report(of, KEY, style=style), style)
 
 
@@ -257,7 +275,7 @@ def test_a_name_becomes_no_markup(name: str, style: Style) -> None:
 @given(name=st.text(st.characters(exclude_categories=())), style=st.sampled_from(STYLES))
 def test_no_text_becomes_markup(name: str, style: Style) -> None:
     assert cells_of(hostile_report(name, style)) == cells_with(name, style)
-    assert mask_report(account(MASKING), name, style=style).encode()
+    assert mask_report(manifest_with(MASKING), name, style=style).encode()
 
 
 @pytest.mark.parametrize(
@@ -267,7 +285,7 @@ def test_no_text_becomes_markup(name: str, style: Style) -> None:
 def test_names_that_differ_look_different(one: str, other: str, style: Style) -> None:
     assert hostile_report(one, style)["Columns"] != hostile_report(other, style)["Columns"]
     pairs = [("a.b", "c", "x", "email"), ("a", "b.c", "x", "email")]
-    of = account({**MASKING, "columns": [list(pair) for pair in pairs]})
+    of = manifest_with({**MASKING, "columns": [list(pair) for pair in pairs]})
     rows = tables_of(mask_report(of, KEY, style=style), style)["Columns"]
     assert {row[0] for row in rows} >= {'"a.b".c', 'a."b.c"'}
 
@@ -283,7 +301,7 @@ def test_names_that_differ_look_different(one: str, other: str, style: Style) ->
     ],
 )
 def test_what_some_readers_make_links_and_pictures_of_stays_text(text: str, expected: str) -> None:
-    of = account({**MASKING, "reported": [["comment", text]]})
+    of = manifest_with({**MASKING, "reported": [["comment", text]]})
     assert f"| comment | {expected} |" in mask_report(of, KEY, style="markdown")
 
 

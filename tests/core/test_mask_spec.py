@@ -36,7 +36,7 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
     ],
 )
 def test_a_rule_is_read_and_shown_without_values(written: object, label: str) -> None:
-    assert parse_rule(written).label == label
+    assert parse_rule(written).display_name == label
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_pgclone.core.postgres.session import Session
 from airflow_provider_pgclone.core.replacing.properties import (
     Grant,
     Properties,
@@ -37,9 +37,9 @@ def roles(server: Server) -> Iterator[None]:
 
 
 @pytest.fixture
-def connection(server: Server) -> Iterator[psycopg.Connection]:
-    with server.connect("postgres") as connection:
-        yield connection
+def session(server: Server) -> Iterator[Session]:
+    with server.session("postgres") as session:
+        yield session
 
 
 @pytest.mark.parametrize(
@@ -64,21 +64,21 @@ def test_names_that_are_quoted_and_joined_are_split_again(names: list[str]) -> N
 
 
 def carried_over(
-    connection: psycopg.Connection, make_database: MakeDatabase, changes: str
+    session: Session, make_database: MakeDatabase, changes: str
 ) -> tuple[Properties, Properties]:
     """Return the properties of a database and those of a new one that was given them."""
     source, target = make_database("SELECT 1"), make_database("SELECT 1")
     for change in changes.split(";;"):
-        connection.execute(change.replace("SHOP", source).encode())
-    properties = read_properties(connection, source)
-    apply_properties(connection, target, properties)
-    return properties, read_properties(connection, target)
+        session.execute(change.replace("SHOP", source).encode())
+    properties = read_properties(session, source)
+    apply_properties(session, target, properties)
+    return properties, read_properties(session, target)
 
 
 def test_a_database_without_properties_gives_none(
-    connection: psycopg.Connection, make_database: MakeDatabase
+    session: Session, make_database: MakeDatabase
 ) -> None:
-    source, target = carried_over(connection, make_database, "SELECT 1")
+    source, target = carried_over(session, make_database, "SELECT 1")
     of_all = (Grant(None, "CONNECT", False), Grant(None, "TEMPORARY", False))
     assert source == target
     assert not source.has_own_grants
@@ -87,24 +87,24 @@ def test_a_database_without_properties_gives_none(
 
 
 def test_owner_and_connection_limit_are_carried_over(
-    connection: psycopg.Connection, make_database: MakeDatabase, roles: None
+    session: Session, make_database: MakeDatabase, roles: None
 ) -> None:
     changes = f"""ALTER DATABASE SHOP OWNER TO {quoted(ROLES[1])};;
         ALTER DATABASE SHOP CONNECTION LIMIT 7"""
-    source, target = carried_over(connection, make_database, changes)
+    source, target = carried_over(session, make_database, changes)
     assert (target.owner, target.connection_limit) == (ROLES[1], 7)
     assert source == target
 
 
 def test_rights_are_carried_over(
-    connection: psycopg.Connection, make_database: MakeDatabase, roles: None
+    session: Session, make_database: MakeDatabase, roles: None
 ) -> None:
     changes = f"""ALTER DATABASE SHOP OWNER TO shop_owner;;
         REVOKE ALL ON DATABASE SHOP FROM PUBLIC;;
         GRANT CONNECT ON DATABASE SHOP TO {quoted(ROLES[1])} WITH GRANT OPTION;;
         GRANT CREATE ON DATABASE SHOP TO "PUBLIC";;
         GRANT TEMPORARY, CONNECT ON DATABASE SHOP TO reader"""
-    source, target = carried_over(connection, make_database, changes)
+    source, target = carried_over(session, make_database, changes)
     assert target.grants is not None
     assert set(target.grants) >= {
         Grant(ROLES[1], "CONNECT", grantable=True),
@@ -116,32 +116,30 @@ def test_rights_are_carried_over(
 
 
 def test_rights_that_were_all_revoked_stay_revoked(
-    connection: psycopg.Connection, make_database: MakeDatabase, roles: None
+    session: Session, make_database: MakeDatabase, roles: None
 ) -> None:
     changes = """ALTER DATABASE SHOP OWNER TO shop_owner;;
         REVOKE ALL ON DATABASE SHOP FROM PUBLIC, shop_owner"""
-    source, target = carried_over(connection, make_database, changes)
+    source, target = carried_over(session, make_database, changes)
     assert source.grants == target.grants == ()
 
 
-def test_what_everybody_may_is_carried_over(
-    connection: psycopg.Connection, make_database: MakeDatabase
-) -> None:
+def test_what_everybody_may_is_carried_over(session: Session, make_database: MakeDatabase) -> None:
     changes = "GRANT CREATE ON DATABASE SHOP TO PUBLIC"
-    source, target = carried_over(connection, make_database, changes)
+    source, target = carried_over(session, make_database, changes)
     assert target.grants is not None
     assert Grant(None, "CREATE", grantable=False) in target.grants
     assert source == target
 
 
 def test_rights_that_were_passed_on_are_kept(
-    connection: psycopg.Connection, make_database: MakeDatabase, roles: None
+    session: Session, make_database: MakeDatabase, roles: None
 ) -> None:
     changes = f"""GRANT CONNECT ON DATABASE SHOP TO {quoted(ROLES[1])} WITH GRANT OPTION;;
         SET ROLE {quoted(ROLES[1])};;
         GRANT CONNECT ON DATABASE SHOP TO reader;;
         RESET ROLE"""
-    source, target = carried_over(connection, make_database, changes)
+    source, target = carried_over(session, make_database, changes)
     assert source == target
 
 
@@ -165,7 +163,7 @@ VALUES = [
 
 @pytest.mark.parametrize("role", [None, "reader"])
 def test_a_setting_is_carried_over(
-    connection: psycopg.Connection, make_database: MakeDatabase, roles: None, role: str | None
+    session: Session, make_database: MakeDatabase, roles: None, role: str | None
 ) -> None:
     source, target = make_database("SELECT 1"), make_database("SELECT 1")
     holder = {
@@ -173,22 +171,22 @@ def test_a_setting_is_carried_over(
     }
     for name, written, stored in VALUES:
         for database in (source, target):
-            connection.execute(f"ALTER {holder[database]} RESET ALL".encode())
-        connection.execute(f"ALTER {holder[source]} SET {name} TO {written}".encode())
-        properties = read_properties(connection, source)
+            session.execute(f"ALTER {holder[database]} RESET ALL".encode())
+        session.execute(f"ALTER {holder[source]} SET {name} TO {written}".encode())
+        properties = read_properties(session, source)
         assert properties.settings == (Setting(role, name.replace('"', ""), stored),)
-        apply_properties(connection, target, properties)
-        assert read_properties(connection, target) == properties
+        apply_properties(session, target, properties)
+        assert read_properties(session, target) == properties
 
 
 def test_all_settings_of_all_roles_are_carried_over(
-    connection: psycopg.Connection, make_database: MakeDatabase, roles: None
+    session: Session, make_database: MakeDatabase, roles: None
 ) -> None:
     changes = f"""ALTER DATABASE SHOP SET work_mem TO '1MB';;
         ALTER DATABASE SHOP SET app.a TO 'b';;
         ALTER ROLE {quoted(ROLES[1])} IN DATABASE SHOP SET work_mem TO '2MB';;
         ALTER ROLE ALL IN DATABASE SHOP SET app.c TO 'd'"""
-    source, target = carried_over(connection, make_database, changes)
+    source, target = carried_over(session, make_database, changes)
     assert set(target.settings) == {
         Setting(None, "work_mem", "1MB"),
         Setting(None, "app.a", "b"),
@@ -198,10 +196,8 @@ def test_all_settings_of_all_roles_are_carried_over(
     assert source == target
 
 
-def test_the_comment_is_read_but_not_applied(
-    connection: psycopg.Connection, make_database: MakeDatabase
-) -> None:
+def test_the_comment_is_read_but_not_applied(session: Session, make_database: MakeDatabase) -> None:
     changes = "COMMENT ON DATABASE SHOP IS 'it''s ours'"
-    source, target = carried_over(connection, make_database, changes)
+    source, target = carried_over(session, make_database, changes)
     assert source.comment == "it's ours"
     assert target == replace(source, comment=None)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_provider_pgclone.core import swap
 from airflow_provider_pgclone.core.errors import UnsupportedError
+from airflow_provider_pgclone.core.replacing import exchange
 from tests.fixtures.databases import Server
 from tests.fixtures.fingerprint import fingerprint
 from tests.fixtures.hooks import MakeHook
@@ -82,7 +82,9 @@ def test_what_appears_behind_the_last_look_is_named_too(
     key = hook.dump()
     server.run(shop, "DELETE FROM orders")
     old = fingerprint(server, shop)
-    monkeypatch.setattr(swap, "exchange", after(run_each, server, shop, setup, then=swap.exchange))
+    monkeypatch.setattr(
+        exchange, "exchange", after(run_each, server, shop, setup, then=exchange.exchange)
+    )
     try:
         with pytest.raises(UnsupportedError, match=f"^database '{shop}' {named}"):
             hook.restore(key)

@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from airflow_provider_pgclone.core import plan
 from airflow_provider_pgclone.core.errors import PgCloneError
+from airflow_provider_pgclone.core.reading import table_choice
 from tests.fixtures.databases import MakeDatabase, Server
 from tests.fixtures.every_kind import split_small_tables
 from tests.fixtures.hooks import MakeHook
@@ -121,7 +121,7 @@ def during_the_plan(
     monkeypatch: pytest.MonkeyPatch, server: Server, database: str, statements: str
 ) -> None:
     """Change a table after the snapshot was taken, and before the tables are locked."""
-    choose = plan.choose_tables
+    choose = table_choice.choose_tables
     done: list[bool] = []
 
     def changed(*arguments: Any, **named: Any) -> Any:
@@ -132,7 +132,7 @@ def during_the_plan(
                     connection.execute(statement.encode())
         return choose(*arguments, **named)
 
-    monkeypatch.setattr("airflow_provider_pgclone.core.source.choose_tables", changed)
+    monkeypatch.setattr("airflow_provider_pgclone.core.reading.table_choice.choose_tables", changed)
 
 
 @pytest.mark.parametrize(

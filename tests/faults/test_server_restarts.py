@@ -93,13 +93,13 @@ class Before:
 @pytest.mark.parametrize(
     ("step", "call"),
     [
-        pytest.param("swap.carry_over", 1, marks=pytest.mark.long),
-        pytest.param("swap._rename", 1, marks=pytest.mark.long),
-        *(pytest.param("swap._rename", n, marks=pytest.mark.long) for n in (2, 3, 5)),
-        ("swap._rename", 4),
-        pytest.param("swap._keep_new_clients_out", 1, marks=pytest.mark.long),
-        pytest.param("swap._end_waiting_clients", 1, marks=pytest.mark.long),
-        pytest.param("swap.drop_old", 1, marks=pytest.mark.long),
+        pytest.param("replacing.exchange.carry_over", 1, marks=pytest.mark.long),
+        pytest.param("replacing.exchange._rename", 1, marks=pytest.mark.long),
+        *(pytest.param("replacing.exchange._rename", n, marks=pytest.mark.long) for n in (2, 3, 5)),
+        ("replacing.exchange._rename", 4),
+        pytest.param("replacing.exchange._keep_new_clients_out", 1, marks=pytest.mark.long),
+        pytest.param("replacing.exchange._end_waiting_clients", 1, marks=pytest.mark.long),
+        pytest.param("replacing.exchange.drop_old", 1, marks=pytest.mark.long),
     ],
 )
 def test_between_the_statements_of_a_swap(
@@ -141,13 +141,13 @@ def test_between_the_statements_of_a_swap(
 @pytest.mark.parametrize(
     ("step", "call"),
     [
-        ("attempt.mark_newborn", 1),
-        ("restore.load_dump", 1),
-        ("load.DataFile.write_rows", 3),
-        ("load_dump.check_rows", 1),
+        ("replacing.attempt.mark_newborn", 1),
+        ("restore.load_archive", 1),
+        ("loading.data_file.DataFile.write_rows", 3),
+        ("loading.from_archive.check_rows", 1),
         ("restore.analyze", 1),
-        ("attempt.Attempt.keep_post", 1),
-        ("attempt.mark_newborn", 2),
+        ("replacing.attempt.Attempt.keep_post", 1),
+        ("replacing.attempt.mark_newborn", 2),
     ],
 )
 def test_in_a_restore(
@@ -180,7 +180,7 @@ def test_in_a_restore(
     [
         ("dump.open_skeleton", 1),
         ("dump.RangeReader.pieces", 3),
-        ("dump.trailer_block", 1),
+        ("dump.manifest_block", 1),
     ],
 )
 def test_in_a_dump(
@@ -219,7 +219,7 @@ def test_a_backend_that_is_killed_takes_all_others_along(
         query = "SELECT pid FROM pg_stat_activity WHERE datname LIKE 'shop_\\_temp%' LIMIT 1"
         os.kill(server.value("postgres", query), signal.SIGKILL)
 
-    before = Before(monkeypatch, "load.DataFile.write_rows", 2, kill)
+    before = Before(monkeypatch, "loading.data_file.DataFile.write_rows", 2, kill)
     with pytest.raises(PgCloneError):
         hook.restore(key)
     assert before.is_done

@@ -14,7 +14,7 @@ from tests.services.faulty_s3 import Exchange
 STOCK_KEY = "stock/shop/none/2026-11-20-02-00-00-000000.dump"
 
 
-def account_of(data: bytes) -> Manifest:
+def manifest_of(data: bytes) -> Manifest:
     footer = read_footer(data, len(data))
     assert footer is not None
     return read_manifest(data[footer.offset : footer.offset + footer.length], footer)
@@ -22,23 +22,23 @@ def account_of(data: bytes) -> Manifest:
 
 def middle_of(data: bytes, table: str) -> int:
     """Return a place in the rows of a table; without a name, in the large objects."""
-    part = next(part for part in account_of(data).parts if part.table == table)
+    part = next(part for part in manifest_of(data).entries if part.table == table)
     return part.block.offset + part.block.length // 2
 
 
-def middle_of_account(data: bytes) -> int:
+def middle_of_manifest(data: bytes) -> int:
     footer = read_footer(data, len(data))
     assert footer is not None
     return footer.offset + footer.length // 2
 
 
 PLACES: dict[str, tuple[Callable[[bytes], int], str]] = {
-    "toc": (lambda data: account_of(data).toc_bytes // 2, "the table of contents differs"),
+    "toc": (lambda data: manifest_of(data).toc_bytes // 2, "the table of contents differs"),
     "rows": (lambda data: middle_of(data, "noise"), r"the data of public\.noise \(block \d+\)"),
     "small": (lambda data: middle_of(data, "notes"), r"the data of public\.notes \(block \d+\)"),
     "large object": (lambda data: middle_of(data, ""), r"the large objects \(block \d+\)"),
-    "account": (middle_of_account, "the account at the end of the archive is damaged"),
-    "footer": (lambda data: len(data) - 20, "the account at the end of the archive is damaged"),
+    "manifest": (middle_of_manifest, "the manifest at the end of the archive is damaged"),
+    "footer": (lambda data: len(data) - 20, "the manifest at the end of the archive is damaged"),
     "magic": (lambda data: len(data) - 60, "the end is missing|does not fit"),
 }
 

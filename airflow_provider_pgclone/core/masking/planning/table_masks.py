@@ -222,7 +222,8 @@ def _check_foreign_key(child: TableAssignment, referred: TableAssignment, key: F
                 continue
         raise InvalidInputError(
             f"the columns {table.display_name}.{here} and {parent.display_name}.{there} are bound "
-            f"by the foreign key {key.name}, and the first is {_said(one)}, the second {_said(other)}",
+            f"by the foreign key {key.name}, and the first is {_said(one)}, the second "
+            f"{_said(other)}",
             hint="Give both the same rule, one that keeps values apart, such as hash; "
             "or make the first null.",
         )
