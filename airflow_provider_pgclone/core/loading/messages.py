@@ -211,7 +211,7 @@ class RestoreMonitor:
         else:
             self._on_launch(int(launching.group(1)))
 
-    def pronounce(self, code: int, child: Child) -> None:
+    def raise_for_result(self, code: int, child: Child) -> None:
         """Raise unless pg_restore succeeded, or failed only by errors that are harmless."""
         self._messages.close()
         if self._fatal:

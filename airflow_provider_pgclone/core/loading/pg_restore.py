@@ -46,18 +46,18 @@ def load_stream(
     :param database: an empty one.
     :raises RestoreError: at the first error that is not harmless; nothing more is restored then.
     """
-    judge = RestoreMonitor(loading.server_major)
+    monitor = RestoreMonitor(loading.server_major)
     with (
         tempfile.TemporaryDirectory(prefix="pgclone-") as folder,
         run_child(
             loading.argv(database, "--format=custom", *_use_list(toc, loading, Path(folder))),
             environment=loading.environment(database),
             cancellation=cancellation,
-            on_stderr=judge.feed,
+            on_stderr=monitor.feed,
             stdin=True,
         ) as pg_restore,
     ):
-        judge.attach(pg_restore)
+        monitor.attach(pg_restore)
         try:
             for chunk in chunks:
                 cancellation.check()
@@ -66,7 +66,7 @@ def load_stream(
             pg_restore.stdin.close()
         except BrokenPipeError:
             pass  # it has ended, or was ended for an error: its exit code and messages tell
-        judge.pronounce(pg_restore.wait(), pg_restore)
+        monitor.raise_for_result(pg_restore.wait(), pg_restore)
 
 
 def _use_list(toc: Toc, loading: Loading, folder: Path) -> list[str]:
@@ -107,17 +107,17 @@ def load_pipes(
         sessions = loading.sessions
         feeders = _Feeders(schedule, feed, files, sessions)
         feeders.write_toc(pipes, toc)
-        judge = RestoreMonitor(loading.server_major, feeders.launch if sessions > 1 else None)
+        monitor = RestoreMonitor(loading.server_major, feeders.launch if sessions > 1 else None)
         try:
             with run_child(
                 loading.argv(database, "--format=directory", f"--jobs={sessions}", folder),
                 environment=loading.environment(database),
                 cancellation=cancellation,
-                on_stderr=judge.feed,
+                on_stderr=monitor.feed,
                 # It ends its workers then, and what they run on the server.
                 end_signal=SIGTERM,
             ) as pg_restore:
-                judge.attach(pg_restore)
+                monitor.attach(pg_restore)
                 feeders.attach(pg_restore)
                 if sessions == 1:
                     feeders.launch_all()
@@ -131,7 +131,7 @@ def load_pipes(
             pipes.end(feeders.are_running)
             feeders.close()
         feeders.raise_failure()
-        judge.pronounce(code, pg_restore)
+        monitor.raise_for_result(code, pg_restore)
         feeders.check_complete()
 
 
