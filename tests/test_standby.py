@@ -16,6 +16,7 @@ from tests.services.postgres import PostgresServer, standby_server
 SQL = """
 CREATE TABLE events AS SELECT n, md5(n::text) AS text FROM generate_series(1, 20000) n;
 CREATE INDEX ON events (n);
+ALTER TABLE events SET (autovacuum_enabled = off);
 SELECT lo_from_bytea(0, 'large');
 """
 
@@ -36,6 +37,17 @@ def standby(
         yield started
 
 
+def catch_up(server: Server, standby: PostgresServer) -> None:
+    """Wait until a standby has replayed all that its primary has written.
+
+    It replays locks as well, and a dump does not wait for those.
+    """
+    written = server.value("postgres", "SELECT pg_current_wal_flush_lsn()")
+    replayed = f"SELECT pg_last_wal_replay_lsn() >= '{written}'"
+    while not Server(standby).value("postgres", replayed):
+        pass
+
+
 def test_a_standby_is_dumped_and_copied_as_its_primary_is(
     server: Server,
     source: str,
@@ -47,9 +59,11 @@ def test_a_standby_is_dumped_and_copied_as_its_primary_is(
     hook = make_hook(source)
     of_standby = make_hook(source, postgres_conn_id="standby")
     for jobs in (1, 3):
+        catch_up(server, standby)
         key = of_standby.dump(jobs=jobs)
         hook.restore(key, jobs=jobs)
         assert server.value(source, "SELECT count(DISTINCT text) FROM events") == 20000
+    catch_up(server, standby)
     of_standby.copy(target="copied", target_postgres_conn_id="pg")
     assert fingerprint(server, "copied") == fingerprint(server, source)
 
