@@ -95,6 +95,7 @@ def keyed_columns(planned: Iterable[MaskedTable]) -> list[str]:
 def _plan_table(catalog: Catalog, assigned: TableAssignment, condition: str | None) -> MaskedTable:
     table, rules = assigned.table, assigned.rules
     alias = alias_of(table, catalog)
+    masked = Masked(alias, tuple(_values(assigned, alias)), condition)
     # The columns that they read are known from their text only: rather one too many.
     generated = [
         column.name
@@ -106,7 +107,7 @@ def _plan_table(catalog: Catalog, assigned: TableAssignment, condition: str | No
     indexes = _touched_indexes(catalog, table, touched)
     return MaskedTable(
         table,
-        Masked(alias, tuple(_values(assigned, alias)), condition),
+        masked,
         rules,
         generated=generated,
         checks=_checks(catalog, table, touched),

@@ -73,11 +73,11 @@ def try_references(session: Session, assignment: Assignment, row_filter: RowFilt
 def _try_types(session: Session, one: MaskedTable) -> None:
     for name, rule in one.rules.items():
         if rule.name == "constant":
-            made = constant(rule, one.table.by_name[name])
-            _run(session, f"SELECT {made}", f"the constant of the column {_label(one, name)}")
+            masked = constant(rule, one.table.by_name[name])
+            _run(session, f"SELECT {masked}", f"the constant of the column {_label(one, name)}")
         if rule.name == "sql":  # it must be valid where only one value is allowed
-            made = rule["expression"]
-            query = f"SELECT FROM {_source(one)} WHERE ({made}) IS NULL LIMIT 0"
+            masked = rule["expression"]
+            query = f"SELECT FROM {_source(one)} WHERE ({masked}) IS NULL LIMIT 0"
             _run(session, query, f"the mask of the column {_label(one, name)}", shows=True)
     if _passes(session, f"{one.rows} LIMIT 0"):
         return
@@ -85,9 +85,9 @@ def _try_types(session: Session, one: MaskedTable) -> None:
     if one.masked.condition is not None:
         bare = f"SELECT FROM {_source(one)} WHERE {one.masked.condition} LIMIT 0"
         _run(session, bare, f"the condition of the rows of {one.table.display_name}", shows=True)
-    for name, made in _values(one).items():
+    for name, masked in _values(one).items():
         subject = f"the mask of the column {_label(one, name)}"
-        _run(session, f"SELECT {made} FROM {_source(one)} LIMIT 0", subject, shows=True)
+        _run(session, f"SELECT {masked} FROM {_source(one)} LIMIT 0", subject, shows=True)
     _run(session, f"{one.rows} LIMIT 0", f"the masks of {one.table.display_name}", shows=True)
 
 
@@ -123,14 +123,14 @@ def _try_rows(session: Session, one: MaskedTable) -> None:
     domains = [name for name in one.rules if one.table.by_name[name].type.is_domain]
     for name in domains:  # the cast to the domain fails
         subject = f"the mask of the column {_label(one, name)}"
-        made = _values(one)[name]
+        masked = _values(one)[name]
         where = f" WHERE {one.masked.condition}" if one.masked.condition else ""
-        _run(session, f"SELECT count({made}) FROM {_source(one)}{where}", subject)
+        _run(session, f"SELECT count({masked}) FROM {_source(one)}{where}", subject)
     if not tests and not one.computed:
         return
     answers = [f"coalesce(bool_or({test}), false)" for test in tests.values()]
     # These are computed for each row, to see whether that fails.
-    answers += [f"count({made}) < 0" for made in one.computed]
+    answers += [f"count({computed}) < 0" for computed in one.computed]
     subject = f"what is computed from the masked columns {', '.join(sorted(one.rules))}"
     query = f"SELECT {', '.join(answers)} FROM ({_whole_rows(one)}) AS m"
     found = _run(session, query, f"{subject} of {one.table.display_name}")[: len(tests)]
@@ -224,8 +224,8 @@ def _refusal(error: psycopg.Error, subject: str, *, shows: bool) -> PgCloneError
         )
     # Other messages may contain a row, even before one is read: planning may run functions.
     is_of_syntax = error.diag.statement_position is not None and error.diag.context is None
-    said = error.diag.message_primary if shows and is_of_syntax else type(error).__name__
+    reason = error.diag.message_primary if shows and is_of_syntax else type(error).__name__
     return InvalidInputError(
-        f"{subject} does not work: {said}",
+        f"{subject} does not work: {reason}",
         hint="Names of functions and types need their schema, unless they are PostgreSQL's own.",
     )

@@ -179,8 +179,8 @@ def _ip(value: str, _column: ColumnType, _rule: Rule) -> str:
     number = _number_of(f"host({value})")
     four = f"'10.0.0.0'::inet + ({number} & {_IPV4_HOSTS})"
     six = f"'fd00::'::inet + {number}"
-    made = f"CASE family({value}) WHEN 4 THEN {four} ELSE {six} END"
-    return f"set_masklen({made}, masklen({value}))"
+    masked = f"CASE family({value}) WHEN 4 THEN {four} ELSE {six} END"
+    return f"set_masklen({masked}, masklen({value}))"
 
 
 def _ip_as_text(value: str, _column: ColumnType, _rule: Rule) -> str:
@@ -233,13 +233,13 @@ def _bucket_of_time(value: str, column: ColumnType, rule: Rule) -> str:
     return f"date_trunc('{rule['step']}', {value}::timestamp)"
 
 
-def _within(made: str, column: ColumnType, value: str) -> str:
+def _within(number: str, column: ColumnType, value: str) -> str:
     """Return the SQL of a number, limited to the range of its type."""
     limit = _limit(column)
     if limit is None:
-        return made
+        return number
     # least() ignores null, so null would become the limit.
-    return f"CASE WHEN {value} IS NOT NULL THEN greatest(least({made}, {limit}), -{limit}) END"
+    return f"CASE WHEN {value} IS NOT NULL THEN greatest(least({number}, {limit}), -{limit}) END"
 
 
 def _limit(column: ColumnType) -> str | None:
@@ -270,7 +270,7 @@ _OF_TEXT: Mapping[str, Builder] = {
     "url": Builder(_url, longest=40, may_be_cut=False, keeps_unique=True),
 }
 _BUILDERS: Mapping[tuple[str, Kind], Builder] = {
-    **{(name, "text"): made for name, made in _OF_TEXT.items()},
+    **{(name, "text"): builder for name, builder in _OF_TEXT.items()},
     ("hash", "integer"): Builder(_hash_of_integer),
     ("hash", "bytea"): Builder(_hash_of_bytes, keeps_unique=True),
     ("uuid", "uuid"): Builder(_uuid, keeps_unique=True),

@@ -34,10 +34,10 @@ def digits(value: str) -> str:
     )
     for number in range(_ROUNDS):
         halves = _round(halves, number)
-    made = "(lpad(l::text, k / 2, '0') || lpad(r::text, k - k / 2, '0'))"
-    enciphered = f"(SELECT {_formatted('v', made)} FROM ({halves}) AS done)"
+    encrypted = "(lpad(l::text, k / 2, '0') || lpad(r::text, k - k / 2, '0'))"
+    formatted = f"(SELECT {_formatted('v', encrypted)} FROM ({halves}) AS done)"
     plain = _without_letters(value)
-    return f"coalesce({enciphered}, translate({plain}, '0123456789', '0000000000'))"
+    return f"coalesce({formatted}, translate({plain}, '0123456789', '0000000000'))"
 
 
 def _round(halves: str, number: int) -> str:

@@ -82,11 +82,11 @@ def _scalar(rule: Rule, column: ColumnType, reference: str) -> str:
     source = f"{reference}::text" if column.kind == "text" else reference
     if column.base == "citext":  # which ignores case
         source = f"lower({source})"
-    made = builder.build(source, column, rule)
+    masked = builder.build(source, column, rule)
     limit = column.max_chars
     if limit is not None and builder.longest is not None and builder.longest > limit:
-        return f"left({made}, {limit})"
-    return made
+        return f"left({masked}, {limit})"
+    return masked
 
 
 def _builder_for(rule: Rule, column: ColumnType) -> Builder:
@@ -130,7 +130,7 @@ def _array(rule: Rule, column: Column, reference: str) -> str:
     return f"CASE WHEN {reference} IS NOT NULL THEN {elements} END"
 
 
-def _cast(made: str, column: Column, *, strictly: bool) -> str:
+def _cast(masked: str, column: Column, *, strictly: bool) -> str:
     """Return the SQL of a value, cast to the type of a column.
 
     :param strictly: whether a value that is too long is an error; a plain cast would shorten it.
@@ -138,5 +138,5 @@ def _cast(made: str, column: Column, *, strictly: bool) -> str:
     found = column.type
     has_limit = found.max_chars is not None and found.base in ("varchar", "bpchar")
     if strictly and has_limit and found.element_sql is None:
-        made = f'pg_catalog."{found.base}"(({made})::{found.base}, {found.modifier}, false)'
-    return f"({made})::{found.sql}"
+        masked = f'pg_catalog."{found.base}"(({masked})::{found.base}, {found.modifier}, false)'
+    return f"({masked})::{found.sql}"

@@ -109,10 +109,10 @@ def _only_named(node: _Node, document: str) -> str:
     """Return the SQL of an object in which the values of all unnamed keys are masked."""
     assert node.others is not None  # noqa: S101
     names = ", ".join(literal(key) for key in node.children) or "NULL"
-    made = _leaf(node.others, "o.value")
+    masked = _leaf(node.others, "o.value")
     return (
         f"(SELECT coalesce(jsonb_object_agg(o.key, CASE WHEN o.key IN ({names}) THEN o.value "
-        f"ELSE {made} END), '{{}}') FROM jsonb_each({document}) AS o)"
+        f"ELSE {masked} END), '{{}}') FROM jsonb_each({document}) AS o)"
     )
 
 
@@ -137,10 +137,12 @@ def _leaf(rule: Rule, document: str) -> str:
     if rule.name in ("noise", "bucket"):
         builder = builder_of(rule, "number")
         assert builder is not None  # noqa: S101
-        made = builder.build(f"({document} #>> '{{}}')::numeric", _NUMBER, rule)
-        return f"CASE jsonb_typeof({document}) WHEN 'number' THEN to_jsonb({made}) ELSE 'null' END"
+        masked = builder.build(f"({document} #>> '{{}}')::numeric", _NUMBER, rule)
+        return (
+            f"CASE jsonb_typeof({document}) WHEN 'number' THEN to_jsonb({masked}) ELSE 'null' END"
+        )
     builder = builder_of(rule, "text")
     if builder is None:
         raise InvalidInputError(f"has the rule {rule.name} within json, which does not support it")
-    made = builder.build(f"({document} #>> '{{}}')", _TEXT, rule)
-    return f"coalesce(to_jsonb(({made})::text), 'null'::jsonb)"
+    masked = builder.build(f"({document} #>> '{{}}')", _TEXT, rule)
+    return f"coalesce(to_jsonb(({masked})::text), 'null'::jsonb)"
