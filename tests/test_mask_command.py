@@ -33,7 +33,7 @@ def test_the_command_prints_the_masks(
     run = run_command("--conn-id", postgres_connection, "--database", database)
     assert run.returncode == 0, run.stderr
     assert yaml.safe_load(run.stdout) == {'public."Users"': {"id": "keep", "contact": "email"}}
-    assert run.stdout.startswith("# Masks that were proposed")
+    assert run.stdout.startswith("# Masks proposed from")
     assert "canary" not in run.stdout + run.stderr
 
 

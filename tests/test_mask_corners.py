@@ -21,7 +21,7 @@ KEY = "a key that nobody can guess"
             "CREATE TABLE audit (id int, email text) PARTITION BY LIST (id); "
             "CREATE TABLE log_1 PARTITION OF audit DEFAULT; CREATE TABLE log_plain (email text)",
             {"public.log_*": {"email": "hash"}},
-            "means the partition public.log_1, and not public.audit",
+            "matches the partition public.log_1 but not public.audit",
             id="a pattern of partitions beside a table",
         ),
         pytest.param(
@@ -35,21 +35,21 @@ KEY = "a key that nobody can guess"
             "CREATE TABLE t (code text, tail int GENERATED ALWAYS AS (substr(code, 2)::int) STORED)"
             "; INSERT INTO t VALUES ('x1')",
             {"public.t": {"code": "name"}},
-            "computed of the masked columns code of public.t",
+            "computed from the masked columns code of public.t",
             id="a generated column that cannot be computed",
         ),
         pytest.param(
             "CREATE TABLE t (code text, tail text GENERATED ALWAYS AS (code) STORED NOT NULL);"
             "INSERT INTO t VALUES ('x1')",
             {"public.t": {"code": "null"}},
-            "break NOT NULL of tail",
+            "violate NOT NULL of tail",
             id="a generated column that must not be null",
         ),
         pytest.param(
             "CREATE TABLE t (code text); CREATE INDEX ON t ((substr(code, 2)::int)); "
             "INSERT INTO t VALUES ('x1')",
             {"public.t": {"code": "name"}},
-            "computed of the masked columns code of public.t",
+            "computed from the masked columns code of public.t",
             id="an index that cannot be built",
         ),
         pytest.param(

@@ -67,7 +67,7 @@ def refusal(hook: PgCloneHook, **arguments: Any) -> str:
     [
         ("bound", "required", "null", "bound.required must not be null"),
         ("bound", "never_null", "null", "bound.never_null must not be null"),
-        ("bound", "required", {"sql": "NULL::text"}, "break NOT NULL of required"),
+        ("bound", "required", {"sql": "NULL::text"}, "violate NOT NULL of required"),
         ("bound", "required", "city", "lower_required"),
         ("bound", "short", "email", "room for 12 characters, and the rule email needs"),
         ("bound", "short", {"constant": "far too long for that"}, "constant of the column"),
@@ -76,7 +76,7 @@ def refusal(hook: PgCloneHook, **arguments: Any) -> str:
         ("bound", "mood", "text", "public.bound.mood is of the type public.mood"),
         ("bound", "flag", "hash", "is of the type boolean"),
         ("bound", "mail", "name", "the mask of the column public.bound.mail does not work"),
-        ("bound", "positive", {"constant": 0}, "break the constraint bound_positive_check"),
+        ("bound", "positive", {"constant": 0}, "violate the constraint bound_positive_check"),
         ("bound", "code", "name", "bound_code_key"),
         ("bound", "code", {"constant": "x"}, "bound_code_key"),
         ("bound", "number", {"bucket": 10}, "bound_number_key"),
@@ -94,7 +94,7 @@ def refusal(hook: PgCloneHook, **arguments: Any) -> str:
         ("children", "code", "hash", "bound by the foreign key children_code_fkey"),
         ("children", "b", "null", "bound by the foreign key"),
         ("parts", "day", {"constant": 11}, "the constraint partition bounds"),
-        ("parts_1", "note", "null", "means the partition public.parts_1"),
+        ("parts_1", "note", "null", "matches the partition public.parts_1"),
         ("shown", "code", "null", "no table matches the pattern 'public.shown'"),
     ],
 )

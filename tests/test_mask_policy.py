@@ -160,7 +160,7 @@ def test_documents_must_say_what_becomes_of_other_keys(
     with pytest.raises(InvalidInputError, match=r"documents of public\.orders\.j may have keys"):
         hook.dump(**masks({"mail": "null", "n": "keep"}))
     key = hook.dump(**masks({"mail": "null", "n": "keep", "*": "null", "adress": "null"}))
-    assert "no document of public.orders.j that was looked at has the path adress" in caplog.text
+    assert "no sampled document of public.orders.j has the path adress" in caplog.text
     make_hook("restored").restore(key)
     found = server.value("restored", "SELECT j FROM orders")
     assert found == {"mail": None, "n": 1, "new": None}

@@ -141,7 +141,7 @@ def test_an_error_of_the_server_tells_no_value(
         with caplog.at_level(logging.DEBUG), pytest.raises(ServerError) as raised:
             fetch_counts(session, table, query)
     told = "".join(traceback.format_exception(raised.value))
-    assert "the rows of table public.notes cannot be looked through" in told
+    assert "the rows of table public.notes cannot be searched" in told
     assert CANARY not in told + caplog.text
 
 

@@ -1,4 +1,4 @@
-"""Whether the name of a column says of what is in it that it is personal. Pure: no I/O."""
+"""Tells from the name of a column what personal data it may hold. Pure: no I/O."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ from airflow_provider_pgclone.core.masking.discovery.vocabulary import (
 )
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
-# As they are written where there is ASCII alone.
+# The ASCII spelling of these letters.
 _GERMAN_LETTERS = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"}
 )
@@ -30,9 +30,9 @@ def words(name: str) -> list[str]:
 
 
 def signature_of(table: str, column: str, kind: Kind) -> Signature | None:
-    """Return what a column holds by its name; ``None`` where that tells nothing.
+    """Return what a column seems to hold, judged by its name; ``None`` if that is unclear.
 
-    :param table: its name, since a bare ``name`` is one of a person in a table of persons.
+    :param table: the name of its table; ``name`` is the name of a person in a table of persons.
     """
     joined = _joined(column)
     for signature in SIGNATURES:
@@ -52,5 +52,5 @@ def _tells(found: re.Match[str], joined: str, kind: Kind) -> bool:
     term = found["term"] or ""
     if last in ABOUT_SOMETHING.split():
         return found.end() == len(joined) and bool(term)  # such as marital_status
-    # A number that points to something is no such thing itself.
+    # A number that refers to something is not that thing itself.
     return last != "id" or kind not in ("integer", "uuid") or term.endswith("id")

@@ -1,6 +1,6 @@
-"""What in the rows of a table looks personal; PostgreSQL looks, and only counts leave it.
+"""Finds personal data in the rows of a table; PostgreSQL searches, and returns only counts.
 
-Values never come here, and so neither into a log nor into an error.
+Values never reach this process, so they cannot get into a log or an error.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ from airflow_provider_pgclone.core.errors import ServerError
 from airflow_provider_pgclone.core.postgres import SAMPLING_TRANSACTION, Session
 
 SAMPLED_ROWS = 1000
-# Of many partitions the last ones, which are mostly the newest, and of each not less than a few.
+# Of many partitions only the last ones are sampled, which are usually the newest.
 _SAMPLED_PARTITIONS = 50
-_LEAST_ROWS = 20
-# Of a value; what is longer is mostly more of the same.
+_LEAST_ROWS = 20  # of each partition
+# The end of a longer value is mostly more of the same.
 SAMPLED_CHARS = 4000
 _ELEMENTS_OF_TEXT = ("text", "json", "other")
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -30,12 +30,14 @@ _CARD = (
 
 @dataclass(frozen=True)
 class Content:
-    """What values that hold one thing look like.
+    """One kind of personal data, as it appears in values.
 
-    :param what: they hold, in the plural.
-    :param rules: that mask it where it is all of the value, the best first.
+    :param what: its name, in the plural.
+    :param rules: the rules that mask it if a value holds nothing else, the best first.
     :param expression: a regular expression of PostgreSQL.
-    :param before: what may not be the character before it, as a set; ``after`` likewise.
+    :param before: the set of characters that may not stand before it.
+    :param after: the set of characters that may not stand after it.
+    :param has_check_digit: whether its last digit must be a Luhn check digit.
     """
 
     what: str
@@ -46,12 +48,12 @@ class Content:
     has_check_digit: bool = False
 
     def anywhere(self, value: sql.Composable) -> sql.Composed:
-        """Return the SQL that tells whether a text has it."""
+        """Return the SQL that tells whether a text contains it."""
         pattern = f"(^|[^{self.before}])({self.expression})($|[^{self.after}])"
         return self._condition(value, pattern)
 
     def alone(self, value: sql.Composable) -> sql.Composed:
-        """Return the SQL that tells whether a text is nothing else."""
+        """Return the SQL that tells whether a text is nothing else than this."""
         return self._condition(value, rf"^\s*()({self.expression})\s*$")
 
     def _condition(self, value: sql.Composable, pattern: str) -> sql.Composed:
@@ -62,7 +64,7 @@ class Content:
 
 
 def _has_luhn_digit(value: sql.Composable, pattern: str) -> sql.Composed:
-    """Return the SQL of the check of card numbers: ISO/IEC 7812-1, annex B."""
+    """Return the SQL that checks the last digit of card numbers: ISO/IEC 7812-1, annex B."""
     return sql.SQL(
         "(SELECT coalesce(bool_or((SELECT sum("
         "CASE WHEN place % 2 = 1 THEN digit ELSE digit * 2 - digit / 5 * 9 END) % 10 = 0 "
@@ -124,11 +126,11 @@ CONTENTS: tuple[Content, ...] = (
 
 @dataclass(frozen=True)
 class SampleCounts:
-    """How many values of a column look like something.
+    """The numbers of sampled values of a column that look personal.
 
-    :param values: how many were looked at, those that are null not among them.
-    :param hits: of these, by the number of the content.
-    :param alone: of these, how many are nothing else.
+    :param values: the number of all sampled values that are not null.
+    :param hits: the number of values that contain each of :data:`CONTENTS`.
+    :param alone: the number of values that are nothing else.
     """
 
     values: int
@@ -136,7 +138,7 @@ class SampleCounts:
     alone: tuple[int, ...]
 
     def found(self) -> "tuple[Content, bool] | None":
-        """Return what most of the values with something hold, and whether nothing else."""
+        """Return the most frequent content, and whether values of the column hold nothing else."""
         most = max(self.hits)
         if most == 0:
             return None
@@ -148,22 +150,22 @@ class SampleCounts:
 
 
 def is_searchable(column: Column) -> bool:
-    """Whether values of a column can be read as text with something in it."""
+    """Tell whether the values of a column can be searched as text."""
     return column.type.kind in _ELEMENTS_OF_TEXT
 
 
 def is_number(column: Column) -> bool:
-    """Whether a column may hold card numbers as numbers."""
+    """Tell whether a column may hold card numbers as integers."""
     return column.type.kind == "integer" and column.type.element_sql is None
 
 
 def read_contents(
     session: Session, leaves: Sequence[CatalogTable], columns: Sequence[Column]
 ) -> Mapping[str, SampleCounts]:
-    """Look at the first rows of a table in the transaction that is open.
+    """Count what the first rows of a table hold, in the current transaction.
 
     :param leaves: the tables that hold the rows: the table itself, or its partitions.
-    :raises ServerError: naming the table, when its values cannot be read as text.
+    :raises ServerError: when its values cannot be read as text; it names the table.
     """
     columns = [column for column in columns if is_searchable(column) or is_number(column)]
     if not columns or not leaves:
@@ -190,9 +192,9 @@ def read_contents(
 def sample(
     leaves: Sequence[CatalogTable], texts: Sequence[sql.Composable], most: int = SAMPLED_ROWS
 ) -> sql.Composed:
-    """Return the SQL of some first rows of the tables that hold them.
+    """Return the SQL of the first rows of some tables.
 
-    :param most: how many, unless there are many tables.
+    :param most: the number of rows; more if there are many tables.
     """
     chosen = leaves[-_SAMPLED_PARTITIONS:]
     rows = max(most // len(chosen), _LEAST_ROWS)
@@ -220,20 +222,20 @@ def _counts(name: sql.Identifier, column: Column) -> sql.Composed:
 def fetch_counts(
     session: Session, table: CatalogTable, query: sql.Composed
 ) -> tuple[list[int], ...]:
-    """Return the one row of a query.
+    """Return the only row of a query.
 
-    :raises ServerError: naming the table, and never a value of its rows.
+    :raises ServerError: it names the table, and never contains a value of its rows.
     """
     try:
         with session.transaction(rolled_back=True):
             session.execute(SAMPLING_TRANSACTION)
             return session.fetch_row(query)
     except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege):
-        raise  # not about what is in the rows
+        raise  # not about values of the rows
     except psycopg.Error as error:
         reason = f"{type(error).__name__} ({error.sqlstate})"
-    # Apart from the server's error, whose words may be values of a row.
+    # Raised outside of the except block: the server's error may contain values of a row.
     raise ServerError(
-        f"the rows of table {table.display_name} cannot be looked through: {reason}",
-        hint="Leave the table out by exclude, and decide on its columns by hand.",
+        f"the rows of table {table.display_name} cannot be searched: {reason}",
+        hint="Exclude the table, and decide on its columns by hand.",
     )

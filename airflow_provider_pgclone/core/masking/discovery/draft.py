@@ -1,4 +1,4 @@
-"""A draft of masks for a database, which a person must review."""
+"""Drafts masks for a database, for a person to review."""
 
 import re
 from collections.abc import Sequence
@@ -20,19 +20,13 @@ from airflow_provider_pgclone.core.masking.discovery.suspects import suspects_of
 from airflow_provider_pgclone.core.postgres import Session
 
 _HEADER = """\
-# Masks that were proposed after a look at names, types and a sample of the rows.
-# A person must review them: what is personal in your data no program can know.
-# A column that says keep is not masked, and one that says decide is refused until
-# somebody has chosen a rule or keep. The comment on a line tells its reason.
+# Masks proposed from the names, the types and a sample of the rows of your columns.
+# A person must review them: no program can know what is personal in your data.
+# A column with keep is not masked. A column with decide is refused until somebody
+# chooses a rule or keep. The comment on each line gives the reason.
 """
-
-
 _NO_SIGN = "nothing personal was seen in its name, its type or a sample of its rows"
-
-
-_GENERATED = "generated: it is computed anew from the columns that it is made of"
-
-
+_GENERATED = "generated: a restore computes it from other columns"
 _PLAIN_SCALAR = re.compile("[A-Za-z_][A-Za-z0-9_.]*")
 
 
@@ -40,7 +34,7 @@ _PLAIN_SCALAR = re.compile("[A-Za-z_][A-Za-z0-9_.]*")
 class ProposedColumn:
     """A line of a proposal.
 
-    :param rule: as users write it; ``None`` where a column takes none.
+    :param rule: as users write it; ``None`` if the column cannot be masked.
     """
 
     name: str
@@ -50,13 +44,16 @@ class ProposedColumn:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What becomes of each column of some tables, by patterns that match one table each."""
+    """The proposed rule of each column of some tables.
+
+    :param tables: patterns that match one table each, with the columns of that table.
+    """
 
     tables: Sequence[tuple[str, Sequence[ProposedColumn]]]
 
     @property
     def masks(self) -> dict[str, dict[str, Any]]:
-        """The rules, as the option ``masks`` takes them."""
+        """The rules as the option ``masks`` takes them."""
         return {
             pattern: {column.name: column.rule for column in columns if column.rule is not None}
             for pattern, columns in self.tables
@@ -70,13 +67,13 @@ class Proposal:
 
 
 def propose(session: Session, catalog: Catalog, tables: Sequence[CatalogTable]) -> Proposal:
-    """Return a rule for each column of some tables, in the transaction that is open.
+    """Return a rule for each column of some tables, in the current transaction.
 
-    Partitions are not listed, since the rules of their partitioned table hold for them; likewise
-    the columns that a table has from another one.
+    Partitions are not listed, since the rules of their partitioned table apply to them. Nor are
+    columns that a table inherits.
 
-    :param tables: those with rows, so the partitions of a partitioned table and not itself.
-    :raises ServerError: when the rows of a table cannot be looked through.
+    :param tables: the tables that hold rows: partitions in place of their partitioned table.
+    :raises ServerError: when the rows of a table cannot be searched.
     """
     found = families(catalog, tables)
     suspects = {
@@ -130,7 +127,7 @@ def _yaml_of_column(column: ProposedColumn, reason: str) -> str:
     if isinstance(column.rule, str):
         rule = _scalar(column.rule)
     else:
-        # In double quotes a text stays on its line, whatever is in it.
+        # A text must stay on its line, whatever it contains.
         rule = yaml.safe_dump(
             column.rule, default_flow_style=True, width=float("inf"), default_style=None
         ).strip()
@@ -138,7 +135,7 @@ def _yaml_of_column(column: ProposedColumn, reason: str) -> str:
 
 
 def _scalar(text: str) -> str:
-    """Return a text on one line, in quotes unless all readers of YAML take it for the text."""
+    """Return a text on one line, quoted unless every reader of YAML reads it as the same text."""
     if _PLAIN_SCALAR.fullmatch(text) and yaml.safe_load(text) == text:
         return text
     quoted = yaml.safe_dump(text, default_style='"', width=float("inf"), allow_unicode=True)
@@ -146,5 +143,5 @@ def _scalar(text: str) -> str:
 
 
 def _comment(text: str) -> str:
-    """Return a text that ends no comment, whatever names are in it."""
+    """Return a text that stays within its comment, whatever names it contains."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,7 +1,7 @@
-"""Where in JSON documents something personal is; PostgreSQL looks, and only paths leave it.
+"""Finds personal data in JSON documents; PostgreSQL searches, and returns only paths.
 
-A key may be a value as well, as in ``{"jane@example.org": {...}}``. So only a path leaves whose
-keys are made of nothing but words that we know; of any other we learn that there is one.
+A key may be personal itself, as in ``{"jane@example.org": {...}}``. So PostgreSQL returns a path
+only if all of its keys consist of known words. Of other paths it returns only that there are some.
 """
 
 import json
@@ -17,14 +17,15 @@ from airflow_provider_pgclone.core.masking.discovery.vocabulary import ABOUT_SOM
 from airflow_provider_pgclone.core.masking.rules import builder_of, parse_rule
 from airflow_provider_pgclone.core.postgres import Session
 
-# Fewer than of other rows, since each has many values.
+# Fewer than rows of other columns, because each document has many values.
 _SAMPLED_DOCUMENTS = 250
 _MOST_DEPTH = 8
 _MOST_PATHS = 100
-# Free text is no more than a word such as "payload" where it leads to an object.
+# The number of the last signature, free text. Its words, such as "payload", mean nothing if they
+# lead to an object.
 _FREE_TEXT = len(SIGNATURES)
 _NAMES = 1 + next(n for n, one in enumerate(SIGNATURES) if one.what == "names of persons")
-# Keys that may lead to something personal, and words that may stand before what is.
+# Keys that may lead to something personal, and words that may stand before a personal word.
 _STRUCTURE = (
     "account address attribute author billing booking buyer card child client contact content "
     "customer data default delivery destination detail device document driver emergency employee "
@@ -34,9 +35,9 @@ _STRUCTURE = (
     "recipient record request response result row secondary sender session settings shipping "
     "student subscriber user value visitor work your"
 )
-# Those of them that may be a text about somebody as well.
+# Those of them that may also be a text about somebody.
 _PERSONS = "contact owner recipient sender user"
-# Words that may stand behind it.
+# Words that may stand behind a personal word.
 _REST = (
     "access auth code confirmation date day hash key line login month name number place push "
     "refresh reset text title type url value verification year"
@@ -84,24 +85,24 @@ WHERE is_in_key OR content IS NOT NULL OR type = 'object' AND name < {free_text}
     OR type = 'string' AND name IS NOT NULL OR type = 'number' AND name < {free_text}
 LIMIT {limit}
 """
-# What a personal key leads to is personal, whatever it is called there.
+# Everything below a personal key is personal, whatever its keys are.
 _IS_WHOLE = "coalesce(walk.name < {}, false) AND jsonb_typeof(walk.value) = 'object'"
 
 
 def json_rule(
     session: Session, leaves: Sequence[CatalogTable], column: Column
 ) -> Mapping[str, Any] | str | None:
-    """Return the rule of what is personal in a JSON column, in the transaction that is open.
+    """Return a rule for the personal data in a JSON column, in the current transaction.
 
-    :return: rules by their paths; ``"null"`` where something personal has no path that could be
-        told, and ``None`` where nothing personal was seen.
+    :return: the rule ``json`` with paths; ``"null"`` if the path of something personal must not be
+        shown; ``None`` if nothing looks personal.
     """
     try:
         with session.transaction(rolled_back=True):
             session.execute("SET LOCAL search_path = ''; SET LOCAL row_security = off")
             rows = session.execute(_query(leaves, column)).fetchall()
     except psycopg.DataError:
-        return "null"  # such as \u0000, which json takes and jsonb does not
+        return "null"  # such as for \u0000, which json accepts and jsonb does not
     if len(rows) == _MOST_PATHS or any(path is None for path, *_ in rows):
         return "null"
     rules: dict[str, Any] = {}
@@ -126,14 +127,14 @@ def _rule_of_text(rules: Sequence[str]) -> str:
 
 
 def _both(one: str, other: str) -> str:
-    """Return the rule for what one rule suits at times, and another at other times."""
+    """Return a rule for a path whose values suggest two rules."""
     if one == other:
         return one
     return "null" if "null" in (one, other) else "text"
 
 
 def _outermost(rules: Mapping[str, Any]) -> dict[str, Any]:
-    """Take paths out that lead into another one, which then becomes null as a whole."""
+    """Remove paths that lead into another path, which then becomes null as a whole."""
     outer: dict[str, Any] = {}
     for path, rule in rules.items():
         above = next((one for one in outer if path.startswith((f"{one}.", f"{one}["))), None)
@@ -148,7 +149,7 @@ def _query(leaves: Sequence[CatalogTable], column: Column) -> sql.Composed:
     documents = sql.SQL("{} AS doc").format(sql.Identifier(column.name))
     text = sql.SQL("left(text, {})").format(SAMPLED_CHARS)
     key = sql.SQL("left(path, {})").format(SAMPLED_CHARS)
-    # Alone comes first; else it is a text with something in it.
+    # A value that is nothing but personal data comes before a text that contains some.
     alone = [
         sql.SQL("WHEN {} THEN {}").format(content.alone(text), number)
         for number, content in enumerate(CONTENTS, 1)
@@ -173,7 +174,7 @@ def _query(leaves: Sequence[CatalogTable], column: Column) -> sql.Composed:
 
 
 def _name() -> sql.Composed:
-    """Return the SQL of the number of the signature that a key has, or null."""
+    """Return the SQL of the number of the signature that matches a key, or null."""
     numbers = {"name": _NAMES, **dict.fromkeys(_PERSONS.split(), _FREE_TEXT)}
     within: dict[str, int] = {}
     for number, signature in enumerate(SIGNATURES, 1):
@@ -196,9 +197,9 @@ def _name() -> sql.Composed:
 
 
 def _known() -> str:
-    """Return the expression of keys that are made of nothing but words that we know."""
+    """Return the regular expression of keys that consist of known words."""
     terms = {term for signature in SIGNATURES for term in signature.compact_terms}
-    # The shortest ones could make up any name together.
+    # The shortest words together could form any name.
     parts = {term for term in terms if len(term) >= _LEAST_LETTERS}
     parts.update(_STRUCTURE.split(), _REST.split())
     return f"^(({'|'.join(sorted(parts))})+|{'|'.join(sorted(terms))})(e?s)?$"

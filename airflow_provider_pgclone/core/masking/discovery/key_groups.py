@@ -1,4 +1,4 @@
-"""Columns that foreign keys bind together, which can only be masked alike. Pure: no I/O."""
+"""Finds one rule for all columns that foreign keys connect. Pure: no I/O."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,14 +12,14 @@ from airflow_provider_pgclone.core.masking.discovery.rule_choice import (
 )
 from airflow_provider_pgclone.core.masking.rules import parse_rule, value
 
-# The OID of a table and the name of its column.
+# The OID of a table and the name of a column.
 Node = tuple[int, str]
-# A rule as users write it, and the reason of it.
+# A rule as users write it, and its reason.
 Line = tuple[Any, str]
 
 
 def key_groups(catalog: Catalog) -> list[list[Node]]:
-    """Return the columns that foreign keys lead to one another, however many lie between."""
+    """Return the groups of columns that foreign keys connect, directly or through others."""
     group_of: dict[Node, list[Node]] = {}
     for key in catalog.foreign_keys:
         for child_column, parent_column in zip(key.child_columns, key.parent_columns, strict=True):
@@ -35,10 +35,10 @@ def key_groups(catalog: Catalog) -> list[list[Node]]:
 def agree_on_keys(
     catalog: Catalog, places: Mapping[Node, ColumnConstraints], suspects: Mapping[Node, Line]
 ) -> dict[Node, Line]:
-    """Return what becomes of the columns of foreign keys of which one looks personal.
+    """Return a rule for each column that foreign keys connect to one that looks personal.
 
-    :param places: of all columns whose rows are of interest.
-    :param suspects: the rules of those that look personal.
+    :param places: the columns that get rules.
+    :param suspects: the columns that look personal, with their rules.
     """
     agreed: dict[Node, Line] = {}
     for group in key_groups(catalog):
@@ -61,7 +61,7 @@ def _common_rule(places: Sequence[ColumnConstraints], wanted: Sequence[Any]) -> 
     for rule in [*wanted, *hashes, "uuid"]:
         if rule != DECIDE and all(place.takes(rule, unique=True) for place in places):
             parsed = parse_rule(rule)
-            # Parent and child would differ where only one of them is cut, say.
+            # Parent and child would differ if only one of them is cut to its length, for example.
             if len({value(parsed, place.column, "x") for place in places}) == 1:
                 return rule
     return DECIDE
@@ -79,11 +79,9 @@ def _reason(
     if names:
         reasons.append(f"foreign keys bind it to {', '.join(names)}")
     if not names:
-        reasons.append("foreign keys bind it, so their other ends get the same rule")
+        reasons.append("foreign keys bind it, so the columns at their other ends get the same rule")
     if rule == DECIDE:
-        reasons.append(
-            f"{MUST_DECIDE}: no rule for the types of all of them keeps their values apart"
-        )
+        reasons.append(f"{MUST_DECIDE}: no rule that fits all of their types keeps values apart")
     return "; ".join(reasons)
 
 

@@ -1,4 +1,4 @@
-"""Which rule a column can take, given its type and what binds its values. Pure: no I/O."""
+"""Chooses a rule that fits the type and the constraints of a column. Pure: no I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from airflow_provider_pgclone.core.masking.rules import (
 )
 
 KEEP = "keep"
-# No rule: what has it is refused until a person has chosen one.
+# Not a rule: masks with it are refused until a person has chosen one.
 DECIDE = "decide"
 MUST_DECIDE = "a person must decide"
-# For what no better rule was named.
+# The rules for columns that no better rule fits.
 _RULES_OF_KIND: Mapping[Kind, tuple[str, ...]] = {
     "text": ("text", "hash"),
     "integer": ("noise",),
@@ -29,10 +29,10 @@ _RULES_OF_KIND: Mapping[Kind, tuple[str, ...]] = {
     "inet": ("ip",),
     "bytea": ("hash",),
 }
-# They make what looks the same, so that a check mostly still holds.
+# Their values look like the original ones, so that most checks still hold.
 _NO_HARM_TO_CHECKS = ("null", "email", "digits", "date_shift", "uuid", "ip", "url", "noise")
 _HASH_CHARS = parse_rule("hash")["chars"]
-# Of types that no rule knows, the value that says nothing.
+# For types that no rule supports: a value that tells nothing.
 _EMPTY_VALUES: Mapping[str, str] = {
     **dict.fromkeys(("json", "jsonb"), "{}"),
     **dict.fromkeys(("tsvector", "hstore"), ""),
@@ -52,11 +52,12 @@ _EMPTY_VALUES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class ColumnConstraints:
-    """A column with what binds its values.
+    """A column with the constraints on its values.
 
+    :param takes_null: whether the column may be null.
     :param indexes: the unique indexes that read it.
     :param checks: the names of the check constraints that read it.
-    :param is_partition_key: whether it decides in which partition a row is.
+    :param is_partition_key: whether it decides to which partition a row belongs.
     """
 
     column: Column
@@ -81,7 +82,7 @@ class ColumnConstraints:
 
     @property
     def may_be_null(self) -> bool:
-        """Whether all of its values may become null without becoming equal to a unique index."""
+        """Whether all values may become null without breaking a unique index."""
         return self.takes_null and all(
             index.plain
             and index.predicate is None
@@ -91,9 +92,9 @@ class ColumnConstraints:
         )
 
     def takes(self, rule: Any, *, unique: bool = False) -> bool:
-        """Whether a rule fits the column.
+        """Tell whether a rule fits the column.
 
-        :param unique: whether values that differ must stay so, whatever the indexes say.
+        :param unique: whether different values must stay different, even without a unique index.
         """
         if rule == "null":
             return self.may_be_null and not unique
@@ -106,12 +107,12 @@ class ColumnConstraints:
             return False
         if keeps_unique(parsed, self.column):
             return True
-        # Digits alone become others, which a dump tries before it starts.
+        # A text of digits may stay unique: a dump tries that before it starts.
         return not unique and (not self.indexes or rule == "digits")
 
 
 def lengths_of_hash(limits: Sequence[int | None]) -> list[Any]:
-    """Return the rule ``hash`` as columns of some lengths can take it without cutting it."""
+    """Return the rule ``hash`` with a length that columns of some lengths take without a cut."""
     most = min((limit for limit in limits if limit is not None), default=_HASH_CHARS)
     if most < _HASH_CHARS:
         return [{"hash": most}] if most >= UNIQUE_HASH_CHARS else []
@@ -119,18 +120,17 @@ def lengths_of_hash(limits: Sequence[int | None]) -> list[Any]:
 
 
 def choose_rule(wanted: Sequence[str], place: ColumnConstraints) -> tuple[Any, str]:
-    """Return a rule that fits a column, and what a person should know of it, or nothing.
+    """Return a rule that fits a column, and a note for the person who reviews it, or ``""``.
 
-    :param wanted: the rules that suit what is in it, the best first.
+    :param wanted: the rules for the data in the column, the best first.
     """
     if place.is_partition_key:
-        return DECIDE, f"{MUST_DECIDE}: it says to which partition a row belongs"
+        return DECIDE, f"{MUST_DECIDE}: it decides to which partition a row belongs"
     column_type = place.column.type
     rules: list[Any] = [*wanted, *_RULES_OF_KIND.get(column_type.kind, ()), "null"]
     if place.indexes:
         rules += lengths_of_hash([column_type.max_chars])
-    if place.indexes:
-        # Null is no duplicate of null, yet it takes away what tells rows apart.
+        # Null does not break a unique index, but rows can no longer be told apart: it comes last.
         rules.sort(key=lambda rule: rule == "null")
     fitting = [rule for rule in rules if place.takes(rule)]
     if not fitting:
@@ -148,11 +148,14 @@ def _checked(place: ColumnConstraints) -> str:
 
 
 def _without_rule(place: ColumnConstraints) -> tuple[Any, str]:
-    """Return a value that the column takes anyway, or keep it."""
+    """Return a value that the type of a column takes, or leave the decision to a person."""
     column_type = place.column.type
     if place.indexes:
         names = ", ".join(index.name for index in place.indexes)
-        return DECIDE, f"{MUST_DECIDE}: no rule for its type keeps values apart, as {names} asks"
+        return (
+            DECIDE,
+            f"{MUST_DECIDE}: no rule for its type keeps values apart, as {names} requires",
+        )
     if column_type.element_sql is None and not place.has_checks:
         if column_type.kind == "enum":
             return {"sql": f"pg_catalog.enum_first(NULL::{column_type.sql})"}, ""

@@ -1,4 +1,4 @@
-"""Which columns look personal: by their names, by their types and by what is in their rows."""
+"""Finds columns that look personal by their names, their types or their rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from airflow_provider_pgclone.core.masking.discovery.rule_choice import (
 )
 from airflow_provider_pgclone.core.postgres import Session
 
-# By the name of a type: what it holds, and the rules that mask it.
+# By the name of a type: the data that it holds, and the rules that mask it.
 _PERSONAL_TYPES = {
     "inet": ("IP addresses", ("ip",)),
     "cidr": ("networks", ("null",)),
@@ -30,7 +30,7 @@ _PERSONAL_TYPES = {
         ("positions", ("null",)),
     ),
 }
-# Of numbers, one in ten ends with the check digit of a card by chance.
+# One in ten integers has a valid check digit by chance.
 _LEAST_SHARE_OF_CARDS = 0.5
 
 
@@ -38,8 +38,8 @@ _LEAST_SHARE_OF_CARDS = 0.5
 class Suspect:
     """A column that looks personal.
 
-    :param rule: that fits it, as users write it.
-    :param reason: why, and what a person should know of the rule; no value of a row.
+    :param rule: a rule that fits it, as users write it.
+    :param reason: why it looks personal, with a note on the rule; never a value of a row.
     """
 
     table: CatalogTable
@@ -57,12 +57,12 @@ class _Sign:
 def find_suspects(
     session: Session, catalog: Catalog, tables: Sequence[CatalogTable]
 ) -> list[Suspect]:
-    """Return the columns of tables that look personal, in the transaction that is open.
+    """Return the columns of some tables that look personal, in the current transaction.
 
-    Those that are generated are not among them: they are computed anew from what they are made of.
+    Generated columns are not among them, because a restore computes them from other columns.
 
-    :param tables: those with rows, so the partitions of a partitioned table and not itself.
-    :raises ServerError: when the rows of a table cannot be looked through.
+    :param tables: the tables that hold rows: partitions in place of their partitioned table.
+    :raises ServerError: when the rows of a table cannot be searched.
     """
     return [
         Suspect(table, table.by_name[suspect.column.name], suspect.rule, suspect.reason)
@@ -74,7 +74,7 @@ def find_suspects(
 
 
 def suspects_of(session: Session, catalog: Catalog, family: Family) -> Iterator[Suspect]:
-    """Yield the columns that look personal of a table and of all that have them from it."""
+    """Yield the columns of a family of tables that look personal."""
     columns = [column for column in family.columns if column.generation is None]
     contents = read_contents(session, family.leaves, columns)
     for column in columns:
@@ -94,7 +94,10 @@ def suspects_of(session: Session, catalog: Catalog, family: Family) -> Iterator[
 
 
 def _sign(family: Family, column: Column, seen: SampleCounts | None) -> _Sign | None:
-    """Return what of a column looks personal: its rows say best which rule suits, then its name."""
+    """Return why a column looks personal, and the rules for it.
+
+    An email address in the rows counts most, then the name, other contents and the type.
+    """
     content = None if seen is None else _sign_of_content(column, seen)
     signature = signature_of(family.table.name, column.name, column.type.kind)
     if content is not None and (signature is None or content.rules[0] == "email"):

@@ -1,6 +1,6 @@
-"""Words in names of columns that say of what is in them that it is personal.
+"""Words in the names of columns that suggest personal data.
 
-The lists are wide on purpose: a column too many costs a look, one too few is a leak.
+The lists are wide on purpose: a column too many costs a look, a column too few is a leak.
 """
 
 import re
@@ -12,9 +12,9 @@ from airflow_provider_pgclone.core.catalog import Kind
 _TEXTS: tuple[Kind, ...] = ("text", "json", "bytea", "other")
 _NUMBERS: tuple[Kind, ...] = ("integer", "number")
 _TIMES: tuple[Kind, ...] = ("date", "timestamp", "timestamptz")
-# The ways in which names write the word "number".
+# The spellings of the word "number".
 _NUMBER = "(?:number|nummer|numero|num|nbr|nr|no)"
-# What a column is about in the end: email_type is no address.
+# A name that ends in one of these is about something else: email_type is not an address.
 ABOUT_SOMETHING = (
     "type kind status count total verified confirmed enabled valid format template language locale "
     "length"
@@ -33,13 +33,13 @@ PEOPLE = (
 
 @dataclass(frozen=True)
 class Signature:
-    """What the names of columns that hold one thing look like.
+    """One kind of personal data, as names of columns suggest it.
 
-    :param what: is in them, in the plural.
-    :param rules: that mask it, the best first.
-    :param terms: words of a name, side by side or apart, separated by commas; ``*`` before a term
-        finds it within other words, too.
-    :param kinds: of the columns that may hold it.
+    :param what: its name, in the plural.
+    :param rules: the rules that mask it, the best first.
+    :param terms: separated by commas, each one or more words of a column's name, joined or not;
+        a term with ``*`` is also found within other words.
+    :param kinds: the kinds of columns that may hold it.
     """
 
     what: str
@@ -58,7 +58,7 @@ class Signature:
 
     @property
     def compact_terms(self) -> list[str]:
-        """The terms without anything between their words."""
+        """The terms with their words joined."""
         return re.sub(r"[\s*]", "", self.terms).split(",")
 
     @property
@@ -69,7 +69,7 @@ class Signature:
 
 _NAME_OF_PERSON = "nom, nombre, " + ", ".join(f"{word} name" for word in PEOPLE.split())
 
-# The first that matches counts.
+# The first one that matches counts.
 SIGNATURES: tuple[Signature, ...] = (
     Signature(
         "passwords, tokens or other secrets",

@@ -1,4 +1,10 @@
-"""Which rule each column gets, which rows are left out, and whether it all fits."""
+"""Decides what a dump reads of each table: its masked columns and its rows.
+
+The way of a mask is ``request``, ``assignment``, ``row_filter`` and ``table_masks``; the checks of
+``functions``, ``policy`` and ``trial`` may then refuse it, and ``plan`` runs all of these steps.
+Nothing here writes anything or reads rows into the process. How a rule becomes SQL belongs to
+``rules``.
+"""
 
 from airflow_provider_pgclone.core.masking.planning.functions import check_readable_tables
 from airflow_provider_pgclone.core.masking.planning.plan import MaskPlan, plan_masking

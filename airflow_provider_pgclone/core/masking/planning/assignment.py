@@ -1,4 +1,4 @@
-"""Assigns rules, conditions and safe columns to each table. Pure."""
+"""Assigns rules, conditions and safe columns to each table. Pure: no I/O."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ from airflow_provider_pgclone.core.catalog import (
 )
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.masking.planning.request import Masking
-from airflow_provider_pgclone.core.masking.planning.user_sql import at_instant
+from airflow_provider_pgclone.core.masking.planning.user_sql import UserSql, at_instant
 from airflow_provider_pgclone.core.masking.rules import Rule, others_of
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
@@ -25,11 +25,11 @@ _WILDCARDS = frozenset("*?[](){}|+^$\\")
 
 @dataclass(frozen=True)
 class TableAssignment:
-    """What was said of one table; what is said of those that it inherits from applies to it.
+    """All that the user asks for one table, including what it inherits from other tables.
 
-    :param rules: of the columns that are masked.
+    :param rules: by the names of the masked columns.
     :param kept: the columns that are declared safe.
-    :param conditions: of its rows, those of what it inherits from first.
+    :param conditions: which rows are read, in SQL; inherited ones come first.
     """
 
     table: CatalogTable
@@ -39,7 +39,7 @@ class TableAssignment:
 
     @property
     def unclassified(self) -> list[str]:
-        """The columns that are neither masked nor declared safe; generated ones follow others."""
+        """The columns that are neither masked nor safe; generated ones depend on others."""
         return [
             column.name
             for column in self.table.columns
@@ -50,7 +50,7 @@ class TableAssignment:
 
     @property
     def open_documents(self) -> list[str]:
-        """The columns whose documents may have keys of which nothing is said."""
+        """The columns masked by paths of json, without a rule for other keys."""
         return [
             name
             for name, rule in self.rules.items()
@@ -59,24 +59,18 @@ class TableAssignment:
 
 
 @dataclass(frozen=True)
-class UserSql:
-    """SQL of the user's, and what an error about it names."""
-
-    subject: str
-    sql: str
-
-
-@dataclass(frozen=True)
 class Assignment:
-    """What was said of each table of a database.
+    """All that the user asks for the tables of a database.
 
-    :param tables: by their OIDs.
-    :param user_sql: the conditions and masks that the user has written in SQL.
+    :param tables: all tables, by their OIDs.
+    :param in_scope: the tables whose rows the dump holds.
+    :param user_sql: the conditions and masks that the user wrote in SQL.
     :param keeps_large_objects: whether large objects are declared safe.
     """
 
     catalog: Catalog
     tables: Mapping[int, TableAssignment]
+    in_scope: Sequence[TableAssignment]
     user_sql: Sequence[UserSql]
     keeps_large_objects: bool
 
@@ -84,42 +78,46 @@ class Assignment:
 def assign_rules(
     masking: Masking, catalog: Catalog, in_scope: Collection[int], instant: datetime
 ) -> Assignment:
-    """Find the rules, the conditions and the safe columns of each table.
+    """Return the rules, the conditions and the safe columns of each table.
 
     :param in_scope: the OIDs of the tables whose rows the dump holds.
-    :param instant: the present moment, for the SQL of the user.
+    :param instant: the current time in the user's SQL.
     :raises InvalidInputError: for a pattern or a column that does not exist, a generated column, a
-        partition, or two rules of one column.
+        partition without its partitioned table, or a column with two rules.
     """
-    said = _Said(catalog, [parse_column_pattern(text) for text in masking.keep])
+    given = _Given(catalog, [parse_column_pattern(text) for text in masking.keep])
     for pattern, rules in masking.masks.items():
         tables = _tables(catalog, pattern, "masks")
         _check_columns(tables, pattern, rules)
         for table in tables:
             for column, rule in rules.items():
                 if column in table.by_name:
-                    made = _at_instant(rule, instant)
-                    said.add_rule(table, column, made, is_exact=_is_exact(pattern))
+                    fixed = _rule_at_instant(rule, instant)
+                    given.add_rule(table, column, fixed, is_exact=_is_exact(pattern))
     for pattern, condition in masking.rows.items():
         for table in _tables(catalog, pattern, "rows"):
-            said.conditions.setdefault(table.oid, []).append(at_instant(condition, instant))
+            given.conditions.setdefault(table.oid, []).append(at_instant(condition, instant))
     scope = set(in_scope)
+    assigned = {
+        oid: given.for_table(table, is_in_scope=oid in scope)
+        for oid, table in catalog.tables.items()
+    }
     return Assignment(
-        catalog,
-        {
-            oid: said.of_table(table, is_in_scope=oid in scope)
-            for oid, table in catalog.tables.items()
-        },
-        said.user_sql(),
-        any(one.matches("pg_catalog", "pg_largeobject", "data") for one in said.keep),
+        catalog=catalog,
+        tables=assigned,
+        in_scope=[assigned[oid] for oid in in_scope],
+        user_sql=given.user_sql(),
+        keeps_large_objects=any(
+            one.matches("pg_catalog", "pg_largeobject", "data") for one in given.keep
+        ),
     )
 
 
 @dataclass
-class _Said:
-    """What was said of the tables that patterns name, by their OIDs.
+class _Given:
+    """The rules and conditions as given, by the OIDs of the tables that their patterns match.
 
-    :param exact: the columns whose rule stands under the table's own name.
+    :param exact: the columns with a rule under the table's own name.
     """
 
     catalog: Catalog
@@ -129,14 +127,14 @@ class _Said:
     exact: set[tuple[int, str]] = field(default_factory=set)
 
     def add_rule(self, table: CatalogTable, column: str, rule: Rule, *, is_exact: bool) -> None:
-        """Add a rule; that of a table's own name counts more than that of a pattern."""
+        """Add a rule; one under a table's own name has precedence over one under a pattern."""
         rules = self.rules.setdefault(table.oid, {})
         before, place = rules.get(column), (table.oid, column)
         if before is not None and before != rule and is_exact == (place in self.exact):
             raise InvalidInputError(
                 f"the column {table.display_name}.{column} has two rules: {before.name} and "
                 f"{rule.name}",
-                hint="Give it one under the table's own name.",
+                hint="Give it one rule under the table's own name.",
             )
         if before is None or is_exact:
             rules[column] = rule
@@ -158,10 +156,10 @@ class _Said:
         ]
         return [*conditions, *masks]
 
-    def of_table(self, table: CatalogTable, *, is_in_scope: bool) -> TableAssignment:
+    def for_table(self, table: CatalogTable, *, is_in_scope: bool) -> TableAssignment:
         """Return what applies to a table.
 
-        :raises InvalidInputError: where a column in scope inherits two masks.
+        :raises InvalidInputError: when a column in scope inherits two masks.
         """
         lineage = [*reversed(self.catalog.ancestors(table)), table]
         found = {
@@ -185,17 +183,20 @@ class _Said:
         *,
         is_in_scope: bool,
     ) -> Rule | None:
-        """Return that of the table's own name, else the mask of all that it inherits from."""
+        """Return the rule under the table's own name, or else the one that a column inherits.
+
+        A mask has precedence over the rule keep.
+        """
         if (table.oid, column) in self.exact:
             return self.rules[table.oid][column]
-        said = [self.rules.get(one.oid, {}).get(column) for one in lineage]
-        rules = [rule for rule in said if rule is not None]
+        inherited = [self.rules.get(one.oid, {}).get(column) for one in lineage]
+        rules = [rule for rule in inherited if rule is not None]
         masks = [rule for rule in rules if rule.name != "keep"]
         if is_in_scope and any(rule != masks[0] for rule in masks):
             raise InvalidInputError(
                 f"the column {table.display_name}.{column} has two rules by inheritance: "
                 f"{masks[0].name} and {masks[-1].name}",
-                hint="Give it one under the table's own name.",
+                hint="Give it one rule under the table's own name.",
             )
         return next(iter([*masks, *rules]), None)
 
@@ -207,7 +208,7 @@ class _Said:
         )
 
 
-def _at_instant(rule: Rule, instant: datetime) -> Rule:
+def _rule_at_instant(rule: Rule, instant: datetime) -> Rule:
     if rule.name != "sql":
         return rule
     return Rule("sql", (("expression", at_instant(rule["expression"], instant)),))
@@ -226,9 +227,9 @@ def _tables(catalog: Catalog, text: str, option: str) -> list[CatalogTable]:
         if root not in found:
             whole = root.display_name
             raise InvalidInputError(
-                f"the pattern {text!r} of {option} means the partition {table.display_name}, and "
+                f"the pattern {text!r} of {option} matches the partition {table.display_name} but "
                 f"not {whole}",
-                hint=f"Name {whole}: what is said of it applies to all of its partitions.",
+                hint=f"Name {whole}: its rules and conditions apply to all of its partitions.",
             )
     if found:
         return [table for table in found if not table.is_partition]
@@ -244,8 +245,8 @@ def _hint_of(catalog: Catalog, text: str) -> str:
     }
     near = difflib.get_close_matches(text.replace('"', "").lower(), by_letters, n=1)
     if near:
-        return f"There is {by_letters[near[0]]}; capitals and signs need the double quotes."
-    return "Correct it; a view has no rows of its own, but the tables that it reads."
+        return f"There is {by_letters[near[0]]}; capital letters and signs need double quotes."
+    return "Correct it; in place of a view, name the tables that it reads."
 
 
 def _check_columns(tables: Sequence[CatalogTable], pattern: str, rules: Mapping[str, Any]) -> None:
@@ -253,15 +254,15 @@ def _check_columns(tables: Sequence[CatalogTable], pattern: str, rules: Mapping[
         having = [table for table in tables if name in table.by_name]
         if not having:
             raise InvalidInputError(
-                f"no table that matches {pattern!r} has the column {name!r}, which masks names",
-                hint="Correct it, so that nothing is dumped that was to be masked.",
+                f"no table that matches {pattern!r} has the column {name!r} of masks",
+                hint="Correct it, so that no column is dumped unmasked by mistake.",
             )
         for table in having:
             if table.by_name[name].generation is not None:
                 raise InvalidInputError(
                     f"the column {table.display_name}.{name} is generated, and cannot be masked "
                     "itself",
-                    hint="Mask what it is generated from: it is computed anew by a restore.",
+                    hint="Mask the columns that it depends on; a restore computes it from them.",
                 )
 
 

@@ -1,8 +1,9 @@
-"""Checks whose functions would run where masks are tried and made.
+"""Refuses tables whose masks would run untrusted functions.
 
 The owner of a table writes its check constraints, domains, indexes and generated columns. These
-call functions, and so do the casts and types of its columns. A dump would run them with the rights
-of its user, who may be a superuser. pg_dump itself runs none of them.
+call functions, and so do the casts and types of its columns. Trying and reading masks would run
+them with the rights of the user of the dump, who may be a superuser. pg_dump itself runs none of
+them.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,7 +13,8 @@ from airflow_provider_pgclone.core.errors import UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.table_masks import MaskedTable
 from airflow_provider_pgclone.core.postgres import Session
 
-# Also of what is built in and so not in pg_depend: some of that runs SQL which it is given.
+# This reads the trees of expressions, because pg_depend does not list built-in functions. Some of
+# those run SQL that they are given.
 _CALLED = r"""
 WITH RECURSIVE reached (classid, objid) AS (
     SELECT 'pg_constraint'::regclass::oid, oid FROM unnest(%(checks)s::oid[]) AS oid
@@ -64,9 +66,7 @@ WHERE provolatile = 'v' AND pronamespace = 'pg_catalog'::regnamespace
     OR NOT rolsuper AND rolname <> current_user
 ORDER BY 1
 """
-
-
-# Casts may be implicit, and what compares ranges is asked while a statement is planned.
+# Casts may be implicit, and the planner itself calls functions of ranges.
 _OF_TYPES = """
 WITH RECURSIVE types (oid) AS (
     SELECT atttypid FROM pg_attribute WHERE attrelid = ANY(%(tables)s) AND attnum > 0
@@ -91,11 +91,9 @@ JOIN pg_roles r ON r.oid = proowner
 WHERE NOT rolsuper AND rolname <> current_user
 ORDER BY 1
 """
-
-
 _HINT = (
-    "Give the function to a superuser, dump as its owner, or leave out what calls it: declare the "
-    "columns safe, or exclude the table."
+    "Give the function to a superuser, dump as its owner, declare the columns safe, or exclude the "
+    "table."
 )
 
 
@@ -104,7 +102,7 @@ def check_readable_tables(
 ) -> None:
     """Refuse to read a table if planning a query of it would call an untrusted function.
 
-    :param untrusted: what :func:`tables_with_untrusted_functions` has found.
+    :param untrusted: the result of :func:`tables_with_untrusted_functions`.
     :raises UnsupportedError: naming the table, the function and its owner.
     """
     for oid in oids:
@@ -120,15 +118,15 @@ def check_readable_tables(
 def check_functions(
     session: Session, tables: Iterable[MaskedTable], queried: Collection[int]
 ) -> None:
-    """Refuse to run the functions of others than superusers and the user of the session.
+    """Refuse to run functions that belong neither to a superuser nor to the user of the session.
 
-    :param queried: the OIDs of all tables of which a mask or a condition is tried.
+    :param queried: the OIDs of all tables that masks, conditions or samples read.
     :raises UnsupportedError: naming the function, its owner and the table.
     """
     found = session.execute(_OF_TYPES, {"tables": list(queried)}).fetchone()
     if found is not None:
         raise UnsupportedError(
-            f"a type of masked or filtered tables has the function {found[0]}, which belongs to "
+            f"a type of masked or filtered tables uses the function {found[0]}, which belongs to "
             f"{found[1]} and would run with the rights of this dump",
             hint=_HINT,
         )
@@ -136,9 +134,9 @@ def check_functions(
         found = session.execute(_CALLED, _objects(one)).fetchone()
         if found is not None:
             raise UnsupportedError(
-                f"what masked columns of {one.table.display_name} must fit calls the function "
-                f"{found[0]}, which belongs to {found[1]} and would run with the rights of this "
-                "dump",
+                f"a type, constraint or index of masked columns of {one.table.display_name} calls "
+                f"the function {found[0]}, which belongs to {found[1]} and would run with the "
+                "rights of this dump",
                 hint=_HINT,
             )
 

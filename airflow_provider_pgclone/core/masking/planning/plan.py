@@ -1,6 +1,6 @@
-"""The steps by which a dump learns what to read in the place of personal data, or why it must not.
+"""Plans what a dump reads in place of personal data, or refuses the dump.
 
-Nothing was written yet when one of them refuses.
+All of its steps run before anything is written.
 """
 
 import logging
@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 from airflow_provider_pgclone.core.archive import MaskingFacts, TableName
 from airflow_provider_pgclone.core.catalog import (
-    Catalog,
     CatalogTable,
     Masked,
     Selection,
@@ -19,7 +18,7 @@ from airflow_provider_pgclone.core.catalog import (
     tables_with_untrusted_functions,
 )
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
-from airflow_provider_pgclone.core.masking.planning.assignment import TableAssignment, assign_rules
+from airflow_provider_pgclone.core.masking.planning.assignment import Assignment, assign_rules
 from airflow_provider_pgclone.core.masking.planning.functions import (
     check_functions,
     check_readable_tables,
@@ -32,12 +31,9 @@ from airflow_provider_pgclone.core.masking.planning.table_masks import (
     keyed_columns,
     plan_tables,
 )
-from airflow_provider_pgclone.core.masking.planning.trial import (
-    check_volatile,
-    try_masks,
-    try_references,
-)
+from airflow_provider_pgclone.core.masking.planning.trial import try_masks, try_references
 from airflow_provider_pgclone.core.masking.planning.unmasked import UnmaskedObject, find_unmasked
+from airflow_provider_pgclone.core.masking.planning.user_sql import check_volatile
 from airflow_provider_pgclone.core.masking.rules import without_values
 from airflow_provider_pgclone.core.postgres import LITERALS_TRANSACTION, Session
 
@@ -46,15 +42,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MaskPlan:
-    """What masking does to a dump.
+    """How a dump is masked.
 
-    :param tables: what is read of the tables that are masked or filtered, by their OIDs.
-    :param names: what messages call these tables.
-    :param in_scope: all tables whose rows masking has looked at; the dump may have no others.
-    :param untrusted: tables that pg_dump alone may read, by their OIDs, each with the function
+    :param tables: what is read of each masked or filtered table, by its OID.
+    :param names: the names of these tables in messages, by their OIDs.
+    :param in_scope: all tables that masking has considered; a masked dump must not hold the rows of
+        any other. ``None`` without masking.
+    :param untrusted: the tables that only pg_dump may read, by their OIDs, each with the function
         that a query of it would call.
-    :param facts: what the manifest says of it; never a value of a row. ``None`` where masking was
-        not asked for.
+    :param facts: for the manifest, without values of rows. ``None`` without masking.
     """
 
     tables: Mapping[int, Masked] = field(default_factory=dict)
@@ -65,18 +61,18 @@ class MaskPlan:
 
     @property
     def masks_columns(self) -> bool:
-        """Whether any column of what is dumped is masked."""
+        """Whether the dump has a masked column."""
         return self.facts is not None and bool(self.facts.columns)
 
 
 def plan_masking(
     session: Session, selection: Selection, masking: Masking, encoding: str
 ) -> MaskPlan:
-    """Plan the masks of a dump, in its snapshot, and try them out.
+    """Plan the masks of a dump in its snapshot, and try them.
 
-    :raises InvalidInputError: when what is asked for cannot be done, or does not suffice.
-    :raises UnsupportedError: when nothing tells whether a constraint holds, or the database has
-        another encoding than UTF-8.
+    :raises InvalidInputError: when the masks or conditions do not work, or the policy needs more.
+    :raises UnsupportedError: when nothing can check that a constraint holds, masks would run
+        untrusted functions, or the database is not in UTF-8.
     """
     untrusted = tables_with_untrusted_functions(session)
     if not masking:
@@ -84,38 +80,37 @@ def plan_masking(
     if encoding != "UTF8":
         raise UnsupportedError(
             f"database {session.database.name!r} has the encoding {encoding}, and masks need UTF8",
-            hint="Copy it into a database of the encoding UTF8, and dump that one.",
+            hint="Copy it into a database with the encoding UTF8, and dump that one.",
         )
     session.execute(LITERALS_TRANSACTION)
     catalog = read_catalog(session)
     in_scope = [table.oid for table in tables_in_scope(session, catalog, selection)]
     assignment = assign_rules(masking, catalog, in_scope, _instant(session))
     check_volatile(session, assignment.user_sql)
-    row_filter = RowFilter(assignment, in_scope, follow_fks=masking.follow_fks)
-    assigned = [assignment.tables[oid] for oid in in_scope]
-    planned = plan_tables(assignment, assigned, row_filter)
+    row_filter = RowFilter(assignment, follow_fks=masking.follow_fks)
+    planned = plan_tables(assignment, row_filter)
     _check_key(planned, has_key=masking.key is not None)
-    found = find_unmasked(session, selection)
+    unmasked = find_unmasked(session, selection)
     queried = in_scope if masking.rows or masking.policy == "suspects" else list(planned)
     check_readable_tables(untrusted, catalog, queried)
     check_functions(session, planned.values(), queried)
-    check_policy(session, masking.policy, assignment, assigned, found)
+    check_policy(session, masking.policy, assignment, unmasked)
     try_masks(session, planned.values())
     if masking.rows and not masking.follow_fks:
-        try_references(session, assigned, row_filter)
-    facts = _facts(masking, catalog, assigned, planned, found)
+        try_references(session, assignment, row_filter)
+    facts = _facts(masking, assignment, planned, unmasked)
     _log(facts)
     return MaskPlan(
         tables={oid: one.masked for oid, one in planned.items()},
         names={oid: one.table.display_name for oid, one in planned.items()},
-        in_scope=frozenset((one.table.schema, one.table.name) for one in assigned),
+        in_scope=frozenset((one.table.schema, one.table.name) for one in assignment.in_scope),
         untrusted=untrusted,
         facts=facts,
     )
 
 
 def _instant(session: Session) -> datetime:
-    """Return the moment of the transaction, whatever style of dates the session has."""
+    """Return the start time of the transaction, whatever style of dates the session has."""
     (seconds,) = session.fetch_row("SELECT extract(epoch FROM now())::float8")
     return datetime.fromtimestamp(seconds, UTC)
 
@@ -131,14 +126,15 @@ def _check_key(planned: Mapping[int, MaskedTable], *, has_key: bool) -> None:
 
 def _facts(
     masking: Masking,
-    catalog: Catalog,
-    assigned: Sequence[TableAssignment],
+    assignment: Assignment,
     planned: Mapping[int, MaskedTable],
-    found: Sequence[UnmaskedObject],
+    unmasked: Sequence[UnmaskedObject],
 ) -> MaskingFacts:
-    def named(table: CatalogTable, *more: str) -> tuple[str, ...]:
-        root = catalog.root(table)  # partitions have its rules
-        return root.schema, root.name, *more
+    def named(table: CatalogTable, column: str, *more: str) -> tuple[str, ...]:
+        root = assignment.catalog.root(table)  # its rules apply to its partitions
+        return root.schema, root.name, column, *more
+
+    assigned = assignment.in_scope
 
     return MaskingFacts(
         columns=_distinct(
@@ -160,7 +156,7 @@ def _facts(
             for one in assigned
             for condition in one.conditions
         ),
-        reported=tuple((one.what, one.subject) for one in found),
+        reported=tuple((one.what, one.subject) for one in unmasked),
         policy=masking.policy,
         follow_fks=masking.follow_fks,
         is_keyed=masking.key is not None,

@@ -1,4 +1,4 @@
-"""What is asked of masking."""
+"""What the user asks of masking."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ Policy = Literal["classified", "suspects"]
 
 @dataclass(frozen=True)
 class Masking:
-    """What is masked and left out of a dump, and what has to be.
+    """Which columns a dump masks, which rows it leaves out, and what makes it fail.
 
     :param masks: rules, by patterns of tables and names of columns.
     :param rows: conditions in SQL, by patterns of tables.
-    :param follow_fks: whether rows go that need rows which are left out.
+    :param follow_fks: whether rows that refer to left-out rows are left out too.
     :param keep: patterns of columns that are declared safe.
-    :param policy: what fails the dump; ``None`` is nothing.
-    :param key: the secret by which masks are the same each time.
+    :param policy: which columns make the dump fail if they have no rule; ``None`` is none.
+    :param key: the secret that makes masks the same in each dump.
     """
 
     masks: Mapping[str, Mapping[str, Rule]] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Masking:
     def keyed(self, database: Database) -> Database:
         """Return a database whose sessions can mask.
 
-        :raises InvalidInputError: for a key that could be guessed.
+        :raises InvalidInputError: when the key could be guessed.
         """
         self.check_key()
         return database if self.key is None else with_key(database, self.key)
@@ -43,7 +43,7 @@ class Masking:
     def check_key(self) -> None:
         """Refuse a key that could be guessed.
 
-        :raises InvalidInputError: without showing it.
+        :raises InvalidInputError: the message does not contain the key.
         """
         if self.key is not None:
             check_key(self.key)

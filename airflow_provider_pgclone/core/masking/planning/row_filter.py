@@ -1,55 +1,51 @@
-"""Conditions that leave rows out, and with them the rows that need them. Pure.
+"""Builds the conditions that leave rows out, and the rows that refer to them. Pure: no I/O.
 
-All of it reads the rows as they are, in the snapshot of the dump, never their masks.
+The conditions read the original rows in the snapshot of the dump, never masked ones.
 """
-
-from collections.abc import Collection
 
 from airflow_provider_pgclone.core.catalog import Catalog, CatalogTable, ForeignKey
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.assignment import Assignment
 from airflow_provider_pgclone.core.postgres import qualified, quote_ascii
 
-# Names that no table has.
+# Names that no table is likely to have.
 _PARENT, _LEFT_OUT = "pgclone_parent_row", "pgclone_rows_left_out"
 
 
 class RowFilter:
-    """Tells which rows of a table are read.
+    """Tells which rows of a table are read; tables out of scope have none.
 
-    :param in_scope: the OIDs of the tables whose rows the dump holds; the others have none.
-    :param follow_fks: whether rows go whose foreign keys lead to rows that are left out.
+    :param follow_fks: whether rows that refer to left-out rows are left out too.
     """
 
-    def __init__(
-        self, assignment: Assignment, in_scope: Collection[int], *, follow_fks: bool
-    ) -> None:
+    def __init__(self, assignment: Assignment, *, follow_fks: bool) -> None:
+        self._catalog = assignment.catalog
         self._assigned = assignment.tables
-        self.catalog = assignment.catalog
-        self._in_scope = in_scope
+        self._in_scope = {one.table.oid for one in assignment.in_scope}
         self._follow_fks = follow_fks
 
     def condition(self, table: CatalogTable) -> str | None:
-        """Return the condition of a table's rows, ``None`` where all are read.
+        """Return the condition for the rows of a table; ``None`` if all are read.
 
-        :raises InvalidInputError: where foreign keys lead from table to table in a circle.
+        :raises InvalidInputError: when foreign keys lead in a circle through several tables.
+        :raises UnsupportedError: when a foreign key with a period leads to rows that are left out.
         """
         return _all_of(self._conditions(table, ()))
 
     def is_filtered(self, table: CatalogTable) -> bool:
-        """Whether rows of a table may be left out."""
+        """Tell whether rows of a table may be left out."""
         return self._is_filtered(table, set())
 
     def foreign_keys_of(self, table: CatalogTable) -> list[ForeignKey]:
-        """Return the foreign keys of a table, those of the partitioned table above it as well."""
+        """Return the foreign keys of a table and, for a partition, of its partitioned tables."""
         own = {table.oid}
         if table.is_partition:
-            own |= {one.oid for one in self.catalog.ancestors(table)}
-        return [key for key in self.catalog.foreign_keys if key.child in own]
+            own |= {one.oid for one in self._catalog.ancestors(table)}
+        return [key for key in self._catalog.foreign_keys if key.child in own]
 
     def has_parent(self, table: CatalogTable, key: ForeignKey) -> str:
-        """Return the condition that what a row refers to is read, or that it refers to nothing."""
-        return self._has_parent(table, key, (self.catalog.root(table).oid,))
+        """Return the condition that a row refers to a row that is read, or to none."""
+        return self._has_parent(table, key, (self._catalog.root(table).oid,))
 
     def _conditions(self, table: CatalogTable, below: tuple[int, ...]) -> list[str]:
         conditions = [f"(\n{sql}\n)" for sql in self._assigned[table.oid].conditions]
@@ -57,19 +53,19 @@ class RowFilter:
             conditions.append("false")
         if not self._follow_fks:
             return conditions
-        root = self.catalog.root(table).oid
+        root = self._catalog.root(table).oid
         own_keys = []
         for key in self.foreign_keys_of(table):
-            parent = self.catalog.tables.get(key.parent)
+            parent = self._catalog.tables.get(key.parent)
             if parent is None or not self.is_filtered(parent):
                 continue
             if key.is_temporal:
                 raise UnsupportedError(
                     f"rows of {table.display_name} cannot be left out by the foreign key "
-                    f"{key.name}, which is about periods",
+                    f"{key.name}, because it has a period",
                     hint="Set follow_fks to false and give the table a condition in rows.",
                 )
-            if self.catalog.root(parent).oid == root:
+            if self._catalog.root(parent).oid == root:
                 own_keys.append(key)
             else:
                 conditions.append(self._has_parent(table, key, (*below, root)))
@@ -78,15 +74,15 @@ class RowFilter:
         return conditions
 
     def _has_parent(self, table: CatalogTable, key: ForeignKey, below: tuple[int, ...]) -> str:
-        parent = self.catalog.tables[key.parent]
-        if self.catalog.root(parent).oid in below and len(below) > 1:
-            names = " and ".join(self.catalog.tables[oid].display_name for oid in below)
+        parent = self._catalog.tables[key.parent]
+        if self._catalog.root(parent).oid in below and len(below) > 1:
+            names = " and ".join(self._catalog.tables[oid].display_name for oid in below)
             raise InvalidInputError(
-                f"foreign keys lead in a circle through {names}, so that follow_fks cannot tell "
-                "which rows to leave out",
+                f"foreign keys lead in a circle through {names}, so follow_fks cannot tell which "
+                "rows to leave out",
                 hint="Set follow_fks to false and give each of them a condition in rows.",
             )
-        alias = alias_of(table, self.catalog)
+        alias = alias_of(table, self._catalog)
         pairs = list(zip(key.child_columns, key.parent_columns, strict=True))
         columns = ", ".join(quote_ascii(column) for column in key.parent_columns)
         where = _all_of(self._conditions(parent, below)) or "true"
@@ -105,17 +101,17 @@ class RowFilter:
         seen.add(table.oid)
         if self._assigned[table.oid].conditions or not self._has_rows(table):
             return True
-        if self._follow_fks and self._left_out_partitions(table):
-            return True
         if not self._follow_fks:
             return False
-        parents = (self.catalog.tables.get(k.parent) for k in self.foreign_keys_of(table))
+        if self._left_out_partitions(table):
+            return True
+        parents = (self._catalog.tables.get(k.parent) for k in self.foreign_keys_of(table))
         return any(one is not None and self._is_filtered(one, seen) for one in parents)
 
     def _rows_of(self, table: CatalogTable) -> str:
-        """Return the SQL of a table's rows; partitions that are left out have none."""
+        """Return the SQL of a table's rows without those of partitions that are left out."""
         name = qualified(table.schema, table.name)
-        alias = alias_of(table, self.catalog)
+        alias = alias_of(table, self._catalog)
         if not table.is_partitioned:
             return f"ONLY {name} AS {alias}"
         out = self._left_out_partitions(table)
@@ -125,52 +121,47 @@ class RowFilter:
         return f"({rows}) AS {alias}"
 
     def _left_out_partitions(self, table: CatalogTable) -> str:
-        """Return the OIDs of a table's partitions that are left out, as those of an array."""
+        """Return the OIDs of partitions that are left out, separated by commas."""
         leaves = [
             one.oid
-            for one in self.catalog.tables.values()
-            if not one.is_partitioned and table in self.catalog.ancestors(one)
+            for one in self._catalog.tables.values()
+            if not one.is_partitioned and table in self._catalog.ancestors(one)
         ]
         return ",".join(str(oid) for oid in leaves if oid not in self._in_scope)
 
     def _not_below_left_out(
         self, table: CatalogTable, keys: list[ForeignKey], conditions: list[str]
     ) -> str:
-        root = self.catalog.root(table)
+        root = self._catalog.root(table)
         only = "" if root.is_partitioned else "ONLY "
         name = qualified(root.schema, root.name)
-        rows = f"{only}{name} AS {alias_of(table, self.catalog)}"
+        alias = alias_of(table, self._catalog)
         kept = _all_of(conditions) or "true"
         if out := self._left_out_partitions(root):
-            kept = f"{kept} AND {alias_of(table, self.catalog)}.tableoid <> ALL ('{{{out}}}')"
-        return _not_below(rows, table, self.catalog, keys, kept)
+            kept = f"{kept} AND {alias}.tableoid <> ALL ('{{{out}}}')"
+        return _not_below(f"{only}{name} AS {alias}", alias, keys, kept)
 
     def _has_rows(self, table: CatalogTable) -> bool:
         if not table.is_partitioned:
             return table.oid in self._in_scope
         return any(
-            table in self.catalog.ancestors(self.catalog.tables[oid]) for oid in self._in_scope
+            table in self._catalog.ancestors(self._catalog.tables[oid]) for oid in self._in_scope
         )
 
 
 def alias_of(table: CatalogTable, catalog: Catalog) -> str:
-    """Return what a table is called in conditions and masks: a partition as its root."""
+    """Return the name of a table in conditions and masks: for a partition, that of its root."""
     return quote_ascii(catalog.root(table).name)
 
 
-def _not_below(
-    rows: str,
-    table: CatalogTable,
-    catalog: Catalog,
-    keys: list[ForeignKey],
-    kept: str,
-) -> str:
-    """Return the condition that no row is left out to which a row leads within its own table.
+def _not_below(rows: str, alias: str, keys: list[ForeignKey], kept: str) -> str:
+    """Return the condition that a row does not lead to a left-out row of its own table.
 
     :param rows: the SQL of the rows of the whole table.
-    :param kept: the condition of those that are read, as far as other tables say.
+    :param alias: the name of the table in that SQL.
+    :param keys: the foreign keys of the table that refer to itself.
+    :param kept: the condition for rows that are read, apart from these foreign keys.
     """
-    alias = alias_of(table, catalog)
     referred = sorted({column for key in keys for column in key.parent_columns})
     columns = ", ".join(f"{alias}.{quote_ascii(column)}" for column in referred)
     names = ", ".join(f"k{number}" for number in range(len(referred)))

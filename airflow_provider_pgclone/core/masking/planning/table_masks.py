@@ -1,6 +1,6 @@
-"""What is read of each table in place of its rows. Pure."""
+"""Builds what a dump reads of each table in place of its rows. Pure: no I/O."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.catalog import (
@@ -25,21 +25,23 @@ from airflow_provider_pgclone.core.masking.rules import (
 )
 from airflow_provider_pgclone.core.postgres import quote_ascii
 
-# Equal numbers may have another scale, by which noise is rounded, and equal documents such numbers.
+# These may mask equal values differently. Equal numbers may differ in scale, by which noise is
+# rounded, and equal documents may contain such numbers.
 _NEVER_ALIKE = frozenset({"sql", "constant", "null", "noise", "json"})
 
 
 @dataclass(frozen=True)
 class MaskedTable:
-    """A table of which something is masked or left out.
+    """A table with masked columns or left-out rows.
 
-    :param rules: of the columns that are masked.
-    :param generated: columns that are made of these.
-    :param checks: constraints that masks could break.
-    :param unique: indexes that masks could break; what keeps values apart by construction is none.
-    :param indexes: those of expressions or with a predicate.
-    :param computed: what is made of masked columns: generated ones and parts of indexes, in SQL.
-    :param not_null: columns that must not be null, and are generated or made by SQL of the user's.
+    :param rules: by the names of the masked columns.
+    :param generated: the generated columns that depend on masked ones.
+    :param checks: the check constraints that masks could violate.
+    :param unique: the unique indexes that masks could violate.
+    :param indexes: the indexes with expressions or a predicate that read masked columns.
+    :param computed: the SQL that is computed from masked columns: generated columns, and the
+        expressions and predicates of indexes.
+    :param not_null: the NOT NULL columns that are generated, or masked by the user's SQL.
     """
 
     table: CatalogTable
@@ -54,32 +56,29 @@ class MaskedTable:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are stored as they are given."""
+        """The columns that are not generated."""
         return tuple(c.name for c in self.table.columns if c.generation is None)
 
     @property
     def rows(self) -> str:
-        """The query of the masked rows, under the names of their columns."""
+        """The query of the masked rows, with the names of their columns."""
         table = Table(self.table.schema, self.table.name, 0, 0, self.columns, self.masked)
         return named_rows_query(table)
 
 
-def plan_tables(
-    assignment: Assignment, assigned: Sequence[TableAssignment], row_filter: RowFilter
-) -> dict[int, MaskedTable]:
-    """Return what is read of the tables that masks and conditions are about, by their OIDs.
+def plan_tables(assignment: Assignment, row_filter: RowFilter) -> dict[int, MaskedTable]:
+    """Return what is read of the tables in scope that have masks or conditions, by their OIDs.
 
-    :param assigned: the tables whose rows the dump holds.
     :raises InvalidInputError: naming the column that a rule does not fit, or the foreign key whose
         sides are masked differently.
-    :raises UnsupportedError: where it cannot be told that a constraint holds.
+    :raises UnsupportedError: when nothing can check that a constraint holds.
     """
     planned: dict[int, MaskedTable] = {}
-    for one in assigned:
+    for one in assignment.in_scope:
         condition = row_filter.condition(one.table)
         if one.rules or condition is not None:
             planned[one.table.oid] = _plan_table(assignment.catalog, one, condition)
-    _check_foreign_keys(assignment, row_filter, assigned)
+    _check_foreign_keys(assignment, row_filter)
     return planned
 
 
@@ -96,33 +95,19 @@ def keyed_columns(planned: Iterable[MaskedTable]) -> list[str]:
 def _plan_table(catalog: Catalog, assigned: TableAssignment, condition: str | None) -> MaskedTable:
     table, rules = assigned.table, assigned.rules
     alias = alias_of(table, catalog)
-    values = []
-    for column in table.columns:
-        if column.generation is not None:
-            continue
-        reference = f"{alias}.{quote_ascii(column.name)}"
-        rule = rules.get(column.name)
-        if rule is None:
-            values.append(reference)
-            continue
-        try:
-            values.append(expression(rule, column, reference))
-        except InvalidInputError as error:
-            raise InvalidInputError(
-                f"the column {table.display_name}.{column.name} {error.message}", hint=error.hint
-            ) from error
-    # What they read is known by their text alone: rather one too many.
+    masked = Masked(alias, tuple(_values(assigned, alias)), condition)
+    # The columns that they read are known from their text only: rather one too many.
     generated = [
         column.name
         for column in table.columns
-        if (made_of := column.generation) is not None
-        and any(_is_named(name, made_of) for name in rules)
+        if (computed := column.generation) is not None
+        and any(_is_named(name, computed) for name in rules)
     ]
     touched = {*rules, *generated}
     indexes = _touched_indexes(catalog, table, touched)
     return MaskedTable(
         table,
-        Masked(alias, tuple(values), condition),
+        masked,
         rules,
         generated=generated,
         checks=_checks(catalog, table, touched),
@@ -145,15 +130,31 @@ def _plan_table(catalog: Catalog, assigned: TableAssignment, condition: str | No
     )
 
 
+def _values(assigned: TableAssignment, alias: str) -> Iterator[str]:
+    """Yield the SQL of each stored column, masked where it has a rule."""
+    for column in assigned.table.columns:
+        if column.generation is not None:
+            continue
+        reference = f"{alias}.{quote_ascii(column.name)}"
+        rule = assigned.rules.get(column.name)
+        try:
+            yield reference if rule is None else expression(rule, column, reference)
+        except InvalidInputError as error:
+            raise InvalidInputError(
+                f"the column {assigned.table.display_name}.{column.name} {error.message}",
+                hint=error.hint,
+            ) from error
+
+
 def _checks(catalog: Catalog, table: CatalogTable, touched: set[str]) -> list[Check]:
-    """Return the constraints that read a masked column, a partition's bounds among them."""
+    """Return the checks that read a masked column, including the bounds of a partition."""
     found = [
         check
         for check in catalog.checks
         if check.table == table.oid
         and (touched.intersection(check.columns) or (touched and ".*" in check.sql))
     ]
-    # Its columns are known by its text alone: rather one too many.
+    # Its columns are known from its text only: rather one too many.
     bounds = table.partition_check
     if bounds is not None and any(_is_named(name, bounds) for name in touched):
         found.append(Check("partition bounds", table.oid, (), bounds))
@@ -172,7 +173,7 @@ def _touched_indexes(catalog: Catalog, table: CatalogTable, touched: set[str]) -
         if index.is_exclusion:
             raise UnsupportedError(
                 f"the exclusion constraint {index.name} of {table.display_name} reads a masked "
-                "column: nothing tells whether it holds",
+                "column: nothing can check whether it still holds",
                 hint="Declare its columns safe, or dump without that table's rows.",
             )
         found.append(index)
@@ -185,17 +186,15 @@ def _holds_by_construction(index: Index, table: CatalogTable, rules: Mapping[str
     if any(table.by_name[name].generation is not None for name in index.columns):
         return False
     masked = {name: rules[name] for name in index.columns if name in rules}
-    # Where one is null, a row is equal to no other.
+    # A row with a null is not equal to any other.
     if not index.nulls_are_equal and any(rule.name == "null" for rule in masked.values()):
         return True
     return all(keeps_unique(rule, table.by_name[name]) for name, rule in masked.items())
 
 
-def _check_foreign_keys(
-    assignment: Assignment, row_filter: RowFilter, assigned: Sequence[TableAssignment]
-) -> None:
-    """Refuse masks by which rows would no longer refer to what they refer to."""
-    for one in assigned:
+def _check_foreign_keys(assignment: Assignment, row_filter: RowFilter) -> None:
+    """Refuse masks after which rows would no longer refer to the same rows."""
+    for one in assignment.in_scope:
         for key in row_filter.foreign_keys_of(one.table):
             parent = assignment.tables.get(key.parent)
             if parent is not None:
@@ -217,15 +216,15 @@ def _check_foreign_key(child: TableAssignment, referred: TableAssignment, key: F
         if one is None and other is None:
             continue
         if one is not None and other is not None and one.name not in _NEVER_ALIKE:
-            made = value(one, table.by_name[here], "?")
-            if made == value(other, parent.by_name[there], "?"):
+            masked = value(one, table.by_name[here], "?")
+            if masked == value(other, parent.by_name[there], "?"):
                 continue
         raise InvalidInputError(
             f"the columns {table.display_name}.{here} and {parent.display_name}.{there} are bound "
-            f"by the foreign key {key.name}, and the first is {_said(one)}, the second "
-            f"{_said(other)}",
-            hint="Give both the same rule, one that keeps values apart, such as hash; "
-            "or make the first null.",
+            f"by the foreign key {key.name}, but the first is {_described(one)}, and the second "
+            f"is {_described(other)}",
+            hint="Give both the same rule that keeps values apart, such as hash, or give the first "
+            "the rule null.",
         )
 
 
@@ -236,10 +235,10 @@ def _check_not_generated(
     if generated and rules:
         raise UnsupportedError(
             f"the generated column {table.display_name}.{generated[0]} is part of the foreign key "
-            f"{key.name}, and would be made of masked columns",
-            hint="Declare the columns of that table safe, or leave the table out.",
+            f"{key.name}, and would be computed from masked columns",
+            hint="Declare the columns of that table safe, or exclude the table.",
         )
 
 
-def _said(rule: Rule | None) -> str:
+def _described(rule: Rule | None) -> str:
     return "not masked" if rule is None else f"masked by {rule.display_name}"

@@ -1,4 +1,4 @@
-"""What a dump holds beside the rows of tables, in which personal data may stand as well."""
+"""Finds objects of a dump, other than rows, that may contain personal data and are not masked."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from airflow_provider_pgclone.core.postgres import Session
 
 LARGE_OBJECTS = "large objects"
 _WITHOUT_BLOBS = frozenset({"-B", "--no-blobs", "--no-large-objects"})
-# Each gives the schema and the name of what it finds; a schema of NULL is none.
+# Each query returns a schema and a name; the schema is NULL for objects without one.
 _QUERIES = {
     "column default with a literal": """
         SELECT nspname, relname || '.' || attname
@@ -20,7 +20,7 @@ _QUERIES = {
     "comment": """
         SELECT schema, coalesce(identity, description.classoid::regclass::text)
         FROM pg_description AS description, pg_identify_object(classoid, objoid, objsubid)
-        -- Those of initdb are no news, but that of the schema public may have changed.
+        -- Comments from initdb are harmless, but that on the schema public may have changed.
         WHERE objoid >= 16384 OR identity = 'public' AND description <> 'standard public schema'
         UNION ALL
         SELECT NULL, 'the database' FROM pg_shdescription JOIN pg_database d ON d.oid = objoid
@@ -99,7 +99,7 @@ _QUERIES = {
         )
     """,
 }
-_OF_ITSELF = """
+_OF_USERS = """
     SELECT DISTINCT nspname::text, subject::text FROM ({query}) AS found (nspname, subject)
     WHERE nspname IS NULL OR nspname !~ '^pg_' AND nspname <> 'information_schema'
     ORDER BY 1, 2
@@ -108,10 +108,10 @@ _OF_ITSELF = """
 
 @dataclass(frozen=True)
 class UnmaskedObject:
-    """Something that is dumped as it is.
+    """An object that is dumped as it is.
 
     :param what: its kind.
-    :param subject: its name; never what it says.
+    :param subject: its name; never its contents.
     """
 
     what: str
@@ -119,7 +119,7 @@ class UnmaskedObject:
 
 
 def find_unmasked(session: Session, selection: Selection) -> list[UnmaskedObject]:
-    """Return what is dumped beside rows and may hold a value, in the transaction that is open."""
+    """Return the objects of a dump that may contain values, in the current transaction."""
     found = []
     row = session.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchone()
     if row and row[0] and not _WITHOUT_BLOBS.intersection(selection.pg_dump_args):
@@ -127,7 +127,7 @@ def find_unmasked(session: Session, selection: Selection) -> list[UnmaskedObject
     for what, query in _QUERIES.items():
         if what == "comment" and "--no-comments" in selection.pg_dump_args:
             continue
-        rows = session.execute(_OF_ITSELF.format(query=query).encode())
+        rows = session.execute(_OF_USERS.format(query=query).encode())
         found += [
             UnmaskedObject(
                 what, name if schema is None or what == "comment" else f"{schema}.{name}"

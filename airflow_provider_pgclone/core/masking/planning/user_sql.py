@@ -1,6 +1,8 @@
-"""SQL of the user's, as all sessions of a dump can run it alike. Pure, but for what is volatile."""
+"""Prepares SQL that the user wrote, so that it means the same in all sessions of a dump."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
@@ -33,23 +35,36 @@ _MOMENT = re.compile(
 )
 _CALLED = re.compile(r'([^\W\d][\w$]*|"(?:[^"]|"")+")\s*\(')
 # https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-INTERPOLATION
-# Only those in capital letters are set.
+# psql sets only variables in capital letters.
 _PSQL_VARIABLE = re.compile(r"(?<!:):(?:['\"{]|[A-Z])")
 
 
+@dataclass(frozen=True)
+class UserSql:
+    """SQL that the user wrote.
+
+    :param subject: its name in an error.
+    """
+
+    subject: str
+    sql: str
+
+
 def at_instant(text: str, instant: datetime) -> str:
-    """Return SQL in which it is now as the dump starts, in all of its sessions.
+    """Return SQL in which the current time is the same in all sessions of a dump.
 
-    They start one after the other: rows that one leaves out would be needed by those of another.
+    Sessions start one after the other. If each had its own time, a row that one of them leaves out
+    could be missing for a row that another one reads.
 
-    :raises InvalidInputError: for SQL that psql would read in its own way.
+    :raises InvalidInputError: when the SQL is not one expression, or could mean something else to
+        psql or in another session.
     """
     bare = without_literals(text)
     _check_one_expression(text, bare)
     if _PSQL_VARIABLE.search(bare):
         raise InvalidInputError(
-            f"{bare.strip()!r} has a colon that psql takes for that of a variable",
-            hint="Write a space behind it.",
+            f"{bare.strip()!r} has a colon that psql takes for a variable",
+            hint="Write a space after the colon.",
         )
     now = f"('{instant.isoformat()}'::timestamptz)"
 
@@ -61,11 +76,22 @@ def at_instant(text: str, instant: datetime) -> str:
     return outside_literals(text, replaced)
 
 
-def _check_one_expression(text: str, bare: str) -> None:
-    """Refuse what would not stay within the parentheses in which it stands.
+def check_volatile(session: Session, user_sql: Iterable[UserSql]) -> None:
+    """Refuse SQL that may return another value each time: rows would not fit together.
 
-    :raises InvalidInputError: naming it.
+    :raises InvalidInputError: naming the function.
     """
+    for one in user_sql:
+        found = _volatile_functions(session, one.sql)
+        if found:
+            raise InvalidInputError(
+                f"{one.subject} calls {found[0]}, which returns another value each time",
+                hint="Use values of the row instead, such as hashtext(id::text) % 10 = 0.",
+            )
+
+
+def _check_one_expression(text: str, bare: str) -> None:
+    """Refuse SQL that could reach beyond the parentheses around it, or change with the session."""
     depth = 0
     for character in bare:
         depth += (character in "([") - (character in ")]")
@@ -74,21 +100,21 @@ def _check_one_expression(text: str, bare: str) -> None:
     if depth != 0 or ";" in bare:
         raise InvalidInputError(
             f"{bare.strip()!r} is not one expression",
-            hint="Close each parenthesis that it opens, and no other.",
+            hint="Close each parenthesis that it opens, and no others; leave out semicolons.",
         )
     if has_comment(text):
         raise InvalidInputError(
-            f"{bare.strip()!r} has a comment", hint="Leave it out; SQL hides things behind it."
+            f"{bare.strip()!r} has a comment",
+            hint="Remove the comment: it could hide the SQL after it.",
         )
     if _MOMENT.search(text):
         raise InvalidInputError(
-            f"{bare.strip()!r} has a moment as a literal, which is another in each session",
+            f"{bare.strip()!r} has a moment as a literal, which differs between sessions",
             hint="Write now() or current_date.",
         )
 
 
-def volatile_functions(session: Session, text: str) -> list[str]:
-    """Return the functions in SQL that may give something else each time."""
+def _volatile_functions(session: Session, text: str) -> list[str]:
     called = _CALLED.findall(without_literals(text))
     names = [name[1:-1].replace('""', '"') if name[0] == '"' else name.lower() for name in called]
     rows = session.execute(

@@ -1,4 +1,9 @@
-"""Masking rules as users write them, and the SQL that they become."""
+"""The masking rules: reads them as users write them, and turns them into SQL.
+
+A new rule is declared in ``language`` and built in ``builders``; ``key`` derives secrets from the
+mask key. Nothing here opens a session or knows which column of which table gets which rule: that is
+the work of ``planning``.
+"""
 
 from airflow_provider_pgclone.core.masking.rules.builders import UNIQUE_HASH_CHARS, builder_of
 from airflow_provider_pgclone.core.masking.rules.expressions import (

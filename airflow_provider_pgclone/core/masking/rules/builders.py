@@ -1,7 +1,7 @@
-"""The rules as SQL: each of functions that PostgreSQL has itself, the same for the same input.
+"""Builds the SQL of each rule from PostgreSQL's own functions; equal values get equal masks.
 
-What could be guessed and tried out, such as an email address or a phone number, is hashed by
-SHA-256 with the key in front. What only picks one of few words, or moves a number, is chosen by
+Rules for values that somebody could guess and try out, such as email addresses or phone numbers,
+use SHA-256 with the key in front. Rules that only pick one of a few words, or move a number, use
 PostgreSQL's own hash with secret seeds, which takes a twentieth of the time.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.catalog import ColumnType, Kind
 from airflow_provider_pgclone.core.masking.rules.digits import digits
-from airflow_provider_pgclone.core.masking.rules.key import BIGGEST, KEY_SETTING, seed
+from airflow_provider_pgclone.core.masking.rules.key import KEY_SETTING, MAX_BIGINT, seed
 from airflow_provider_pgclone.core.masking.rules.language import Rule
 from airflow_provider_pgclone.core.masking.rules.words import (
     CITIES,
@@ -22,23 +22,29 @@ from airflow_provider_pgclone.core.masking.rules.words import (
     STREETS,
 )
 
-# Below it, equal hashes of a hundred million values are to be expected: 80 bits.
-UNIQUE_HASH_CHARS = 20
-_KEY = f"(SELECT decode(current_setting('{KEY_SETTING}'), 'hex'))"
-_LIMITS = {"int2": 32767, "int4": 2147483647, "int8": BIGGEST}
-_LOREM_STARTS = 64
-_PHONE_DIGITS = 11
+# The kinds whose buckets are units, such as a month.
 TIMES = ("date", "timestamp", "timestamptz")
+# These are 80 bits: even among a hundred million values, two equal hashes are very unlikely.
+UNIQUE_HASH_CHARS = 20
+_EMAIL_HASH_CHARS = 18
+_PHONE_DIGITS = 11
+_LOREM_STARTS = 64
+_IPV4_HOSTS = 2**24 - 1
+# The number of steps in each direction, too many to tell from a result which of them was taken.
+_NOISE_STEPS = 2**62
+_LIMITS = {"int2": 32767, "int4": 2147483647, "int8": MAX_BIGINT}
+_KEY = f"(SELECT decode(current_setting('{KEY_SETTING}'), 'hex'))"
 
 
 @dataclass(frozen=True)
 class Builder:
-    """How a rule makes a value of some kinds.
+    """How a rule masks the values of one kind.
 
-    :param build: returns the SQL of the value, of the SQL of what was there.
-    :param longest: how many characters it has at the most; ``None`` is as many as what was there.
-    :param may_be_cut: whether a shorter column takes the beginning of it.
-    :param keeps_unique: whether values that differ stay so, but for chances below any that count.
+    :param build: returns the SQL of the masked value, given the SQL of the original one.
+    :param longest: the maximum length in characters; ``None`` is the length of the original value.
+    :param may_be_cut: whether a shorter column may take the beginning of a masked value.
+    :param keeps_unique: whether different values stay different, apart from negligible chances.
+    :param is_keyed: whether it needs the mask key.
     """
 
     build: Callable[[str, ColumnType, Rule], str]
@@ -49,7 +55,7 @@ class Builder:
 
 
 def builder_of(rule: Rule, kind: Kind) -> Builder | None:
-    """Return how a rule makes values of a kind; ``None`` where it cannot."""
+    """Return how a rule masks values of a kind; ``None`` if it cannot."""
     if rule.name == "hash" and kind == "text":
         chars = int(rule["chars"])
         return Builder(_hash, longest=chars, keeps_unique=chars >= UNIQUE_HASH_CHARS)
@@ -62,13 +68,14 @@ def builder_of(rule: Rule, kind: Kind) -> Builder | None:
 
 
 def kinds_of(name: str) -> list[Kind]:
-    """Return the kinds that a rule can make values of."""
+    """Return the kinds of values that a rule can mask."""
     own: list[Kind] = ["text"] if name in ("hash", "email") else []
     return own + [kind for rule, kind in _BUILDERS if rule == name]
 
 
 def _digest(value: str) -> str:
-    # In the encoding of the client, UTF-8 in all sessions; convert_to() takes twice as long.
+    # textsend() uses the encoding of the client, which is UTF-8 in all sessions. convert_to() takes
+    # twice as long.
     return f"sha256({_KEY} || textsend({value}))"
 
 
@@ -77,13 +84,16 @@ def _hex(value: str) -> str:
 
 
 def _number_of(value: str) -> str:
-    """Return 60 bits of the hash of a text."""
+    """Return the SQL of 60 bits of the hash of a text."""
     return f"('x' || left({_hex(value)}, 15))::bit(60)::bigint"
 
 
 def _chance(value: str, number: int) -> str:
-    """Return a number from 0 up that a text chooses, by a seed of its own."""
-    return f'(hashtextextended({value} COLLATE "C", {seed(number)}) & {BIGGEST})'
+    """Return the SQL of a number from 0 up that a text selects.
+
+    :param number: of the seed; each use has its own.
+    """
+    return f'(hashtextextended({value} COLLATE "C", {seed(number)}) & {MAX_BIGINT})'
 
 
 def _pick(words: Sequence[str], value: str, number: int) -> str:
@@ -105,9 +115,6 @@ def _hash_of_integer(value: str, column: ColumnType, _: Rule) -> str:
 
 def _hash_of_bytes(value: str, _column: ColumnType, _rule: Rule) -> str:
     return f"sha256({_KEY} || {value})"
-
-
-_EMAIL_HASH_CHARS = 18
 
 
 def _email(value: str, _: ColumnType, rule: Rule) -> str:
@@ -158,7 +165,7 @@ def _text(value: str, _column: ColumnType, _rule: Rule) -> str:
 
 
 def _uuid(value: str, _: ColumnType, _rule: Rule) -> str:
-    # Version 8 is for such as are made in one's own way: RFC 9562, section 5.8.
+    # Version 8 is for UUIDs of one's own making: RFC 9562, section 5.8.
     marked = f"overlay(left({_hex(f'{value}::text')}, 32) placing '8' from 13 for 1)"
     return f"overlay({marked} placing 'a' from 17 for 1)::uuid"
 
@@ -167,16 +174,13 @@ def _uuid_as_text(value: str, column: ColumnType, rule: Rule) -> str:
     return f"{_uuid(value, column, rule)}::text"
 
 
-_IPV4_HOSTS = 2**24 - 1
-
-
 def _ip(value: str, _column: ColumnType, _rule: Rule) -> str:
-    # Addresses that are not routed: RFC 1918 and RFC 4193.
+    # These addresses are not routed: RFC 1918 and RFC 4193.
     number = _number_of(f"host({value})")
     four = f"'10.0.0.0'::inet + ({number} & {_IPV4_HOSTS})"
     six = f"'fd00::'::inet + {number}"
-    made = f"CASE family({value}) WHEN 4 THEN {four} ELSE {six} END"
-    return f"set_masklen({made}, masklen({value}))"
+    masked = f"CASE family({value}) WHEN 4 THEN {four} ELSE {six} END"
+    return f"set_masklen({masked}, masklen({value}))"
 
 
 def _ip_as_text(value: str, _column: ColumnType, _rule: Rule) -> str:
@@ -192,29 +196,25 @@ def _url(value: str, _column: ColumnType, _rule: Rule) -> str:
 
 
 def _date_shift(value: str, column: ColumnType, rule: Rule) -> str:
-    """Move by up to so many days, never by none."""
+    """Return the SQL of a date moved back or forth, by one day at least."""
     utc = f"timezone('UTC', {value})" if column.kind == "timestamptz" else f"{value}::timestamp"
     days = int(rule["days"])
-    chance = f"((timestamp_hash_extended({utc}, {seed(9)}) & {BIGGEST}) % {2 * days})"
+    chance = f"((timestamp_hash_extended({utc}, {seed(9)}) & {MAX_BIGINT}) % {2 * days})"
     shift = f"({chance} - {days} + ({chance} >= {days})::integer)"
     if column.kind == "date":
         return f"{value} + {shift}::integer"
     return f"{value} + {shift} * interval '24 hours'"
 
 
-# So many that a result does not tell which of them was taken.
-_NOISE_STEPS = 2**62
-
-
 def _noise(value: str, column: ColumnType, rule: Rule) -> str:
-    hashed = f"(hash_numeric_extended({value}::numeric, {seed(10)}) & {BIGGEST})"
+    hashed = f"(hash_numeric_extended({value}::numeric, {seed(10)}) & {MAX_BIGINT})"
     step = f"({hashed} - {_NOISE_STEPS} + ({hashed} >= {_NOISE_STEPS})::integer)"
     factor = f"(1 + {step} * {rule['percent'] / 100 / _NOISE_STEPS:.36f})"
     if column.base in ("float4", "float8"):
         return f"{value} * {factor}::float8"
     if column.kind == "integer":
         rounded = f"round({value} * {factor})"
-        # A small one moves by one at the least.
+        # A small number moves by one at least.
         moved = f"(({rounded} = {value})::integer * abs(sign({value})) * sign({step}))"
         return _within(f"({rounded} + {moved})", column, value)
     return _within(f"round({value} * {factor}, coalesce(scale({value}), 0))", column, value)
@@ -233,13 +233,13 @@ def _bucket_of_time(value: str, column: ColumnType, rule: Rule) -> str:
     return f"date_trunc('{rule['step']}', {value}::timestamp)"
 
 
-def _within(made: str, column: ColumnType, value: str) -> str:
-    """Return a number, or the last one that its type has in that direction."""
+def _within(number: str, column: ColumnType, value: str) -> str:
+    """Return the SQL of a number, limited to the range of its type."""
     limit = _limit(column)
     if limit is None:
-        return made
-    # Of null and a number, least() takes the number.
-    return f"CASE WHEN {value} IS NOT NULL THEN greatest(least({made}, {limit}), -{limit}) END"
+        return number
+    # least() ignores null, so null would become the limit.
+    return f"CASE WHEN {value} IS NOT NULL THEN greatest(least({number}, {limit}), -{limit}) END"
 
 
 def _limit(column: ColumnType) -> str | None:
@@ -247,8 +247,8 @@ def _limit(column: ColumnType) -> str | None:
         return str(_LIMITS[column.base])
     if column.base != "numeric" or column.modifier < 0:
         return None
-    # numeric_typmod_precision() and numeric_typmod_scale() in numeric.c; from PostgreSQL 15 on a
-    # scale may be negative.
+    # As numeric_typmod_precision() and numeric_typmod_scale() in numeric.c do. Since PostgreSQL 15
+    # the scale may be negative.
     packed = column.modifier - 4
     precision, scale = packed >> 16, ((packed & 0x7FF) ^ 1024) - 1024
     return f"(1e{precision - scale} - 1e{-scale})::numeric"
@@ -262,7 +262,7 @@ _OF_TEXT: Mapping[str, Builder] = {
     "phone": Builder(_phone, longest=4 + _PHONE_DIGITS),
     "address": Builder(_address, longest=4 + _longest(STREETS)),
     "city": Builder(_city, longest=_longest(CITIES)),
-    # They keep the length.
+    # These keep the length of the original value.
     "digits": Builder(_digits),
     "text": Builder(_text),
     "uuid": Builder(_uuid_as_text, longest=36, may_be_cut=False, keeps_unique=True),
@@ -270,7 +270,7 @@ _OF_TEXT: Mapping[str, Builder] = {
     "url": Builder(_url, longest=40, may_be_cut=False, keeps_unique=True),
 }
 _BUILDERS: Mapping[tuple[str, Kind], Builder] = {
-    **{(name, "text"): made for name, made in _OF_TEXT.items()},
+    **{(name, "text"): builder for name, builder in _OF_TEXT.items()},
     ("hash", "integer"): Builder(_hash_of_integer),
     ("hash", "bytea"): Builder(_hash_of_bytes, keeps_unique=True),
     ("uuid", "uuid"): Builder(_uuid, keeps_unique=True),

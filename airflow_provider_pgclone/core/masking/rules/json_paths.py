@@ -1,12 +1,11 @@
-"""The rule ``json``: values at some paths of a document, each by a rule of its own.
+"""The rule ``json``: masks the values at some paths of a document, each by a rule of its own.
 
-What is not at a path stays. Where the document has another shape than the path, such as a list in
-the place of an object, that part becomes null: it is not known what is in it.
+Other values stay. Where a document does not have the shape of a path, such as a list in place of an
+object, that part of it becomes null, because it may contain anything.
 """
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from airflow_provider_pgclone.core.catalog import ColumnType
@@ -18,14 +17,14 @@ from airflow_provider_pgclone.core.postgres import literal
 _PART = re.compile(r'\[\*\]|(?:^|\.)(?:"((?:[^"\\]|\\.)+)"|([^."\[\]]+))')
 _TEXT = ColumnType("text", "text", "text")
 _NUMBER = ColumnType("numeric", "number", "numeric")
-EACH, OTHERS = "[*]", "*"
+_EACH, _OTHERS = "[*]", "*"
 
 
 @dataclass
 class _Node:
-    """What is done at a place of a document.
+    """A place in a document and how it is masked.
 
-    :param others: the rule of the keys that no path names.
+    :param others: the rule for keys that no path names.
     """
 
     rule: Rule | None = None
@@ -36,13 +35,13 @@ class _Node:
 def json_value(rule: Rule, reference: str) -> str:
     """Return the SQL of a document, as jsonb, in which the paths of a rule are masked.
 
-    :raises InvalidInputError: for a path that cannot be, or a rule that makes no such value.
+    :raises InvalidInputError: for an invalid path, or a rule that json does not support.
     """
     others = others_of(rule)
     root = _Node(others=others)
     for path, inner in rule["paths"]:
         node = root
-        if path == OTHERS:
+        if path == _OTHERS:
             continue
         for part in _parts(path):
             if node.rule is not None:
@@ -55,51 +54,45 @@ def json_value(rule: Rule, reference: str) -> str:
 
 
 def others_of(rule: Rule) -> Rule | None:
-    """Return the rule of all keys that no path names, ``None`` where there is none."""
-    return dict(rule["paths"]).get(OTHERS)
+    """Return the rule for keys that no path names; ``None`` if there is none."""
+    return dict(rule["paths"]).get(_OTHERS)
 
 
 def known_paths(rule: Rule) -> dict[str, str]:
-    """Return the paths of a rule as jsonpath."""
-    return {path: _jsonpath(_parts(path)) for path, _ in rule["paths"] if path != OTHERS}
+    """Return the paths of a rule, each with its jsonpath."""
+    return {path: _jsonpath(_parts(path)) for path, _ in rule["paths"] if path != _OTHERS}
 
 
 def _jsonpath(parts: list[str]) -> str:
-    steps = (EACH if part == EACH else f".{json.dumps(part)}" for part in parts)
+    steps = (_EACH if part == _EACH else f".{json.dumps(part)}" for part in parts)
     return f"${''.join(steps)}"
 
 
 def _parts(path: str) -> list[str]:
     text = re.sub(r"^\$(?=[.\[])\.?", "", path)
-    found = list(_matches(text))
-    if not found:
+    parts: list[str] = []
+    place = 0
+    while match := _PART.match(text, place):
+        quoted, plain = match.groups()
+        parts.append(_EACH if match[0] == _EACH else plain or re.sub(r"\\(.)", r"\1", quoted))
+        place = match.end()
+    if not parts or place < len(text):
         raise InvalidInputError(
             f"has the json path {path!r}, which cannot be read",
-            hint="Write it as contact.email or items[*].name.",
+            hint="Write it like contact.email or items[*].name.",
         )
-    return found
-
-
-def _matches(text: str) -> Iterator[str]:
-    place = 0
-    parts = []
-    while place < len(text):
-        match = _PART.match(text, place)
-        if match is None:
-            return
-        quoted, plain = match.groups()
-        parts.append(EACH if match[0] == EACH else plain or re.sub(r"\\(.)", r"\1", quoted))
-        place = match.end()
-    yield from parts
+    return parts
 
 
 def _masked(node: _Node, document: str, depth: int) -> str:
     if node.rule is not None:
         return _leaf(node.rule, document)
-    if EACH in node.children and len(node.children) > 1:
-        raise InvalidInputError("has json paths that take the same place for a list and an object")
-    if EACH in node.children:
-        return _each(node.children[EACH], document, depth)
+    if _EACH in node.children and len(node.children) > 1:
+        raise InvalidInputError(
+            "has json paths that treat the same value as a list and as an object"
+        )
+    if _EACH in node.children:
+        return _each(node.children[_EACH], document, depth)
     changed = document
     if node.others is not None and node.others.name != "keep":
         changed = _only_named(node, document)
@@ -113,13 +106,13 @@ def _masked(node: _Node, document: str, depth: int) -> str:
 
 
 def _only_named(node: _Node, document: str) -> str:
-    """Return an object in which the values of all other keys than a node has are masked."""
+    """Return the SQL of an object in which the values of all unnamed keys are masked."""
     assert node.others is not None  # noqa: S101
     names = ", ".join(literal(key) for key in node.children) or "NULL"
-    made = _leaf(node.others, "o.value")
+    masked = _leaf(node.others, "o.value")
     return (
         f"(SELECT coalesce(jsonb_object_agg(o.key, CASE WHEN o.key IN ({names}) THEN o.value "
-        f"ELSE {made} END), '{{}}') FROM jsonb_each({document}) AS o)"
+        f"ELSE {masked} END), '{{}}') FROM jsonb_each({document}) AS o)"
     )
 
 
@@ -134,7 +127,7 @@ def _each(node: _Node, document: str, depth: int) -> str:
 
 
 def _leaf(rule: Rule, document: str) -> str:
-    """Return what takes the place of a value: a text, of lists and objects as well."""
+    """Return the SQL of a masked value; a list or an object becomes a text."""
     if rule.name == "keep":
         return document
     if rule.name == "null":
@@ -144,10 +137,12 @@ def _leaf(rule: Rule, document: str) -> str:
     if rule.name in ("noise", "bucket"):
         builder = builder_of(rule, "number")
         assert builder is not None  # noqa: S101
-        made = builder.build(f"({document} #>> '{{}}')::numeric", _NUMBER, rule)
-        return f"CASE jsonb_typeof({document}) WHEN 'number' THEN to_jsonb({made}) ELSE 'null' END"
+        masked = builder.build(f"({document} #>> '{{}}')::numeric", _NUMBER, rule)
+        return (
+            f"CASE jsonb_typeof({document}) WHEN 'number' THEN to_jsonb({masked}) ELSE 'null' END"
+        )
     builder = builder_of(rule, "text")
     if builder is None:
-        raise InvalidInputError(f"has the rule {rule.name} within json, which cannot be there")
-    made = builder.build(f"({document} #>> '{{}}')", _TEXT, rule)
-    return f"coalesce(to_jsonb(({made})::text), 'null'::jsonb)"
+        raise InvalidInputError(f"has the rule {rule.name} within json, which does not support it")
+    masked = builder.build(f"({document} #>> '{{}}')", _TEXT, rule)
+    return f"coalesce(to_jsonb(({masked})::text), 'null'::jsonb)"

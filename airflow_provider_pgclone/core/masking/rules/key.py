@@ -1,4 +1,4 @@
-"""The mask key, and the seeds that are derived from it."""
+"""The mask key, and the secrets that are derived from it."""
 
 import hashlib
 import hmac
@@ -7,50 +7,42 @@ from dataclasses import replace
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.postgres import Database
 
-BIGGEST = 2**63 - 1
-
-
-def seed(number: int) -> str:
-    """Return the SQL of a seed; it is read once a statement, not once a row."""
-    return f"(SELECT split_part(current_setting('{SEEDS_SETTING}'), ',', {number + 1})::bigint)"
-
-
-LEAST_KEY_CHARS = 16
-
-
+MAX_BIGINT = 2**63 - 1
 KEY_SETTING = "pgclone.mask_key"
-
-
-SEEDS_SETTING = "pgclone.mask_seeds"
-
-
-SEEDS = 19
+_SEEDS_SETTING = "pgclone.mask_seeds"
+_SEEDS = 19
+_LEAST_KEY_CHARS = 16
 
 
 def check_key(key: str) -> None:
-    """Refuse a secret that could be guessed.
+    """Refuse a key that could be guessed.
 
-    :raises InvalidInputError: without the secret.
+    :raises InvalidInputError: the message does not contain the key.
     """
-    if len(key) < LEAST_KEY_CHARS:
+    if len(key) < _LEAST_KEY_CHARS:
         raise InvalidInputError(
-            f"the mask key has fewer than {LEAST_KEY_CHARS} characters",
-            hint="Make a random one, such as by `openssl rand -hex 32`.",
+            f"the mask key has fewer than {_LEAST_KEY_CHARS} characters",
+            hint="Create a random key, such as with `openssl rand -hex 32`.",
         )
 
 
 def with_key(database: Database, key: str) -> Database:
-    """Return a database whose sessions know what is derived from a secret, not the secret."""
+    """Return a database whose sessions get the secrets derived from a key, not the key itself."""
     hash_key, *seeds = derived_secrets(key)
-    own = f"-c {KEY_SETTING}={hash_key} -c {SEEDS_SETTING}={','.join(seeds)}"
-    # Before what else there is, which may end in a backslash.
+    own = f"-c {KEY_SETTING}={hash_key} -c {_SEEDS_SETTING}={','.join(seeds)}"
+    # These come first, because the other options may end in a backslash.
     options = f"{own} {database.parameters.get('options', '')}".strip()
     return replace(database, parameters={**database.parameters, "options": options})
 
 
 def derived_secrets(key: str) -> list[str]:
-    """Return what of the options of a session must not be shown."""
-    return [_derived(key, "key").hex(), *(str(_seed(key, number)) for number in range(SEEDS))]
+    """Return the secrets that sessions get in place of a key; they must not be shown."""
+    return [_derived(key, "key").hex(), *(str(_seed(key, number)) for number in range(_SEEDS))]
+
+
+def seed(number: int) -> str:
+    """Return the SQL of a seed; PostgreSQL reads it once a statement, not once a row."""
+    return f"(SELECT split_part(current_setting('{_SEEDS_SETTING}'), ',', {number + 1})::bigint)"
 
 
 def _derived(key: str, purpose: str) -> bytes:

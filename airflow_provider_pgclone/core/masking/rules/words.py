@@ -1,4 +1,4 @@
-"""The words of which masked names, companies and addresses are made; none is of a real person."""
+"""Words that masked names, companies and addresses are made of; none is from a real person."""
 
 
 def _words(text: str, separator: str | None = None) -> tuple[str, ...]:
