@@ -80,9 +80,9 @@ def mask_plan(chosen: argparse.Namespace) -> None:
 
 def _proposed_masks(chosen: argparse.Namespace) -> str:
     from airflow_provider_pgclone.core.errors import PgCloneError
-    from airflow_provider_pgclone.hooks.masking import MaskingVerbs
+    from airflow_provider_pgclone.hooks import PgCloneHook
 
-    hook = MaskingVerbs(chosen.conn_id, database=chosen.database)
+    hook = PgCloneHook(chosen.conn_id, database=chosen.database)
     try:
         return hook.propose_masks(
             exclude=chosen.exclude, schemas=chosen.schemas, exclude_schemas=chosen.exclude_schemas
