@@ -168,9 +168,9 @@ def test_all_operators_are_exported() -> None:
 
 def arguments_of_method(verb: Verb) -> set[str]:
     """Return the arguments of the hook's method, and those of the TypedDict that it unpacks."""
-    method = getattr(PgCloneHook, verb)
-    names = arguments_of(method) - {"options"}
-    (unpacked,) = get_args(get_type_hints(method).get("options")) or (None,)
+    parameters = dict(inspect.signature(getattr(PgCloneHook, verb)).parameters)
+    names = set(parameters) - {"self", "options"}
+    (unpacked,) = get_args(parameters["options"].annotation) if "options" in parameters else (None,)
     return names if unpacked is None else names | set(get_type_hints(unpacked))
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_pgclone.hooks import PgCloneHook
 
-# From _keep() to the DAG file: the operator's __init__, and Airflow's wrapper around it.
-_STACK_LEVEL = 4
+# From _keep() to the DAG file by way of __init__; Airflow adds the level of its wrapper.
+_STACK_LEVEL = 3
 
 
 class PgCloneBaseOperator(BaseOperator):
