@@ -91,7 +91,7 @@ def prune_at(make_hook: MakeHook, location: dict[str, str]) -> Callable[..., Pru
 @pytest.fixture
 def files(make_hook: MakeHook, location: dict[str, str]) -> Callable[[], set[str]]:
     def names() -> set[str]:
-        return {file.key for file in make_hook("", **location).ls(all_files=True)}
+        return {file.key for file in make_hook("", **location).ls(what="files")}
 
     return names
 
