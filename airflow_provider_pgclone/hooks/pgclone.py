@@ -43,8 +43,8 @@ class PgCloneHook(BaseHook):
 
     Every argument, of the hook and of its methods, may be left out. Its value then comes from the
     named configuration, the extra ``pgclone`` of the connection, the section ``[pgclone]`` of
-    Airflow's config, or the default. The options of each method are the fields of the TypedDict
-    that it names, in :mod:`airflow_provider_pgclone.options`.
+    Airflow's config, or the default. The options of a method are the fields of the TypedDict that
+    it unpacks; the reference has the table of all options.
 
     :param postgres_conn_id: the Airflow connection of the PostgreSQL server. Default:
         postgres_default.

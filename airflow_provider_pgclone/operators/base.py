@@ -33,8 +33,8 @@ class PgCloneBaseOperator(BaseOperator):
     The value of an option that is left out comes from the named configuration, the extra
     ``pgclone`` of the connection, the section ``[pgclone]`` of Airflow's config, or the default.
 
-    A subclass names its verb and subjects, and the arguments of its ``__init__``, which all are
-    template fields. They are spelled there since Airflow reads the names to fill ``default_args``.
+    A subclass names its verb and its subjects. All arguments of its ``__init__`` are template
+    fields; they are spelled out there, because Airflow fills ``default_args`` by their names.
 
     :param postgres_conn_id: the Airflow connection of the PostgreSQL server. Default:
         postgres_default.

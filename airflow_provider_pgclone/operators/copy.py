@@ -36,7 +36,8 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
     :param exclude_schemas: schemas to leave out, as patterns of ``pg_dump --exclude-schema``.
         Default: none.
     :param masks: the rules by which personal data is masked: ``{table pattern: {column: rule}}``,
-        or the path of a YAML or JSON file that contains them. Default: none.
+        or the path of a YAML or JSON file that contains them; docs/reference/masking.md describes
+        the rules. Default: none.
     :param rows: which rows are read: ``{table pattern: SQL condition}``, or the path of a YAML or
         JSON file that contains the conditions. Default: none.
     :param follow_fks: whether rows that refer to rows left out by ``rows`` are left out too.
