@@ -161,8 +161,8 @@ class MaskingArguments(TypedDict, total=False):
             values.masks,
             {},
             "The rules by which personal data is masked: `{table pattern: {column: rule}}`, or "
-            "the path of a YAML or JSON file that contains them; docs/reference/masking.md describes "
-            "the rules.",
+            "the path of a YAML or JSON file that contains them; docs/reference/masking.md "
+            "describes the rules.",
             is_content=True,
         ),
     ]
