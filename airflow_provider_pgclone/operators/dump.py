@@ -35,7 +35,7 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         or the path of a YAML or JSON file that contains them; docs/reference/masking.md describes
         the rules. Default: none.
     :param rows: which rows are read: ``{table pattern: SQL condition}``, or the path of a YAML or
-        JSON file that contains the conditions. Default: none.
+        JSON file that contains the conditions. Default: all.
     :param follow_fks: whether rows that refer to rows left out by ``rows`` are left out too.
         Default: False.
     :param policy: which columns make a dump fail before it starts: ``classified`` means all that

@@ -47,11 +47,7 @@ class ServerArguments(TypedDict, total=False):
 
     postgres_conn_id: Annotated[
         str | None,
-        Option(
-            values.text,
-            "postgres_default",
-            "The Airflow connection of the PostgreSQL server.",
-        ),
+        Option(values.text, "postgres_default", "The Airflow connection of the PostgreSQL server."),
     ]
 
 
@@ -173,6 +169,7 @@ class MaskingArguments(TypedDict, total=False):
             {},
             "Which rows are read: `{table pattern: SQL condition}`, or the path of a YAML or JSON "
             "file that contains the conditions.",
+            default_help="all",
             is_content=True,
         ),
     ]
