@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_pgclone``: the commands without Airflow's own program."""
+"""``python -m airflow_provider_pgclone``: the commands without the program ``airflow``."""
 
 from airflow_provider_pgclone.cli import main
 

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_pgclone.options import BY_NAME, SelectionArguments, options_in
+
 if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand
 
 _GROUP = "pgclone"
 _GROUP_HELP = "Clone PostgreSQL databases"
-# Airflow's own commands say so, to find the connections of its metadata database.
+# Airflow's own commands set it, so that connections are read from the metadata database.
 _PROCESS_CONTEXT = "_AIRFLOW_PROCESS_CONTEXT"
 
 
@@ -25,31 +27,35 @@ class Argument:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-_PATTERNS = {"action": "append", "metavar": "PATTERN"}
+def _patterns(name: str) -> Argument:
+    """Return an argument for an option that is a list."""
+    text = f"{BY_NAME[name].help} May be repeated."
+    flag = f"--{name.replace('_', '-')}"
+    return Argument(flag, {"help": text, "action": "append", "metavar": "PATTERN"})
+
+
 MASK_PLAN = "mask-plan"
 MASK_PLAN_HELP = "Propose masks for a database, as YAML that a person must review"
 MASK_PLAN_ARGUMENTS = (
-    Argument("--conn-id", {"help": "The connection of the PostgreSQL server"}),
-    Argument("--database", {"help": "The database, where it is not the connection's"}),
-    Argument("--output", {"help": "The file to make, instead of stdout", "metavar": "FILE"}),
-    Argument("--exclude", {"help": "Leave tables out; may be given again", **_PATTERNS}),
-    Argument("--schemas", {"help": "Look at these schemas only; may be given again", **_PATTERNS}),
-    Argument("--exclude-schemas", {"help": "Leave schemas out; may be given again", **_PATTERNS}),
+    Argument("--conn-id", {"help": BY_NAME["postgres_conn_id"].help}),
+    Argument("--database", {"help": "The database, if it is not the connection's."}),
+    Argument("--output", {"help": "The file to create, instead of stdout.", "metavar": "FILE"}),
+    *(_patterns(name) for name in options_in(SelectionArguments)),
 )
 
 
 def get_cli_commands() -> "list[CLICommand]":
-    """Return the commands, as Airflow takes them from a provider."""
+    """Return the commands in the form in which Airflow takes them from a provider."""
     from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
-    make: Any = Arg  # which has no types
+    make: Any = Arg  # it has no types
     arguments = [make((one.flag,), **one.options) for one in MASK_PLAN_ARGUMENTS]
     command = ActionCommand(MASK_PLAN, MASK_PLAN_HELP, mask_plan, arguments)
     return [GroupCommand(_GROUP, _GROUP_HELP, (command,))]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command without Airflow's own program."""
+    """Run a command without the program ``airflow``."""
     parser = argparse.ArgumentParser("python -m airflow_provider_pgclone", description=_GROUP_HELP)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     command = commands.add_parser(MASK_PLAN, help=MASK_PLAN_HELP, description=MASK_PLAN_HELP)
@@ -61,9 +67,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def mask_plan(chosen: argparse.Namespace) -> None:
-    """Print or write the masks that are proposed for a database."""
+    """Print the proposed masks of a database, or write them to a file."""
     os.environ.setdefault(_PROCESS_CONTEXT, "server")
-    # What Airflow logs on its way is no YAML.
+    # What Airflow logs meanwhile is not YAML.
     with contextlib.redirect_stdout(sys.stderr):
         text = _proposed_masks(chosen)
     if chosen.output is None:
@@ -73,16 +79,16 @@ def mask_plan(chosen: argparse.Namespace) -> None:
         with open(chosen.output, "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        sys.exit(f"error: {chosen.output!r} exists, and may have been reviewed: name another file")
+        sys.exit(f"error: {chosen.output!r} exists and may have been reviewed; name another file")
     except OSError as error:
         sys.exit(f"error: {chosen.output!r} cannot be written: {error.strerror}")
 
 
 def _proposed_masks(chosen: argparse.Namespace) -> str:
     from airflow_provider_pgclone.core.errors import PgCloneError
-    from airflow_provider_pgclone.hooks.masking import MaskingVerbs
+    from airflow_provider_pgclone.hooks import PgCloneHook
 
-    hook = MaskingVerbs(chosen.conn_id, database=chosen.database)
+    hook = PgCloneHook(chosen.conn_id, database=chosen.database)
     try:
         return hook.propose_masks(
             exclude=chosen.exclude, schemas=chosen.schemas, exclude_schemas=chosen.exclude_schemas

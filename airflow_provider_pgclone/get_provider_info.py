@@ -1,4 +1,4 @@
-"""What Airflow asks of a provider."""
+"""What Airflow wants to know of a provider."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-pgclone",
         "name": _INTEGRATION,
-        "description": "Dump, list, restore, swap, copy and prune PostgreSQL databases.",
+        "description": "Dump, list, restore, swap, copy, verify and prune PostgreSQL databases.",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,
@@ -30,8 +30,8 @@ def get_provider_info() -> dict[str, Any]:
         "cli": [f"{_PACKAGE}.cli.get_cli_commands"],
         "config": {
             "pgclone": {
-                "description": "Options of all dumps, restores and copies, unless a connection, a "
-                "configuration or an argument says otherwise.",
+                "description": "Options of all dumps, restores and copies; a connection, a "
+                "configuration or an argument can override them.",
                 "options": _config_options(),
             }
         },
@@ -42,7 +42,7 @@ def _config_options() -> dict[str, Any]:
     configs = (
         'Named configurations: a JSON object such as {"nightly": {"exclude": ["public.events"]}}.'
     )
-    # Left empty, so that a value which stands there is one that somebody gave.
+    # The defaults are left empty, so that every value in the section was set by somebody.
     helps: dict[str, str] = {
         **{option.name: f"{option.help} Default: {option.shown_default}." for option in OPTIONS},
         **{str(name): f"{text} Default: True." for name, text in GUARDS.items()},

@@ -18,9 +18,9 @@ EXTRA_KEY = "pgclone"
 
 
 def section_source() -> OptionSource:
-    """Return the options that the ``[pgclone]`` section of Airflow's config gives.
+    """Return the options in the section ``[pgclone]`` of Airflow's config.
 
-    :raises UnknownOptionError: when it has a key that is no option.
+    :raises UnknownOptionError: when it has a key that is not an option.
     """
     values = conf.getsection(SECTION)
     if values is None:
@@ -33,10 +33,10 @@ def section_source() -> OptionSource:
 
 
 def configuration_source(name: str | None) -> OptionSource:
-    """Return the options of a named configuration; none where no name is given.
+    """Return the options of a named configuration; none if no name is given.
 
-    :raises NotFoundError: when there is no such configuration.
-    :raises UnknownOptionError: when it has a key that is no option.
+    :raises NotFoundError: when the configuration does not exist.
+    :raises UnknownOptionError: when it has a key that is not an option.
     """
     if name is None:
         return OptionSource("no configuration", {})
@@ -45,8 +45,8 @@ def configuration_source(name: str | None) -> OptionSource:
         known = ", ".join(sorted(configurations)) or "none"
         raise NotFoundError(
             f"the configuration {name!r} does not exist",
-            hint=f"Those of the Variable {CONFIGS_VARIABLE} and of the key {CONFIGS_KEY} in the "
-            f"section [{SECTION}] are: {known}.",
+            hint=f"The configurations of the Variable {CONFIGS_VARIABLE} and of the key "
+            f"{CONFIGS_KEY} in the section [{SECTION}] are: {known}.",
         )
     source = OptionSource(f"the configuration {name!r}", _mapping(configurations[name], name))
     source.check()
@@ -56,7 +56,7 @@ def configuration_source(name: str | None) -> OptionSource:
 def connection_source(connection: Connection) -> OptionSource:
     """Return the options in the extra of a connection.
 
-    :raises UnknownOptionError: when it has a key that is no option.
+    :raises UnknownOptionError: when it has a key that is not an option.
     """
     label = f"the extra {EXTRA_KEY!r} of connection {connection.conn_id!r}"
     source = OptionSource(label, _mapping(connection.extra_dejson.get(EXTRA_KEY) or {}, label))
@@ -65,10 +65,10 @@ def connection_source(connection: Connection) -> OptionSource:
 
 
 def _environment_section() -> dict[str, Any]:
-    """Return the section where only variables of the environment make it.
+    """Return the section if only environment variables set it.
 
-    Airflow 3.1 knows no such section before it has loaded what providers declare, which a
-    task need not do: a guard in it would go unheard.
+    Airflow 3.1 does not know the section before it has loaded the sections of the providers, which
+    a task need not do. Without this function a guard in the section would be ignored.
     """
     prefix = f"AIRFLOW__{SECTION.upper()}__"
     names = [name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)]

@@ -105,9 +105,9 @@ def test_our_hook_lists_and_restores_a_dump_of_django_pgclone(
     (key,) = django_pgclone("ls")
 
     assert [dump.key for dump in hook.ls()] == [key]
-    assert hook.ls(instances=True) == ["prod"]
-    assert hook.ls(databases=True) == ["default"]
-    assert hook.ls(configs=True) == ["none"]
+    assert hook.ls(what="instances") == ["prod"]
+    assert hook.ls(what="databases") == ["default"]
+    assert hook.ls(what="configs") == ["none"]
     assert hook.restore(key) == key
 
     assert fingerprint(server, shop) == fingerprint(server, shop_in_django)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.exceptions import AirflowProviderDeprecationWarning
 
 from airflow_provider_pgclone.core.errors import (
     InvalidInputError,
@@ -17,6 +18,7 @@ from airflow_provider_pgclone.core.errors import (
     UnknownOptionError,
 )
 from airflow_provider_pgclone.hooks import PgCloneHook
+from airflow_provider_pgclone.hooks.call import resolve_call
 from tests.fixtures.databases import Server
 from tests.fixtures.hooks import MakeHook
 from tests.services.postgres import PostgresServer
@@ -185,12 +187,114 @@ def test_lists_of_parts_files_and_local_databases(
     hook = make_hook(shop)
     key = hook.dump(instance="prod")
     (local_storage / "notes.txt").write_text("x")
-    assert hook.ls(instances=True) == ["prod"]
-    assert hook.ls("prod", databases=True) == [shop]
-    assert hook.ls(configs=True) == ["none"]
+    assert hook.ls(what="instances") == ["prod"]
+    assert hook.ls("prod", what="databases") == [shop]
+    assert hook.ls(what="configs") == ["none"]
     assert [dump.key for dump in hook.ls()] == [key]
-    assert {dump.key for dump in hook.ls(all_files=True)} == {key, "notes.txt"}
-    assert f":{shop}" in hook.ls(local=True)
+    assert {dump.key for dump in hook.ls(what="files")} == {key, "notes.txt"}
+    assert f":{shop}" in hook.ls(what="local")
+
+
+def test_dumps_are_listed_where_they_are_asked_for(shop: str, make_hook: MakeHook) -> None:
+    hook = make_hook(shop)
+    key = hook.dump()
+    assert [dump.key for dump in hook.ls(what="dumps")] == [key]
+    assert hook.ls(what="dumps", masked=True) == []
+
+
+# The flags that the option what has replaced.
+OLD_KINDS = {name: name for name in ("instances", "databases", "configs", "local")} | {
+    "all_files": "files"
+}
+
+
+@pytest.mark.parametrize("flag", OLD_KINDS)
+def test_a_deprecated_flag_lists_the_same_and_says_what_to_use(
+    flag: str, server: Server, shop: str, make_hook: MakeHook, local_storage: Path
+) -> None:
+    hook: Any = make_hook(shop)
+    hook.dump(instance="prod")
+    (local_storage / "notes.txt").write_text("x")
+    expected = hook.ls(what=OLD_KINDS[flag])
+    told = rf"the arguments: the option {flag} is deprecated; use what='{OLD_KINDS[flag]}'"
+    with pytest.warns(AirflowProviderDeprecationWarning, match=told) as warned:
+        listed = hook.ls(**{flag: True})
+    assert [warning.filename for warning in warned] == [__file__]
+    assert listed == expected
+    assert listed != hook.ls()
+    with pytest.warns(AirflowProviderDeprecationWarning, match=told):
+        assert hook.ls(**{flag: False}) == hook.ls()
+
+
+def test_a_deprecated_flag_of_a_source_lists_the_same_and_says_what_to_use(
+    shop: str, make_hook: MakeHook, set_extra: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = make_hook(shop)
+    hook.dump(instance="prod")
+    monkeypatch.setenv("AIRFLOW__PGCLONE__INSTANCES", "True")
+    with pytest.warns(AirflowProviderDeprecationWarning, match=r"section .* use what='instances'"):
+        listed = hook.ls()
+    assert listed == ["prod"]  # type: ignore[comparison-overlap]
+    set_extra(instances=False)
+    with pytest.warns(AirflowProviderDeprecationWarning) as told:
+        assert [dump.key.split("/")[0] for dump in hook.ls()] == ["prod"]
+    assert len(told) == 2
+    key = hook.dump(instance="prod")  # without a warning: it has no such option
+    assert key.startswith("prod/")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"instances": True, "local": True}, "instances and local"),
+        ({"instances": True, "what": "databases"}, "instances and databases"),
+        ({"all_files": True, "verified": True}, "all_files and verified"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*is deprecated; use what=")
+def test_kinds_that_exclude_each_other_are_refused(
+    options: dict[str, Any], told: str, make_hook: MakeHook
+) -> None:
+    hook: Any = make_hook("shop")
+    with pytest.raises(InvalidInputError, match=f"{told} cannot be listed together"):
+        hook.ls(**options)
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        ("dump", []),
+        ("restore", ["prod"]),
+        ("swap", ["x"]),
+        ("copy", [":x"]),
+        ("ls", []),
+        ("verify", ["prod"]),
+        ("prune", ["prod"]),
+        ("propose_masks", []),
+    ],
+)
+@pytest.mark.parametrize("name", ["job", "postgres_conn_id", "keep_hourly"])
+def test_an_argument_that_a_method_does_not_have_is_named(
+    verb: str, arguments: list[str], name: str
+) -> None:
+    hook = PgCloneHook("no_such")
+    told = rf"PgCloneHook\.{verb}\(\) got an unexpected keyword argument '{name}'"
+    with pytest.raises(TypeError, match=told):
+        getattr(hook, verb)(*arguments, **{name: None})
+
+
+def test_the_options_of_a_call_fill_the_dataclasses_of_the_core(
+    shop: str, make_hook: MakeHook, postgres_connection: str
+) -> None:
+    arguments = {"postgres_conn_id": postgres_connection, "database": shop}
+    call = resolve_call("restore", None, arguments, {"jobs": "3", "no_owner": "yes"})
+    load = call.load_options()
+    assert (load.jobs, load.no_owner, load.no_acl, load.publications) == (3, True, None, False)
+    assert (call.value("wait_seconds", float), call.optional("no_acl", bool)) == (0.0, None)
+    with pytest.raises(TypeError, match="the option no_acl is a NoneType, not bool"):
+        call.value("no_acl", bool)
+    with pytest.raises(KeyError, match="exclude"):
+        call.selection()
 
 
 def test_passwords_appear_nowhere(

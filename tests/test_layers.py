@@ -7,19 +7,27 @@ import pkgutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import airflow
 import jsonschema
 import pytest
+from airflow.exceptions import AirflowProviderDeprecationWarning
+from airflow.sdk import DAG
 
 import airflow_provider_pgclone.core
 from airflow_provider_pgclone import operators
 from airflow_provider_pgclone.get_provider_info import get_provider_info
 from airflow_provider_pgclone.hooks import PgCloneHook
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
-from airflow_provider_pgclone.options.declared import GUARDS, OPTIONS
-from airflow_provider_pgclone.options.option import VERBS, Verb
+from airflow_provider_pgclone.options import (
+    GUARDS,
+    HOOK_ARGUMENTS,
+    METHOD_ARGUMENTS,
+    OPTIONS,
+    VERBS,
+    Verb,
+)
 
 HEAVY = {"psycopg", "psycopg2", "boto3", "botocore", "obstore"}
 OPERATORS: dict[Verb, type[PgCloneBaseOperator]] = {
@@ -158,14 +166,30 @@ def test_all_operators_are_exported() -> None:
     assert exported == set(OPERATORS.values()) == set(PgCloneBaseOperator.__subclasses__())
 
 
+def arguments_of_method(verb: Verb) -> set[str]:
+    """Return the arguments of the hook's method, and those of the TypedDict that it unpacks."""
+    parameters = dict(inspect.signature(getattr(PgCloneHook, verb)).parameters)
+    names = set(parameters) - {"self", "options"}
+    (unpacked,) = get_args(parameters["options"].annotation) if "options" in parameters else (None,)
+    return names if unpacked is None else names | set(get_type_hints(unpacked))
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_hook_takes_the_options_of_a_verb(verb: Verb) -> None:
     of_hook = arguments_of(PgCloneHook.__init__) - {"config", "progress_callback"}
-    of_verb = arguments_of(getattr(PgCloneHook, verb))
+    of_verb = arguments_of_method(verb)
     if verb == "restore":
         of_verb -= {"maker", "run"}
     assert not of_hook & of_verb
+    assert of_hook == HOOK_ARGUMENTS
     assert of_verb == options_of(verb) - of_hook
+    assert METHOD_ARGUMENTS[verb] == of_verb - set(SUBJECTS[verb])
+
+
+@pytest.mark.parametrize("verb", OPERATORS)
+def test_the_subjects_of_an_operator_are_those_of_its_verb(verb: Verb) -> None:
+    assert OPERATORS[verb].verb == verb
+    assert tuple(OPERATORS[verb].subjects) == SUBJECTS[verb]
 
 
 def test_the_hook_takes_only_options_that_some_verb_has() -> None:
@@ -173,8 +197,58 @@ def test_the_hook_takes_only_options_that_some_verb_has() -> None:
     assert of_hook <= {option.name for option in OPTIONS}
 
 
+# An operator warns of these when it is made.
+DEPRECATED = {option.name for option in OPTIONS if option.instead}
+
+
 @pytest.mark.parametrize("verb", OPERATORS)
 def test_an_operator_keeps_its_arguments_as_they_are_given(verb: Verb) -> None:
-    given = {name: f"{{{{ {name} }}}}" for name in options_of(verb) | {"config"}}
+    names = (options_of(verb) | {"config"}) - DEPRECATED
+    given = {name: f"{{{{ {name} }}}}" for name in names}
     operator = OPERATORS[verb](task_id="task", **given)
     assert {name: getattr(operator, name) for name in given} == given
+    assert all(
+        getattr(operator, name) is None for name in set(operator.template_fields) - given.keys()
+    )
+
+
+@pytest.mark.parametrize("verb", OPERATORS)
+def test_default_args_reach_every_argument_of_an_operator(verb: Verb) -> None:
+    names = (options_of(verb) | {"config"}) - DEPRECATED
+    given = {name: f"{{{{ {name} }}}}" for name in names}
+    with DAG("default_args", schedule=None, default_args={**given, "retries": 7}):
+        operator = OPERATORS[verb](task_id="task")
+    assert {name: getattr(operator, name) for name in given} == given
+    assert operator.retries == 7
+
+
+@pytest.mark.parametrize("verb", OPERATORS)
+def test_a_mapped_operator_has_the_same_fields(verb: Verb) -> None:
+    names = sorted((options_of(verb) | {"config"}) - DEPRECATED)
+    mapped_name, shared = names[0], {name: f"of {name}" for name in names[1:]}
+    with DAG("mapped", schedule=None):
+        partial = OPERATORS[verb].partial(task_id="task", **shared)
+        mapped = partial.expand(**{mapped_name: ["first", "second"]})
+    assert tuple(mapped.template_fields) == tuple(OPERATORS[verb].template_fields)
+    unmapped = mapped.unmap({mapped_name: "second"})
+    assert {name: getattr(unmapped, name) for name in names} == {mapped_name: "second", **shared}
+
+
+def test_a_users_operator_keeps_the_fields_of_ours() -> None:
+    class NightlyDumpOperator(operators.PgCloneDumpOperator):
+        def __init__(self, *, team: str, **kwargs: Any) -> None:
+            super().__init__(instance=team, **kwargs)
+
+    operator = NightlyDumpOperator(task_id="task", team="sales", jobs=2)
+    assert tuple(operator.template_fields) == operators.PgCloneDumpOperator.template_fields
+    assert (operator.instance, operator.jobs) == ("sales", 2)
+
+
+@pytest.mark.parametrize("name", sorted(DEPRECATED))
+def test_a_deprecated_argument_of_an_operator_warns_where_it_is_given(name: str) -> None:
+    with pytest.warns(
+        AirflowProviderDeprecationWarning, match=f"{name} is deprecated; use what="
+    ) as told:
+        operator = operators.PgCloneListOperator(task_id="task", **{name: True})  # type: ignore[arg-type]
+    assert [warning.filename for warning in told] == [__file__]
+    assert getattr(operator, name) is True

@@ -19,7 +19,7 @@ from airflow_provider_pgclone.core.masking.discovery.contents import fetch_count
 from airflow_provider_pgclone.core.masking.discovery.draft import exact_pattern
 from airflow_provider_pgclone.core.masking.discovery.suspects import find_suspects
 from airflow_provider_pgclone.core.masking.rules.language import read_masks
-from airflow_provider_pgclone.hooks.masking import MaskingVerbs
+from airflow_provider_pgclone.hooks import PgCloneHook
 from tests.fixtures.databases import MakeDatabase, Server
 from tests.fixtures.hooks import MakeHook
 from tests.services.postgres import PostgresServer
@@ -81,7 +81,7 @@ def propose(postgres_connection: str) -> Callable[..., dict[str, dict[str, Any]]
 
 
 def text_of(database: str, connection: str, **options: Any) -> str:
-    return MaskingVerbs(connection, database=database).propose_masks(**options)
+    return PgCloneHook(connection, database=database).propose_masks(**options)
 
 
 def decided(masks: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -108,14 +108,14 @@ def test_masked_dumps_may_be_asked_for_that_are_verified(
     assert keys(hook, masked=True, verified=True) == [verified]
 
 
-@pytest.mark.parametrize("other", ["instances", "databases", "configs", "local", "all_files"])
+@pytest.mark.parametrize("other", ["instances", "databases", "configs", "local", "files"])
 def test_only_dumps_can_be_masked(other: str, make_hook: MakeHook, local_storage: Path) -> None:
     local_storage.mkdir()
     hook: Any = make_hook("shop")
     with pytest.raises(InvalidInputError, match=f"{other} and masked cannot be listed together"):
-        hook.ls(masked=True, **{other: True})
+        hook.ls(masked=True, what=other)
     with pytest.raises(InvalidInputError, match=f"{other} and verified and masked cannot be"):
-        hook.ls(verified=True, masked=True, **{other: True})
+        hook.ls(verified=True, masked=True, what=other)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.exceptions import AirflowProviderDeprecationWarning
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG, XComArg
 
@@ -17,6 +18,7 @@ from airflow_provider_pgclone.operators import (
 )
 from tests.fixtures.airflow import serialized
 from tests.fixtures.databases import SHOP_SQL, MakeDatabase, Server
+from tests.fixtures.hooks import MakeHook
 
 
 def new_dag(**arguments: Any) -> DAG:
@@ -42,6 +44,21 @@ def test_what_was_not_given_stays_so_and_lists_are_rendered() -> None:
     task.render_template_fields(context)
     assert task.exclude == ["public.events"]
     assert task.database is None
+
+
+def test_a_deprecated_flag_of_the_list_operator_lists_the_same(
+    shop: str, make_hook: MakeHook
+) -> None:
+    hook = make_hook(shop)
+    hook.dump(instance="prod")
+    with pytest.warns(AirflowProviderDeprecationWarning, match="'list': the option instances"):
+        task = PgCloneListOperator(task_id="list", instances=True)
+    context: Any = {}
+    with pytest.warns(AirflowProviderDeprecationWarning, match="arguments: the option instances"):
+        assert task.call(hook, context) == ["prod"]
+    named = PgCloneListOperator(task_id="named", what="{{ 'instances' }}")
+    named.render_template_fields(context)
+    assert named.call(hook, context) == ["prod"]
 
 
 @pytest.mark.parametrize("of_conf", [False, True])
@@ -98,7 +115,7 @@ def test_a_fleet_is_dumped_by_a_mapped_task(
             postgres_conn_id=postgres_connection,
             storage_location=str(local_storage),
             prefix="fleet",
-            databases=True,
+            what="databases",
         )
         copies = PgCloneCopyOperator.partial(
             task_id="copy", postgres_conn_id=postgres_connection

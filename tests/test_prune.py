@@ -91,7 +91,7 @@ def prune_at(make_hook: MakeHook, location: dict[str, str]) -> Callable[..., Pru
 @pytest.fixture
 def files(make_hook: MakeHook, location: dict[str, str]) -> Callable[[], set[str]]:
     def names() -> set[str]:
-        return {file.key for file in make_hook("", **location).ls(all_files=True)}
+        return {file.key for file in make_hook("", **location).ls(what="files")}
 
     return names
 
@@ -174,11 +174,11 @@ def test_records_whose_dumps_are_gone_go_too(
         ("/", {"keep_last": 1}, "'/' does not say which dumps"),
         ("*/shop", {"keep_last": 1}, "no dump key starts with"),
         ("pr*d", {"keep_last": 1}, "no dump key starts with"),
-        ("prod/shop", {"keep_last": -1}, "no whole number"),
-        ("prod/shop", {"keep_daily": 1.5}, "no whole number"),
-        ("prod/shop", {"older_than_days": -1}, "no number"),
-        ("prod/shop", {"older_than_days": 1e9, "keep_last": 1}, "no number"),
-        ("prod/shop", {"keep_last": 1, "temp_older_than_hours": "nan"}, "no number"),
+        ("prod/shop", {"keep_last": -1}, "not a whole number"),
+        ("prod/shop", {"keep_daily": 1.5}, "not a whole number"),
+        ("prod/shop", {"older_than_days": -1}, "not a number"),
+        ("prod/shop", {"older_than_days": 1e9, "keep_last": 1}, "not a number"),
+        ("prod/shop", {"keep_last": 1, "temp_older_than_hours": "nan"}, "not a number"),
     ],
 )
 @pytest.mark.parametrize("location", ["folder"], indirect=True)

@@ -37,7 +37,7 @@ def test_what_was_verified_is_noted_and_listed(
     assert server.names() == before
     assert [(dump.key, dump.finding) for dump in hook.ls()] == [(key, level), (unverified, None)]
     assert [dump.key for dump in hook.ls(verified=True)] == [key]
-    assert hook.ls(databases=True) == [shop]
+    assert hook.ls(what="databases") == [shop]
 
 
 def shop_prefix(key: str) -> str:

@@ -1,4 +1,4 @@
-"""Airflow connections as the core takes them."""
+"""Airflow connections, turned into the core's values."""
 
 import threading
 import time
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from airflow_provider_pgclone.core.postgres import Database
     from airflow_provider_pgclone.core.storage import S3Access
 
-# A user who never named a connection gets what boto3 finds in the environment.
+# If no connection is named and this one does not exist, boto3 looks for credentials itself.
 DEFAULT_AWS_CONN_ID = "aws_default"
-# That of Amazon RDS is good for 15 minutes.
+# A token of Amazon RDS is valid for 15 minutes.
 TOKEN_SECONDS = 300
-# Of all tokens: the way to Airflow's supervisor, which knows the AWS connection, is not made for
-# threads before Airflow 3.3.
+# One lock for all tokens: before Airflow 3.3, threads must not ask Airflow's supervisor, which
+# knows the AWS connection, at the same time.
 _TOKEN_LOCK = threading.Lock()
 
 
@@ -40,9 +40,9 @@ def get_connection(conn_id: str) -> Connection:
 
 
 def server_of(connection: Connection) -> "Database":
-    """Return the database of a PostgreSQL connection, with its password or a source of IAM tokens.
+    """Return the database of a PostgreSQL connection, with its password or IAM tokens.
 
-    :raises InvalidInputError: when it is a connection of another type.
+    :raises InvalidInputError: when the connection has another type.
     """
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
@@ -58,7 +58,7 @@ def server_of(connection: Connection) -> "Database":
     tokens = IamTokens(connection) if extra.get("iam") else None
     if tokens is None:
         parameters["password"] = connection.password
-    elif not connection.login:  # that of the Azure connection
+    elif not connection.login:  # then the Azure connection has it
         parameters["user"] = tokens.login()
     ours = PostgresHook.ignored_extra_options | {EXTRA_KEY, "dbname"}
     return Database(
@@ -69,10 +69,9 @@ def server_of(connection: Connection) -> "Database":
 
 
 class IamTokens:
-    """Gives the token of a connection, another one where it was taken some minutes ago.
+    """Gives the token of a connection; a new one if the last is some minutes old.
 
-    A token opens sessions for a quarter of an hour, and the last one of a restore may be opened
-    after hours.
+    A token opens sessions for 15 minutes, but a restore may open its last session after hours.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -101,7 +100,7 @@ class IamTokens:
 def _take_token(connection: Connection) -> tuple[str, str]:
     """Return a user and its token.
 
-    :raises ServerError: when there is none to be had.
+    :raises ServerError: when no token could be obtained.
     """
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
@@ -111,15 +110,15 @@ def _take_token(connection: Connection) -> tuple[str, str]:
     except Exception as error:  # of boto3, of Azure's libraries and of Airflow
         raise ServerError(
             f"no IAM token for the connection {connection.conn_id!r}: {error}",
-            hint="Look at the cloud connection that its extra names, and its rights.",
+            hint="Check the cloud connection that its extra names, and its rights.",
         ) from error
     return login, token
 
 
 def s3_access_of(conn_id: str) -> "S3Access":
-    """Return how an AWS connection reaches S3.
+    """Return the access to S3 of an AWS connection.
 
-    :raises NotFoundError: when a connection was named that does not exist.
+    :raises NotFoundError: when the named connection does not exist.
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 

@@ -1,68 +1,120 @@
 """A copy as the hook makes it: by which method, to which server, with whose options."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Container
+from typing import TYPE_CHECKING
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotAllowedError
-from airflow_provider_pgclone.core.replacing import LocalKey
-from airflow_provider_pgclone.hooks.calls import CONTENT_OPTIONS, Call, resolve_call
+from airflow_provider_pgclone.hooks.call import Call
+from airflow_provider_pgclone.options import (
+    LoadingArguments,
+    MaskingArguments,
+    SelectionArguments,
+    options_in,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.cancellation import Cancellation
     from airflow_provider_pgclone.core.progress import ProgressCallback
+    from airflow_provider_pgclone.core.replacing import LocalKey
 
-# What a copy of the server's files has no use for.
-STREAM_OPTIONS = (
-    *("no_owner", "no_acl", "jobs", "maintenance_work_mem", "publications"),
-    *("mask_key", "mask_key_conn_id", "follow_fks", "keep", "require_masked"),
-)
+# A copy of the server's files cannot leave anything out or mask it ...
+_CONTENT = (*options_in(SelectionArguments), "masks", "rows", "policy")
+# ... and has no use for these.
+_STREAM = (*options_in(LoadingArguments), *options_in(MaskingArguments), "require_masked")
 
 
-def copy_database(
-    to: str | None,
-    target: str | None,
-    arguments: Mapping[str, Any],
-    config: str | None,
-    *,
-    on_progress: "ProgressCallback",
-    cancellation: "Cancellation",
-) -> LocalKey:
-    """Copy a database, and return what the copy has become on its server.
+def check_options(call: Call, given: Container[str]) -> None:
+    """Refuse options that the method of a copy cannot follow.
 
+    :param given: the names of the arguments that are not ``None``.
+    :raises InvalidInputError: naming the option.
+    """
+    method = _method(call)
+    if method == "template" and call.options["target_postgres_conn_id"] is not None:
+        raise InvalidInputError(
+            "a copy by template stays on its server",
+            hint="Set method to stream, or leave target_postgres_conn_id out.",
+        )
+    if method == "template" and any(call.options[name] for name in _CONTENT):
+        raise InvalidInputError(
+            "a copy by template is whole, but an option says to leave out or mask something",
+            hint=f"Set method to stream, or leave these out: {', '.join(_CONTENT)}.",
+        )
+    for name in ("strategy",) if method == "stream" else _STREAM:
+        if name in given:
+            raise InvalidInputError(f"a copy by {method} has no option {name}")
+
+
+def choose_key(source: Call, server: Call, to: str | None, target: str | None) -> "LocalKey":
+    """Return what a copy becomes on its server.
+
+    :param source: the call for the source.
+    :param server: the call for the server that the copy goes to.
     :param to: a local key; or
     :param target: the name of a database, by default that of the target's connection.
-    :param arguments: of the hook and of its method.
-    :param config: the name of a configuration.
     """
-    call = resolve_call("copy", config, arguments)
-    is_elsewhere = call["target_postgres_conn_id"] is not None
-    method = call["method"] or ("stream" if is_elsewhere else "template")
-    _check_options(call, method, arguments)
-    server, key = _resolve_target(call, to, target, arguments, config)
-    if method == "stream":
-        _copy_by_stream(call, server, key.name, on_progress, cancellation)
-    else:
-        _copy_by_template(call, key, cancellation)
+    from airflow_provider_pgclone.core.replacing import LocalKey
+
+    is_elsewhere = server is not source
+    if is_elsewhere and to is None and target is None:
+        target = server.server.name
+    if (to is None) == (not target):
+        raise InvalidInputError(
+            "a copy needs either a local key or the name of a target",
+            hint="Set to, as :name, or target.",
+        )
+    if is_elsewhere and not source.may_dump:
+        raise NotAllowedError(
+            "a copy to another server is not allowed: allow_dump of the source is set to false"
+        )
+    key = LocalKey(target) if target else LocalKey.parse(to or "")
+    if to is not None:
+        key.check_not_reserved()
     return key
 
 
-def _copy_by_template(call: Call, key: LocalKey, cancellation: "Cancellation") -> None:
+def copy_database(
+    source: Call,
+    server: Call,
+    key: "LocalKey",
+    *,
+    on_progress: "ProgressCallback",
+    cancellation: "Cancellation",
+) -> None:
+    """Copy the database of a call.
+
+    :param source: the call for the source.
+    :param server: the call for the server that the copy goes to.
+    :param key: what the copy becomes there.
+    """
+    if _method(source) == "stream":
+        _copy_by_stream(source, server, key.name, on_progress, cancellation)
+    else:
+        _copy_by_template(source, key, cancellation)
+
+
+def _method(call: Call) -> str:
+    is_elsewhere = call.options["target_postgres_conn_id"] is not None
+    return call.optional("method", str) or ("stream" if is_elsewhere else "template")
+
+
+def _copy_by_template(call: Call, key: "LocalKey", cancellation: "Cancellation") -> None:
     from airflow_provider_pgclone.core.copy import copy_by_template
 
     copy_by_template(
         call.database,
         call.maintenance,
         key,
-        strategy=call["strategy"],
-        # What is replaced is gone, as by a restore.
-        replace=call["replace"] and call.may_restore,
-        wait_seconds=call["wait_seconds"],
+        strategy=call.optional("strategy", str),
+        # A replaced database is gone, as it is after a restore.
+        replace=call.value("replace", bool) and call.may_restore,
+        wait_seconds=call.value("wait_seconds", float),
         cancellation=cancellation,
     )
 
 
 def _copy_by_stream(
-    call: Call,
+    source: Call,
     server: Call,
     name: str,
     on_progress: "ProgressCallback",
@@ -70,71 +122,20 @@ def _copy_by_stream(
 ) -> None:
     from airflow_provider_pgclone.core.copy import StreamCopyOptions, copy_by_stream
 
+    may_replace = source.value("replace", bool) and server.may_restore
     copy_by_stream(
-        call.database,
+        source.database,
         server.server.named(name),
         server.maintenance,
-        StreamCopyOptions(
-            # What leaves the source is its own affair, and the rest the target's.
-            selection=call.selection(),
-            masking=call.masking(),
+        server.fill(
+            StreamCopyOptions,
+            # Options about what is read come from the source's connection, the others from the
+            # target's.
+            selection=source.selection(),
+            masking=source.masking(),
             load=server.load_options(),
-            replace=call["replace"] and server["replace"] and server.may_restore,
-            require_masked=server["require_masked"],
-            wait_seconds=server["wait_seconds"],
+            replace=may_replace and server.value("replace", bool),
         ),
         on_progress=on_progress,
         cancellation=cancellation,
     )
-
-
-def _resolve_target(
-    call: Call, to: str | None, target: str | None, arguments: Mapping[str, Any], config: str | None
-) -> tuple[Call, LocalKey]:
-    """Return the call for the server that a copy goes to, and what the copy becomes there.
-
-    :param call: for the source.
-    :param to: a local key; or
-    :param target: the name of a database, by default that of the target's connection.
-    :param arguments: of the hook and of its method.
-    :param config: the name of a configuration.
-    """
-    conn_id = call["target_postgres_conn_id"]
-    server = call
-    if conn_id is not None:
-        given = {name: value for name, value in arguments.items() if name != "database"}
-        server = resolve_call("copy", config, {**given, "postgres_conn_id": conn_id})
-        if to is None and target is None:
-            target = server.server.name
-    if (to is None) == (not target):
-        raise InvalidInputError(
-            "a copy needs either a local key or the name of a target",
-            hint="Set to, as :name, or target.",
-        )
-    if conn_id is not None and not call.may_dump:
-        raise NotAllowedError(
-            "a copy to another server is not allowed: allow_dump of the source is set to false"
-        )
-    key = LocalKey(target) if target else LocalKey.parse(to or "")
-    if to is not None:
-        key.check_not_reserved()
-    return server, key
-
-
-def _check_options(call: Call, method: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse arguments that the method of a copy cannot heed."""
-    if method == "template" and call["target_postgres_conn_id"] is not None:
-        raise InvalidInputError(
-            "a copy by template stays on its server",
-            hint="Set method to stream, or leave target_postgres_conn_id out.",
-        )
-    if method == "template" and any(call[name] for name in CONTENT_OPTIONS):
-        raise InvalidInputError(
-            "a copy by template is whole, and something is to be left out or masked",
-            hint="Set method to stream, or leave exclude, schemas, exclude_schemas, masks, rows "
-            "and policy out.",
-        )
-    others = ("strategy",) if method == "stream" else STREAM_OPTIONS
-    for name in others:
-        if arguments.get(name) is not None:
-            raise InvalidInputError(f"a copy by {method} has no option {name}")

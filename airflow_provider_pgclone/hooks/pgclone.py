@@ -1,316 +1,317 @@
 """The hook: Airflow connections and options in, calls of the core out."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
-from airflow_provider_pgclone.core.errors import PgCloneError
-from airflow_provider_pgclone.core.repository import DumpKey
-from airflow_provider_pgclone.hooks.archives import ArchiveVerbs
-from airflow_provider_pgclone.hooks.base import check_text
-from airflow_provider_pgclone.hooks.copying import copy_database
-from airflow_provider_pgclone.hooks.masking import MaskingVerbs
-from airflow_provider_pgclone.hooks.probing import probe_call
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.errors import InvalidInputError, PgCloneError
+from airflow_provider_pgclone.hooks.call import Call, resolve_call
+from airflow_provider_pgclone.hooks.copying import check_options, choose_key, copy_database
+from airflow_provider_pgclone.options import (
+    HOOK_ARGUMENTS,
+    CopyArguments,
+    DumpArguments,
+    DumpFilters,
+    ListArguments,
+    NameKinds,
+    PruneArguments,
+    RestoreArguments,
+    SelectionArguments,
+    SwapArguments,
+    Verb,
+    VerifyArguments,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_pgclone.core.progress import Progress, ProgressCallback
+    from airflow_provider_pgclone.core.prune import Pruned
+    from airflow_provider_pgclone.core.repository import Archive, Dump
 
 
-class PgCloneHook(ArchiveVerbs, MaskingVerbs):
-    """Dump, list, restore, swap and copy PostgreSQL databases.
+NameKind = Literal["instances", "databases", "configs", "local"]
 
-    Every argument may be left out; the README has the table of all options.
+
+class _Watch(TypedDict):
+    on_progress: "ProgressCallback"
+    cancellation: Cancellation
+
+
+class PgCloneHook(BaseHook):
+    """Dump, list, restore, swap, copy, verify and prune PostgreSQL databases.
+
+    Every argument, of the hook and of its methods, may be left out. Its value then comes from the
+    named configuration, the extra ``pgclone`` of the connection, the section ``[pgclone]`` of
+    Airflow's config, or the default. The options of a method are the fields of the TypedDict that
+    it unpacks; the reference has the table of all options.
+
+    :param postgres_conn_id: the Airflow connection of the PostgreSQL server. Default:
+        postgres_default.
+    :param storage_location: where dumps are stored: ``s3://bucket/prefix/``, ``file:///folder/`` or
+        the path of a folder. Default: none; it must be set.
+    :param storage_conn_id: the AWS connection for ``s3://`` locations. Default: aws_default.
+    :param database: the database to dump, to restore over or to copy. Default: the connection's.
+    :param config: the name of a configuration.
+    :param maintenance_database: the database to connect to while other databases are created,
+        renamed and dropped. Default: postgres.
+    :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major
+        version. Default: PATH, then the folders of the usual packages.
+    :param progress_callback: called every few seconds with a
+        :class:`~airflow_provider_pgclone.core.progress.Progress`, in any thread; an exception that
+        it raises ends the call. By default the progress is logged.
     """
 
-    def dump(
-        self,
-        *,
-        instance: str | None = None,
-        exclude: Sequence[str] | None = None,
-        schemas: Sequence[str] | None = None,
-        exclude_schemas: Sequence[str] | None = None,
-        pg_dump_args: Sequence[str] | None = None,
-        masks: Mapping[str, Any] | str | None = None,
-        rows: Mapping[str, str] | str | None = None,
-        follow_fks: bool | None = None,
-        policy: str | None = None,
-        keep: Sequence[str] | None = None,
-        mask_key: str | None = None,
-        mask_key_conn_id: str | None = None,
-        jobs: int | None = None,
-        compression_level: int | None = None,
-        checksums: bool | None = None,
-    ) -> str:
-        """Dump the database to storage; a dump that fails is never listed.
+    conn_name_attr = "postgres_conn_id"
+    default_conn_name = "postgres_default"
+    hook_name = "PostgreSQL clone"
 
-        :param instance: the first part of the key; by default the connection's name.
-        :param exclude: tables whose data is left out, as patterns.
-        :param schemas: the only schemas to dump, as patterns.
-        :param exclude_schemas: schemas to leave out, as patterns.
-        :param pg_dump_args: more pg_dump options.
-        :param masks: what is read in the place of personal data: rules by table and column.
-        :param rows: which rows are read: SQL conditions by table.
-        :param follow_fks: whether rows go whose foreign keys lead to rows that are left out.
-        :param policy: ``classified`` or ``suspects``: what fails before anything is read.
-        :param keep: columns that are declared safe, as patterns.
-        :param mask_key: the secret by which masks are the same each time.
-        :param mask_key_conn_id: the connection whose password it is.
-        :param jobs: how many sessions read large tables at once.
-        :param compression_level: of zstd, from 1 to 19.
-        :param checksums: whether a checksum of the rows of each table is noted, for a restore.
-        :return: the key of the dump.
-        """
+    def __init__(
+        self,
+        postgres_conn_id: str | None = None,
+        storage_location: str | None = None,
+        storage_conn_id: str | None = None,
+        *,
+        database: str | None = None,
+        config: str | None = None,
+        maintenance_database: str | None = None,
+        pg_bin_dir: str | None = None,
+        progress_callback: "ProgressCallback | None" = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.temp_database: str | None = None
+        given = locals()
+        self._arguments = {name: given[name] for name in HOOK_ARGUMENTS}
+        self._cancellation = Cancellation()
+        self._watch: _Watch = {
+            "on_progress": progress_callback or self._log_progress,
+            "cancellation": self._cancellation,
+        }
+
+    def dump(self, **options: Unpack[DumpArguments]) -> str:
+        """Dump the database to storage, and return the key; a dump that fails is never listed."""
         from airflow_provider_pgclone.core.dump import DumpOptions, dump
 
-        call = self._resolve(
-            "dump",
-            instance=instance,
-            exclude=exclude,
-            schemas=schemas,
-            exclude_schemas=exclude_schemas,
-            pg_dump_args=pg_dump_args,
-            masks=masks,
-            rows=rows,
-            follow_fks=follow_fks,
-            policy=policy,
-            keep=keep,
-            mask_key=mask_key,
-            mask_key_conn_id=mask_key_conn_id,
-            jobs=jobs,
-            compression_level=compression_level,
-            checksums=checksums,
-        )
-        key = DumpKey.new(
-            instance=call["instance"] or call["postgres_conn_id"],
-            database=call.database.name,
-            config=call.config_of_key,
-            created_at=datetime.now(UTC),
-        )
-        dump(
-            call.database,
-            call.storage(),
-            key,
-            DumpOptions(
-                selection=call.selection(pg_dump_args=call["pg_dump_args"]),
-                masking=call.masking(),
-                jobs=call["jobs"],
-                compression_level=call["compression_level"],
-                checksums=call["checksums"],
-                pg_bin_dir=call["pg_bin_dir"],
-            ),
-            on_progress=self._on_progress,
-            cancellation=self._cancellation,
-        )
+        call = self._call("dump", options)
+        key = call.new_key()
+        wanted = call.fill(DumpOptions, selection=call.selection(), masking=call.masking())
+        dump(call.database, call.storage(), key, wanted, **self._watch)
         return str(key)
 
     def restore(
-        self,
-        key: str,
-        *,
-        reversible: bool | None = None,
-        swap: bool | None = None,
-        no_owner: bool | None = None,
-        no_acl: bool | None = None,
-        jobs: int | None = None,
-        maintenance_work_mem: str | None = None,
-        publications: bool | None = None,
-        checksums: bool | None = None,
-        check_sql: str | Sequence[str] | None = None,
-        require_verified: bool | None = None,
-        require_masked: bool | None = None,
-        wait_seconds: float | None = None,
-        maker: str = "",
-        run: str = "",
+        self, key: str, *, maker: str = "", run: str = "", **options: Unpack[RestoreArguments]
     ) -> str:
-        """Restore into a temporary database and swap it in for the hook's database.
+        """Restore into a temporary database, and swap it in for the hook's database.
 
         With ``swap=False`` the attribute ``temp_database`` names the database that waits for
         :meth:`swap`; otherwise it is ``None``.
 
         :param key: a dump key, a prefix (its newest dump), or a local key such as ``:pre``.
-        :param reversible: whether to keep the database before and after as ``:pre`` and ``:post``.
-        :param swap: whether to swap in; otherwise the restored database waits for its swap.
-        :param no_owner: whether restored objects belong to the connection's user.
-        :param no_acl: whether rights are left out.
-        :param jobs: how many sessions load and analyze at once.
-        :param maintenance_work_mem: of each of these, for index builds, such as ``512MB``.
-        :param publications: whether publications are restored.
-        :param checksums: whether the rows are compared with the checksums of the dump.
-        :param check_sql: queries that must give true on the restored database before its swap.
-        :param require_verified: whether only a dump is restored that was verified.
-        :param require_masked: whether only a dump is restored that is masked.
-        :param wait_seconds: how long to wait for another restore of the database.
-        :param maker: who restores, such as a task; what it left at an earlier time is dropped.
+        :param maker: who restores, such as a task; what it left earlier is dropped.
         :param run: which of its runs; a retry keeps the ``:pre`` of the first attempt.
         :return: the key that was restored.
         """
         from airflow_provider_pgclone.core.restore import RestoreOptions, restore
 
-        check_text("key", key)
-        call = self._resolve(
-            "restore",
-            reversible=reversible,
-            swap=swap,
-            no_owner=no_owner,
-            no_acl=no_acl,
-            jobs=jobs,
-            maintenance_work_mem=maintenance_work_mem,
-            publications=publications,
-            checksums=checksums,
-            check_sql=check_sql,
-            require_verified=require_verified,
-            require_masked=require_masked,
-            wait_seconds=wait_seconds,
-        )
-        checks = ("checksums", "check_sql", "require_verified", "require_masked")
-        names = ("reversible", "swap", "wait_seconds", *checks)
-        restored = restore(
-            call.database,
-            call.maintenance,
-            call.storage,
-            RestoreOptions(
-                key=key,
-                load=call.load_options(),
-                maker=maker,
-                run=run,
-                **{name: call[name] for name in names},
-            ),
-            on_progress=self._on_progress,
-            cancellation=self._cancellation,
-        )
+        call = self._call("restore", options, key=key)
+        load = call.load_options()
+        wanted = call.fill(RestoreOptions, key=key, load=load, maker=maker, run=run)
+        restored = restore(call.database, call.maintenance, call.storage, wanted, **self._watch)
         self.temp_database = restored.temp_database
         return restored.key
 
-    def swap(self, temp_database: str, *, wait_seconds: float | None = None) -> str:
-        """Swap in a database that ``restore(swap=False)`` left.
+    def swap(self, temp_database: str, **options: Unpack[SwapArguments]) -> str:
+        """Swap in a database that ``restore(swap=False)`` left, and return the target's name.
 
-        :param temp_database: its name.
-        :param wait_seconds: how long to wait for another restore of the target.
-        :return: the name of the target.
+        :param temp_database: the name of that database.
         """
         from airflow_provider_pgclone.core.swap import swap
 
-        check_text("temp_database", temp_database)
-        call = self._resolve("swap", wait_seconds=wait_seconds)
+        call = self._call("swap", options, temp_database=temp_database)
         return swap(
             call.maintenance,
             temp_database,
-            wait_seconds=call["wait_seconds"],
+            wait_seconds=call.value("wait_seconds", float),
             cancellation=self._cancellation,
         )
 
     def copy(
-        self,
-        to: str | None = None,
-        *,
-        target: str | None = None,
-        target_postgres_conn_id: str | None = None,
-        method: str | None = None,
-        strategy: str | None = None,
-        replace: bool | None = None,
-        exclude: Sequence[str] | None = None,
-        schemas: Sequence[str] | None = None,
-        exclude_schemas: Sequence[str] | None = None,
-        masks: Mapping[str, Any] | str | None = None,
-        rows: Mapping[str, str] | str | None = None,
-        follow_fks: bool | None = None,
-        policy: str | None = None,
-        keep: Sequence[str] | None = None,
-        mask_key: str | None = None,
-        mask_key_conn_id: str | None = None,
-        no_owner: bool | None = None,
-        no_acl: bool | None = None,
-        jobs: int | None = None,
-        maintenance_work_mem: str | None = None,
-        publications: bool | None = None,
-        require_masked: bool | None = None,
-        wait_seconds: float | None = None,
+        self, to: str | None = None, *, target: str | None = None, **options: Unpack[CopyArguments]
     ) -> str:
         """Copy the database, on its own server or to another.
 
-        By ``template`` the server copies the files, and sessions on the database are ended. By
-        ``stream`` they go on; the options from ``exclude`` to ``publications`` are for it.
+        By ``template`` the server copies its files, and sessions on the database are ended. By
+        ``stream`` they go on; rows can be left out and masked, as by a dump.
 
-        :param to: a local key such as ``:before_migration``; or
-        :param target: the name of the database that the copy becomes.
-        :param target_postgres_conn_id: the connection of its server; by default the source's.
-        :param method: ``template`` or ``stream``.
-        :param strategy: ``wal_log`` or ``file_copy``, of ``template``.
-        :param replace: whether a database of that name is replaced, once the copy is whole.
-        :param exclude: tables whose rows are left out.
-        :param schemas: the only schemas to copy.
-        :param exclude_schemas: schemas to leave out.
-        :param masks: what is read in the place of personal data: rules by table and column.
-        :param rows: which rows are read: SQL conditions by table.
-        :param follow_fks: whether rows go whose foreign keys lead to rows that are left out.
-        :param policy: ``classified`` or ``suspects``: what fails before anything is read.
-        :param keep: columns that are declared safe, as patterns.
-        :param mask_key: the secret by which masks are the same each time.
-        :param mask_key_conn_id: the connection whose password it is.
-        :param no_owner: whether copied objects belong to the connection's user.
-        :param no_acl: whether rights are left out.
-        :param jobs: how many sessions copy at once.
-        :param maintenance_work_mem: of each of these, for index builds, such as ``512MB``.
-        :param publications: whether publications are copied.
-        :param require_masked: whether only a masked copy is made.
-        :param wait_seconds: how long to wait for another copy to the same name.
-        :return: the local key, or the target.
+        :param to: a local key such as ``:before_migration``, not ``:pre`` or ``:post``; or
+        :param target: the name of the database that the copy becomes; by default that of
+            ``target_postgres_conn_id``.
+        :return: the local key, or the name of the target.
         """
-        arguments = {
-            "target_postgres_conn_id": target_postgres_conn_id,
-            "method": method,
-            "strategy": strategy,
-            "replace": replace,
-            "exclude": exclude,
-            "schemas": schemas,
-            "exclude_schemas": exclude_schemas,
-            "masks": masks,
-            "rows": rows,
-            "follow_fks": follow_fks,
-            "policy": policy,
-            "keep": keep,
-            "mask_key": mask_key,
-            "mask_key_conn_id": mask_key_conn_id,
-            "no_owner": no_owner,
-            "no_acl": no_acl,
-            "jobs": jobs,
-            "maintenance_work_mem": maintenance_work_mem,
-            "publications": publications,
-            "require_masked": require_masked,
-            "wait_seconds": wait_seconds,
-        }
-        for name, value in (("to", to), ("target", target)):
-            if value is not None:
-                check_text(name, value)
-        key = copy_database(
-            to,
-            target,
-            {**self._arguments, **arguments},
-            self.config,
-            on_progress=self._on_progress,
-            cancellation=self._cancellation,
-        )
+        subjects = {"to": to, "target": target}
+        given = {name: value for name, value in subjects.items() if value is not None}
+        source = server = self._call("copy", options, **given)
+        check_options(source, {name for name, value in options.items() if value is not None})
+        conn_id = source.optional("target_postgres_conn_id", str)
+        if conn_id is not None:
+            there = {**self._arguments, "postgres_conn_id": conn_id, "database": None}
+            server = resolve_call("copy", self.config, there, options)
+        key = choose_key(source, server, to, target)
+        copy_database(source, server, key, **self._watch)
         return to or key.name
 
+    @overload
+    def ls(
+        self,
+        prefix: str = "",
+        *,
+        what: Literal["dumps", "files"] | None = None,
+        all_files: bool | None = None,
+        **options: Unpack[DumpFilters],
+    ) -> "list[Dump]": ...
+
+    @overload
+    def ls(
+        self, prefix: str = "", *, what: NameKind | None = None, **options: Unpack[NameKinds]
+    ) -> list[str]: ...
+
+    def ls(self, prefix: str = "", **options: Unpack[ListArguments]) -> "list[Dump] | list[str]":
+        """Return the dumps under a prefix, or what else ``what`` names, the newest first.
+
+        :param prefix: whole leading parts of a key; empty for all dumps.
+        :return: dumps or files, each with ``key``, ``size_bytes``, ``created_at`` and ``finding``,
+            which is the result of its verifications; otherwise names.
+        """
+        from airflow_provider_pgclone.core.list import ListOptions, list_keys
+
+        call = self._call("ls", options, prefix=prefix)
+        wanted = call.fill(ListOptions, what=call.what())
+        return list_keys(call.storage, call.maintenance, prefix, wanted, self._cancellation)
+
+    def inspect(self, key: str) -> dict[str, Any]:
+        """Return the manifest of a dump, by a few small reads.
+
+        :param key: a dump key or a prefix (its newest dump).
+        :return: versions, the source, what was left out, and ``tables`` with their rows.
+        """
+        manifest = self._open_archive(key).required_manifest
+        rows = {f"{schema}.{name}": n for (schema, name), n in manifest.rows_of_tables.items()}
+        return {**manifest.facts(), "tables": rows}
+
+    def mask_report(self, key: str, *, style: str = "markdown") -> str:
+        """Return a report of what is masked in a dump and what is not.
+
+        :param key: a dump key or a prefix (its newest dump).
+        :param style: ``markdown``, or ``html`` for a whole page.
+        """
+        from airflow_provider_pgclone.core.mask_report import check_style, mask_report
+
+        checked = check_style(style)
+        archive = self._open_archive(key)
+        return mask_report(archive.required_manifest, archive.dump.key, style=checked)
+
+    def verify(self, key: str, **options: Unpack[VerifyArguments]) -> str:
+        """Verify a dump, record the result beside it, and return its key if it is intact.
+
+        Level ``archive`` checks every byte and needs no database. ``restore`` also restores into a
+        database of its own on the connection's server, compares it and drops it.
+
+        :param key: a dump key or a prefix (its newest dump).
+        """
+        from airflow_provider_pgclone.core.verify import verify
+
+        call = self._call("verify", options, key=key)
+        record, level = call.value("record", bool), call.level()
+        storage, load = call.storage(), call.load_options()
+        return verify(storage, key, level, call.maintenance, load, record=record, **self._watch)
+
+    def prune(self, prefix: str, **options: Unpack[PruneArguments]) -> "Pruned":
+        """Delete the dumps that no rule keeps, and what killed dumps, restores and copies left.
+
+        At least one rule, from ``keep_last`` to ``older_than_days``, must be given; a dump stays if
+        any rule keeps it. The rules apply to each instance, database and config on its own, and the
+        last good dump of each is never deleted.
+
+        :param prefix: whole leading parts of a key; ``*`` for all dumps.
+        :return: ``deleted``, ``kept``, ``aborted_uploads`` and ``dropped_databases``.
+        """
+        from airflow_provider_pgclone.core.prune import PruneOptions, prune
+        from airflow_provider_pgclone.core.repository import Retention
+
+        call = self._call("prune", options, prefix=prefix)
+        return prune(
+            call.storage(),
+            prefix,
+            call.maintenance if call.drops_leftovers() else None,
+            call.fill(PruneOptions, retention=call.fill(Retention)),
+            cancellation=self._cancellation,
+        )
+
+    def propose_masks(self, **options: Unpack[SelectionArguments]) -> str:
+        """Return a draft of masks for the database, which a person must review.
+
+        Each column gets a rule or ``keep``, with the reason. PostgreSQL samples the rows of each
+        table, and none of their values leaves it.
+
+        :return: YAML, as the option ``masks`` takes it.
+        """
+        from airflow_provider_pgclone.core.mask_plan import propose_masks
+
+        call = self._call("propose_masks", options)
+        return propose_masks(call.database, call.selection(), self._cancellation).yaml()
+
     def test_connection(self) -> tuple[bool, str]:
-        """Try out the server and the storage, and raise nothing where they fail.
+        """Try out the server and the storage, without raising an error.
 
         Nothing is made on the server. A small object is written to the storage, read and deleted.
 
-        :return: whether all is well, and what was found; else what is wrong and what to do.
+        :return: whether all is well, and what was found; otherwise what is wrong and what to do.
         """
         from airflow_provider_pgclone.core.probe import report
 
         try:
-            call = self._resolve("test_connection")
+            call = self._call("test_connection", {})
         except PgCloneError as error:
             return False, str(error)
-        return report(probe_call(call, self._cancellation))
+        return report(call.probe(self._cancellation))
 
     def drop_temp(self, temp_database: str) -> None:
-        """Drop a database that ``restore(swap=False)`` left and that is not to be swapped in.
+        """Drop a database that ``restore(swap=False)`` left, instead of swapping it in.
 
-        :param temp_database: its name; no error where it does not exist.
+        :param temp_database: the name of that database; no error if it does not exist.
         """
         from airflow_provider_pgclone.core.restore import drop_temp
 
-        check_text("temp_database", temp_database)
-        call = self._resolve("drop_temp")
+        call = self._call("drop_temp", {}, temp_database=temp_database)
         drop_temp(call.maintenance, temp_database, cancellation=self._cancellation)
+
+    def cancel(self) -> None:
+        """End what is running, from a signal handler or another thread; the call then raises."""
+        self._cancellation.cancel()
+
+    def raise_if_cancelled(self) -> None:
+        """Raise an error if :meth:`cancel` came too late to end the call.
+
+        :raises CancelledError: after :meth:`cancel`.
+        """
+        self._cancellation.check()
+
+    def _call(self, verb: Verb, options: Mapping[str, Any], **subjects: object) -> Call:
+        """Look up the options of a verb.
+
+        :param subjects: what the verb works on, which a template may have made of another type.
+        """
+        for name, value in subjects.items():
+            if not isinstance(value, str):
+                raise InvalidInputError(f"{name} is {value!r}", hint=f"Give {name} as a text.")
+        return resolve_call(verb, self.config, self._arguments, options)
+
+    def _open_archive(self, key: str) -> "Archive":
+        from airflow_provider_pgclone.core.repository import find_dump, open_archive
+
+        storage = self._call("ls", {}, key=key).storage()
+        return open_archive(storage, find_dump(storage, key))
+
+    def _log_progress(self, progress: "Progress") -> None:
+        self.log.info("%s", progress)

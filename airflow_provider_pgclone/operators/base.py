@@ -1,29 +1,62 @@
-"""What all operators share: the server, the way errors end a task, and its being killed."""
+"""What all operators share: their fields, the call of the hook, errors, and being killed."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.exceptions import AirflowProviderDeprecationWarning
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_pgclone.core.errors import PermanentError
+from airflow_provider_pgclone.options import (
+    BY_NAME,
+    HOOK_ARGUMENTS,
+    METHOD_ARGUMENTS,
+    OptionSource,
+    Verb,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_pgclone.hooks import PgCloneHook
 
+# From _keep() to the DAG file by way of __init__; Airflow adds the level of its wrapper.
+_STACK_LEVEL = 3
+
 
 class PgCloneBaseOperator(BaseOperator):
-    """The arguments that every operator takes; what is left out is looked up as the README says.
+    """The arguments of every operator.
 
-    :param postgres_conn_id: the connection of the server.
+    The value of an option that is left out comes from the named configuration, the extra
+    ``pgclone`` of the connection, the section ``[pgclone]`` of Airflow's config, or the default.
+
+    A subclass names its verb and its subjects. All arguments of its ``__init__`` are template
+    fields; they are spelled out there, because Airflow fills ``default_args`` by their names.
+
+    :param postgres_conn_id: the Airflow connection of the PostgreSQL server. Default:
+        postgres_default.
     :param config: the name of a configuration.
     """
 
+    verb: ClassVar[Verb]
+    # What the verb works on: arguments of the hook's method that are not options.
+    subjects: ClassVar[Sequence[str]] = ()
+
     template_fields: Sequence[str] = ("postgres_conn_id", "config")
-    # Hidden in logs and where Airflow shows what was rendered.
-    secret_fields: Sequence[str] = ()
+
+    if TYPE_CHECKING:  # the arguments of each operator, which _keep() makes attributes
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "verb" in vars(cls):  # a user's subclass of an operator keeps its fields
+            own = inspect.signature(cls.__init__).parameters.values()
+            names = [argument.name for argument in own if argument.kind is argument.KEYWORD_ONLY]
+            cls.template_fields = (*PgCloneBaseOperator.template_fields, *names)
 
     def __init__(
         self,
@@ -37,10 +70,21 @@ class PgCloneBaseOperator(BaseOperator):
         self.config = config
         self._hook: PgCloneHook | None = None
 
+    def _keep(self, arguments: Mapping[str, Any]) -> None:
+        """Make attributes of the arguments that are fields.
+
+        :param arguments: the ``locals()`` of ``__init__``.
+        """
+        given = {name: arguments[name] for name in self.template_fields if name in arguments}
+        for name, value in given.items():
+            setattr(self, name, value)
+        for text in OptionSource(f"the task {self.task_id!r}", given).deprecations(self.verb):
+            warnings.warn(text, AirflowProviderDeprecationWarning, stacklevel=_STACK_LEVEL)
+
     def execute(self, context: "Context") -> Any:
         """Call the hook once.
 
-        :raises AirflowFailException: where another try would fail again, so that there is none.
+        :raises AirflowFailException: when another try would fail again, so that there is none.
         """
         self._hook = self.make_hook()
         try:
@@ -50,40 +94,44 @@ class PgCloneBaseOperator(BaseOperator):
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
 
-    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
-        """Render, and refuse what was given and renders to nothing.
+    def call(self, hook: "PgCloneHook", context: "Context") -> Any:
+        """Call the hook's method of the verb; an operator adds its own step here."""
+        return self.call_method(hook)
 
-        Were it taken for an argument that was not given, a restore would go over the default
+    def call_method(self, hook: "PgCloneHook", **more: Any) -> Any:
+        """Call the hook's method of the verb with the subjects and the options of the operator.
+
+        :param more: other arguments of the method.
+        """
+        method = getattr(hook, self.verb)
+        of_method = METHOD_ARGUMENTS[self.verb]
+        names = [name for name in self.template_fields if name in of_method]
+        return method(**{name: getattr(self, name) for name in (*self.subjects, *names)}, **more)
+
+    def make_hook(self) -> "PgCloneHook":
+        """Return the hook with the arguments of this operator that are the hook's."""
+        from airflow_provider_pgclone.hooks import PgCloneHook
+
+        names = [name for name in self.template_fields if name in HOOK_ARGUMENTS]
+        return PgCloneHook(config=self.config, **{name: getattr(self, name) for name in names})
+
+    def on_kill(self) -> None:
+        """End the children; ``execute`` then raises an error, since Airflow lets it go on."""
+        if self._hook is not None:
+            self._hook.cancel()
+
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        """Render the fields, hide secrets, and refuse a given field that renders to nothing.
+
+        If that counted as an argument that was not given, a restore would go over the default
         database, and a dump would leave nothing out. Mapped tasks come this way as well.
         """
         given = [name for name in self.template_fields if getattr(parent, name, None) is not None]
         super()._do_render_template_fields(parent, *args, **kwargs)
-        for name in self.secret_fields:
-            if (value := getattr(parent, name, None)) is not None:
+        for name in self.template_fields:
+            value = getattr(parent, name, None)
+            if value is not None and name in BY_NAME and BY_NAME[name].is_secret:
                 mask_secret(value)
         for name in given:
             if getattr(parent, name, None) in (None, "None"):
                 raise AirflowFailException(f"the argument {name} was rendered to nothing")
-
-    def on_kill(self) -> None:
-        """End the children; ``execute`` then raises, since Airflow lets it go on."""
-        if self._hook is not None:
-            self._hook.cancel()
-
-    def make_hook(self) -> "PgCloneHook":
-        """Return the hook with the arguments of this operator that are fields of the hook."""
-        from airflow_provider_pgclone.hooks import PgCloneHook
-
-        shared = ("database", "storage_location", "storage_conn_id", "maintenance_database")
-        own = [name for name in (*shared, "pg_bin_dir") if hasattr(self, name)]
-        return PgCloneHook(
-            postgres_conn_id=self.postgres_conn_id, config=self.config, **self.given(*own)
-        )
-
-    def given(self, *names: str) -> dict[str, Any]:
-        """Return arguments as they were given; a template may have made texts of their values."""
-        return {name: getattr(self, name) for name in names}
-
-    def call(self, hook: "PgCloneHook", context: "Context") -> Any:
-        """Do the operator's verb."""
-        raise NotImplementedError

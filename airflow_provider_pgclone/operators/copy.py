@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
-
-    from airflow_provider_pgclone.hooks import PgCloneHook
+    from airflow.sdk import XComArg
 
 
 class PgCloneCopyOperator(PgCloneBaseOperator):
@@ -16,50 +14,63 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
 
     By ``template`` the server copies its files: sessions on the database are ended, and new ones
     wait until the copy is made. By ``stream`` its sessions go on, and the copy may be on another
-    server; the options from ``exclude`` to ``pg_bin_dir`` are for it.
+    server; rows can be left out and masked.
 
     :param to: a local key such as ``:before_migration``, not ``:pre`` or ``:post``; or
     :param target: the name of the database that the copy becomes; by default that of
         ``target_postgres_conn_id``.
-    :param target_postgres_conn_id: the connection of its server; by default the source's.
-    :param method: ``template`` or ``stream``; by default ``stream`` to another connection.
-    :param database: the database to copy; by default the connection's.
-    :param strategy: ``wal_log`` or ``file_copy``, of ``template``; by default the server's.
-    :param replace: whether a database of that name is replaced, once the copy is whole.
-    :param exclude: tables whose rows are left out.
-    :param schemas: the only schemas to copy.
-    :param exclude_schemas: schemas to leave out.
-    :param masks: what is read in the place of personal data: rules by table and column.
-    :param rows: which rows are read: SQL conditions by table.
-    :param follow_fks: whether rows go whose foreign keys lead to rows that are left out.
-    :param policy: ``classified`` or ``suspects``: what fails before anything is read.
-    :param keep: columns that are declared safe, as patterns.
-    :param mask_key: the secret by which masks are the same each time.
-    :param mask_key_conn_id: the connection whose password it is.
-    :param no_owner: whether copied objects belong to the connection's user.
-    :param no_acl: whether rights are left out.
-    :param jobs: how many sessions copy at once.
-    :param maintenance_work_mem: of each of these, for index builds, such as ``512MB``.
-    :param publications: whether publications are copied.
-    :param require_masked: whether only a masked copy is made.
-    :param pg_bin_dir: the folder of PostgreSQL's programs.
-    :param wait_seconds: how long to wait for another copy to the same name.
-    :param maintenance_database: where to connect while databases are created and renamed.
+    :param target_postgres_conn_id: the Airflow connection of the server to copy to. Default: the
+        source's.
+    :param method: how to copy: with ``template`` the server copies its files and ends the sessions
+        on the source; with ``stream`` pg_dump and pg_restore copy, the sessions go on, and the
+        target may be on another server. Default: ``stream`` to another connection, otherwise
+        ``template``.
+    :param database: the database to dump, to restore over or to copy. Default: the connection's.
+    :param strategy: how the server copies by ``template``: ``wal_log``, or ``file_copy``, which
+        clones files on PostgreSQL 18 if the file system can. Default: the server's.
+    :param replace: whether a complete copy replaces an existing database of the same name. Default:
+        True.
+    :param exclude: tables whose rows are left out, as patterns of ``pg_dump --exclude-table-data``;
+        the partitions of a partitioned table are left out with it. Default: none.
+    :param schemas: the only schemas to read, as patterns of ``pg_dump --schema``. Default: all.
+    :param exclude_schemas: schemas to leave out, as patterns of ``pg_dump --exclude-schema``.
+        Default: none.
+    :param masks: the rules by which personal data is masked: ``{table pattern: {column: rule}}``,
+        or the path of a YAML or JSON file that contains them; docs/reference/masking.md describes
+        the rules. Default: none.
+    :param rows: which rows are read: ``{table pattern: SQL condition}``, or the path of a YAML or
+        JSON file that contains the conditions. Default: all.
+    :param follow_fks: whether rows that refer to rows left out by ``rows`` are left out too.
+        Default: False.
+    :param policy: which columns make a dump fail before it starts: ``classified`` means all that
+        are neither masked nor declared safe; ``suspects`` means those of them that look personal.
+        Default: none.
+    :param keep: columns that are declared safe, as patterns: ``schema.table.column``,
+        ``table.column`` or ``column``. Default: none.
+    :param mask_key: the secret that makes masked values the same in every dump; it has at least 16
+        characters. Default: none.
+    :param mask_key_conn_id: the Airflow connection whose password is the mask key. Default: none.
+    :param no_owner: whether restored objects belong to the connection's user instead of their
+        owners. Default: on, unless the server has all owners and the user may act for them.
+    :param no_acl: whether privileges on restored objects are left out. Default: on with no_owner,
+        and if the server lacks a role that has privileges.
+    :param jobs: how many sessions work in parallel to read the large tables of a dump, or to load
+        and analyze a restored database. Default: the worker's cores, from 2 to 4.
+    :param maintenance_work_mem: the memory that each session may use to build an index, such as
+        ``512MB``. Default: the server's.
+    :param publications: whether publications are restored; subscriptions never are. Default: False.
+    :param require_masked: whether only masked dumps are restored, and only masked copies made by
+        ``stream``; if one source requires it, no other can lift it. Default: False.
+    :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major
+        version. Default: PATH, then the folders of the usual packages.
+    :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same
+        database runs. Default: 0.0.
+    :param maintenance_database: the database to connect to while other databases are created,
+        renamed and dropped. Default: postgres.
     """
 
-    _copy_options: Sequence[str] = (
-        *("target_postgres_conn_id", "method", "strategy", "replace", "exclude", "schemas"),
-        *("exclude_schemas", "masks", "rows", "follow_fks", "policy", "keep", "mask_key"),
-        *("mask_key_conn_id", "no_owner", "no_acl", "jobs", "maintenance_work_mem", "publications"),
-        *("require_masked", "wait_seconds"),
-    )
-    template_fields: Sequence[str] = (
-        *PgCloneBaseOperator.template_fields,
-        *("to", "target", "database", "pg_bin_dir", "maintenance_database"),
-        *_copy_options,
-    )
-
-    secret_fields = ("mask_key",)
+    verb = "copy"
+    subjects = ("to", "target")
 
     def __init__(
         self,
@@ -93,32 +104,4 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.to: Any = to  # rendered to a text before it is used
-        self.target: Any = target
-        self.target_postgres_conn_id = target_postgres_conn_id
-        self.method = method
-        self.database = database
-        self.strategy = strategy
-        self.replace = replace
-        self.exclude = exclude
-        self.schemas = schemas
-        self.exclude_schemas = exclude_schemas
-        self.masks = masks
-        self.rows = rows
-        self.follow_fks = follow_fks
-        self.policy = policy
-        self.keep = keep
-        self.mask_key = mask_key
-        self.mask_key_conn_id = mask_key_conn_id
-        self.no_owner = no_owner
-        self.no_acl = no_acl
-        self.jobs = jobs
-        self.maintenance_work_mem = maintenance_work_mem
-        self.publications = publications
-        self.require_masked = require_masked
-        self.pg_bin_dir = pg_bin_dir
-        self.wait_seconds = wait_seconds
-        self.maintenance_database = maintenance_database
-
-    def call(self, hook: "PgCloneHook", context: "Context") -> str:
-        return hook.copy(self.to, target=self.target, **self.given(*self._copy_options))
+        self._keep(locals())

@@ -14,55 +14,49 @@ if TYPE_CHECKING:
 
 
 class PgCloneDumpOperator(PgCloneBaseOperator):
-    """Dump a database to storage and return the dump key.
+    """Dump a database to storage, and return the dump key.
 
-    The key also goes into the event of each Asset in ``outlets``, as ``extra["dump_key"]``.
+    The event of each Asset in ``outlets`` also gets the key, as ``extra["dump_key"]``.
 
-    :param database: the database; by default the connection's.
-    :param storage_location: ``s3://bucket/prefix/``, ``file:///folder/`` or a folder's path.
-    :param storage_conn_id: the AWS connection of ``s3://`` locations.
-    :param instance: the first part of the key; by default the connection's name.
-    :param exclude: tables whose data is left out, as patterns.
-    :param schemas: the only schemas to dump, as patterns.
-    :param exclude_schemas: schemas to leave out, as patterns.
-    :param pg_dump_args: more pg_dump options.
-    :param masks: what is read in the place of personal data: rules by table and column.
-    :param rows: which rows are read: SQL conditions by table.
-    :param follow_fks: whether rows go whose foreign keys lead to rows that are left out.
-    :param policy: ``classified`` or ``suspects``: what fails before anything is read.
-    :param keep: columns that are declared safe, as patterns.
-    :param mask_key: the secret by which masks are the same each time.
-    :param mask_key_conn_id: the connection whose password it is.
-    :param jobs: how many sessions read large tables at once.
-    :param compression_level: of zstd, from 1 to 19.
-    :param checksums: whether a checksum of each table's rows is noted, for a restore to compare.
-    :param pg_bin_dir: the folder of PostgreSQL's programs.
+    :param database: the database to dump, to restore over or to copy. Default: the connection's.
+    :param storage_location: where dumps are stored: ``s3://bucket/prefix/``, ``file:///folder/`` or
+        the path of a folder. Default: none; it must be set.
+    :param storage_conn_id: the AWS connection for ``s3://`` locations. Default: aws_default.
+    :param instance: the first part of the dump key: the installation that the database belongs to.
+        Default: the name of the connection.
+    :param exclude: tables whose rows are left out, as patterns of ``pg_dump --exclude-table-data``;
+        the partitions of a partitioned table are left out with it. Default: none.
+    :param schemas: the only schemas to read, as patterns of ``pg_dump --schema``. Default: all.
+    :param exclude_schemas: schemas to leave out, as patterns of ``pg_dump --exclude-schema``.
+        Default: none.
+    :param pg_dump_args: more pg_dump options, such as ``--no-comments``; an option and its value
+        are one item. Default: none.
+    :param masks: the rules by which personal data is masked: ``{table pattern: {column: rule}}``,
+        or the path of a YAML or JSON file that contains them; docs/reference/masking.md describes
+        the rules. Default: none.
+    :param rows: which rows are read: ``{table pattern: SQL condition}``, or the path of a YAML or
+        JSON file that contains the conditions. Default: all.
+    :param follow_fks: whether rows that refer to rows left out by ``rows`` are left out too.
+        Default: False.
+    :param policy: which columns make a dump fail before it starts: ``classified`` means all that
+        are neither masked nor declared safe; ``suspects`` means those of them that look personal.
+        Default: none.
+    :param keep: columns that are declared safe, as patterns: ``schema.table.column``,
+        ``table.column`` or ``column``. Default: none.
+    :param mask_key: the secret that makes masked values the same in every dump; it has at least 16
+        characters. Default: none.
+    :param mask_key_conn_id: the Airflow connection whose password is the mask key. Default: none.
+    :param jobs: how many sessions work in parallel to read the large tables of a dump, or to load
+        and analyze a restored database. Default: the worker's cores, from 2 to 4.
+    :param compression_level: the zstd compression level of a dump, from 1 to 19; with pg_dump 15
+        and older, dumps are compressed by gzip, without this option. Default: 1.
+    :param checksums: whether a dump records a checksum of each table's rows, and a restore compares
+        the checksums; otherwise the rows are counted. Default: False.
+    :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major
+        version. Default: PATH, then the folders of the usual packages.
     """
 
-    template_fields: Sequence[str] = (
-        *PgCloneBaseOperator.template_fields,
-        "database",
-        "storage_location",
-        "storage_conn_id",
-        "instance",
-        "exclude",
-        "schemas",
-        "exclude_schemas",
-        "pg_dump_args",
-        "masks",
-        "rows",
-        "follow_fks",
-        "policy",
-        "keep",
-        "mask_key",
-        "mask_key_conn_id",
-        "jobs",
-        "compression_level",
-        "checksums",
-        "pg_bin_dir",
-    )
-
-    secret_fields = ("mask_key",)
+    verb = "dump"
 
     def __init__(
         self,
@@ -89,31 +83,10 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.database = database
-        self.storage_location = storage_location
-        self.storage_conn_id = storage_conn_id
-        self.instance = instance
-        self.exclude = exclude
-        self.schemas = schemas
-        self.exclude_schemas = exclude_schemas
-        self.pg_dump_args = pg_dump_args
-        self.masks = masks
-        self.rows = rows
-        self.follow_fks = follow_fks
-        self.policy = policy
-        self.keep = keep
-        self.mask_key = mask_key
-        self.mask_key_conn_id = mask_key_conn_id
-        self.jobs = jobs
-        self.compression_level = compression_level
-        self.checksums = checksums
-        self.pg_bin_dir = pg_bin_dir
+        self._keep(locals())
 
     def call(self, hook: "PgCloneHook", context: "Context") -> str:
-        content = ("instance", "exclude", "schemas", "exclude_schemas", "pg_dump_args")
-        masking = ("masks", "rows", "follow_fks", "policy", "keep", "mask_key", "mask_key_conn_id")
-        how = ("jobs", "compression_level", "checksums")
-        key = hook.dump(**self.given(*content, *masking, *how))
+        key: str = self.call_method(hook)
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra["dump_key"] = key

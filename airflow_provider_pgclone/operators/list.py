@@ -1,6 +1,5 @@
 """List dumps."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
@@ -8,41 +7,36 @@ from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
+    from airflow_provider_pgclone.core.repository import Dump
     from airflow_provider_pgclone.hooks import PgCloneHook
 
 
 class PgCloneListOperator(PgCloneBaseOperator):
-    """Return the dump keys under a prefix, the newest first.
+    """Return the dump keys under a prefix, the newest first, or what else ``what`` names.
 
-    :param prefix: whole leading parts of a key; none means all dumps.
-    :param storage_location: ``s3://bucket/prefix/``, ``file:///folder/`` or a folder's path.
-    :param storage_conn_id: the AWS connection of ``s3://`` locations.
-    :param limit: how many at the most; set it where there are many, since they all go into XCom.
-    :param verified: whether to list only dumps that a verification has found whole.
-    :param masked: whether to list only dumps that are masked.
-    :param instances: whether to return the names of instances instead.
-    :param databases: whether to return the names of databases instead.
-    :param configs: whether to return the names of configurations instead.
-    :param local: whether to return the local keys of the server's databases instead.
-    :param all_files: whether to list files that are no dumps as well.
-    :param maintenance_database: where to connect for the local keys.
+    The whole list goes into XCom: set ``limit`` if there are many dumps.
+
+    :param prefix: whole leading parts of a key; empty for all dumps.
+    :param storage_location: where dumps are stored: ``s3://bucket/prefix/``, ``file:///folder/`` or
+        the path of a folder. Default: none; it must be set.
+    :param storage_conn_id: the AWS connection for ``s3://`` locations. Default: aws_default.
+    :param what: what to list: ``dumps``; the ``instances``, ``databases`` or ``configs`` that have
+        dumps; the server's databases as ``local`` keys; or all ``files``, also those that are not
+        dumps. Default: ``dumps``.
+    :param limit: the largest number of keys to list; no more are read from storage. Default: all.
+    :param verified: whether to list only verified dumps. Default: False.
+    :param masked: whether to list only masked dumps. Default: False.
+    :param instances: deprecated: set ``what`` to ``instances``.
+    :param databases: deprecated: set ``what`` to ``databases``.
+    :param configs: deprecated: set ``what`` to ``configs``.
+    :param local: deprecated: set ``what`` to ``local``.
+    :param all_files: deprecated: set ``what`` to ``files``.
+    :param maintenance_database: the database to connect to while other databases are created,
+        renamed and dropped. Default: postgres.
     """
 
-    template_fields: Sequence[str] = (
-        *PgCloneBaseOperator.template_fields,
-        "prefix",
-        "storage_location",
-        "storage_conn_id",
-        "limit",
-        "verified",
-        "masked",
-        "instances",
-        "databases",
-        "configs",
-        "local",
-        "all_files",
-        "maintenance_database",
-    )
+    verb = "ls"
+    subjects = ("prefix",)
 
     def __init__(
         self,
@@ -50,6 +44,7 @@ class PgCloneListOperator(PgCloneBaseOperator):
         prefix: "str | XComArg" = "",
         storage_location: str | None = None,
         storage_conn_id: str | None = None,
+        what: str | None = None,
         limit: int | str | None = None,
         verified: bool | str | None = None,
         masked: bool | str | None = None,
@@ -62,23 +57,10 @@ class PgCloneListOperator(PgCloneBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.prefix: Any = prefix  # rendered to a text before it is used
-        self.storage_location = storage_location
-        self.storage_conn_id = storage_conn_id
-        self.limit = limit
-        self.verified = verified
-        self.masked = masked
-        self.instances = instances
-        self.databases = databases
-        self.configs = configs
-        self.local = local
-        self.all_files = all_files
-        self.maintenance_database = maintenance_database
+        self._keep(locals())
 
     def call(self, hook: "PgCloneHook", context: "Context") -> list[str]:
-        dumps = ("limit", "verified", "masked", "all_files")
-        names = ("instances", "databases", "configs", "local")
-        found: list[Any] = hook.ls(self.prefix, **self.given(*dumps, *names))
+        found: list[Dump] | list[str] = self.call_method(hook)
         keys = [item if isinstance(item, str) else item.key for item in found]
         self.log.info("%s keys: %s", len(keys), ", ".join(keys))
         return keys

@@ -1,6 +1,5 @@
 """Delete dumps that no rule keeps."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
@@ -8,39 +7,44 @@ from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
+    from airflow_provider_pgclone.core.prune import Pruned
     from airflow_provider_pgclone.hooks import PgCloneHook
 
 
 class PgClonePruneOperator(PgCloneBaseOperator):
-    """Delete the dumps that no rule keeps, and what was left by what was killed.
+    """Delete the dumps that no rule keeps, and what killed dumps, restores and copies left.
 
-    The last good dump of each instance, database and config is never deleted. It returns the lists
+    At least one rule, from ``keep_last`` to ``older_than_days``, must be given. The last good dump
+    of each instance, database and config is never deleted. The operator returns the lists
     ``deleted``, ``kept``, ``aborted_uploads`` and ``dropped_databases``.
 
-    :param prefix: whole leading parts of a key, such as ``prod/shop``; ``*`` means all dumps.
-    :param keep_last: how many dumps are kept, the newest.
-    :param keep_daily: for how many days that have dumps the newest is kept, in UTC.
-    :param keep_weekly: for how many weeks.
-    :param keep_monthly: for how many months.
-    :param older_than_days: dumps that are not older are kept.
-    :param uploads_older_than_hours: for how long nothing has come of an upload that is removed.
-    :param temp_databases: whether temporary databases that were left on the server are dropped.
-    :param temp_older_than_hours: for how long one has waited for its swap that is given up.
-    :param preview: whether to delete nothing, and return what would be deleted.
-    :param storage_location: ``s3://bucket/prefix/``, ``file:///folder/`` or a folder's path.
-    :param storage_conn_id: the AWS connection of ``s3://`` locations.
-    :param maintenance_database: where to connect while databases are dropped.
+    :param prefix: whole leading parts of a key, such as ``prod/shop``; ``*`` for all dumps.
+    :param keep_last: how many of the newest dumps to keep of each instance, database and config.
+        Default: no such rule.
+    :param keep_daily: for how many days to keep the newest dump of the day, in UTC; days without a
+        dump do not count. Default: no such rule.
+    :param keep_weekly: for how many weeks, which start on Monday, to keep the newest dump of the
+        week. Default: no such rule.
+    :param keep_monthly: for how many months to keep the newest dump of the month. Default: no such
+        rule.
+    :param older_than_days: dumps that are not older than this many days are kept; as the only rule,
+        it deletes all older dumps but the last good one. Default: no such rule.
+    :param uploads_older_than_hours: unfinished uploads that received no data for this many hours
+        are removed as leftovers. Default: 24.
+    :param temp_databases: whether to drop temporary databases that killed restores and copies left
+        on the server. Default: on, unless ``allow_restore`` is false.
+    :param temp_older_than_hours: restored databases that have waited longer than this many hours
+        for their swap are dropped. Default: 168.
+    :param preview: whether to delete nothing and only report what would be deleted. Default: False.
+    :param storage_location: where dumps are stored: ``s3://bucket/prefix/``, ``file:///folder/`` or
+        the path of a folder. Default: none; it must be set.
+    :param storage_conn_id: the AWS connection for ``s3://`` locations. Default: aws_default.
+    :param maintenance_database: the database to connect to while other databases are created,
+        renamed and dropped. Default: postgres.
     """
 
-    _prune_options: Sequence[str] = (
-        *("keep_last", "keep_daily", "keep_weekly", "keep_monthly", "older_than_days"),
-        *("uploads_older_than_hours", "temp_databases", "temp_older_than_hours", "preview"),
-    )
-    template_fields: Sequence[str] = (
-        *PgCloneBaseOperator.template_fields,
-        *("prefix", "storage_location", "storage_conn_id", "maintenance_database"),
-        *_prune_options,
-    )
+    verb = "prune"
+    subjects = ("prefix",)
 
     def __init__(
         self,
@@ -61,22 +65,10 @@ class PgClonePruneOperator(PgCloneBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.prefix: Any = prefix  # rendered to a text before it is used
-        self.keep_last = keep_last
-        self.keep_daily = keep_daily
-        self.keep_weekly = keep_weekly
-        self.keep_monthly = keep_monthly
-        self.older_than_days = older_than_days
-        self.uploads_older_than_hours = uploads_older_than_hours
-        self.temp_databases = temp_databases
-        self.temp_older_than_hours = temp_older_than_hours
-        self.preview = preview
-        self.storage_location = storage_location
-        self.storage_conn_id = storage_conn_id
-        self.maintenance_database = maintenance_database
+        self._keep(locals())
 
     def call(self, hook: "PgCloneHook", context: "Context") -> dict[str, list[str]]:
-        pruned = hook.prune(self.prefix, **self.given(*self._prune_options))
+        pruned: Pruned = self.call_method(hook)
         result = {name: list(found) for name, found in vars(pruned).items()}
         self.log.info("%s", ", ".join(f"{name}: {len(found)}" for name, found in result.items()))
         return result

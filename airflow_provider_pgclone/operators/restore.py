@@ -18,36 +18,41 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     tasks that work on that database and for :class:`PgCloneSwapOperator`.
 
     :param key: a dump key, a prefix (its newest dump), or a local key such as ``:pre``.
-    :param database: the database to restore over; by default the connection's.
-    :param storage_location: ``s3://bucket/prefix/``, ``file:///folder/`` or a folder's path.
-    :param storage_conn_id: the AWS connection of ``s3://`` locations.
-    :param reversible: whether to keep the database before and after as ``:pre`` and ``:post``.
-    :param swap: whether to swap in; otherwise the restored database waits for its swap.
-    :param no_owner: whether restored objects belong to the connection's user.
-    :param no_acl: whether rights are left out.
-    :param jobs: how many sessions load and analyze at once.
-    :param maintenance_work_mem: of each of these, for index builds, such as ``512MB``.
-    :param publications: whether publications are restored.
-    :param checksums: whether the rows are compared with the checksums of the dump.
-    :param check_sql: queries that must give true on the restored database before its swap.
-    :param require_verified: whether only a dump is restored that was verified.
-    :param require_masked: whether only a dump is restored that is masked.
-    :param wait_seconds: how long to wait for another restore of the database.
-    :param maintenance_database: where to connect while databases are created and renamed.
-    :param pg_bin_dir: the folder of PostgreSQL's programs.
+    :param database: the database to dump, to restore over or to copy. Default: the connection's.
+    :param storage_location: where dumps are stored: ``s3://bucket/prefix/``, ``file:///folder/`` or
+        the path of a folder. Default: none; it must be set.
+    :param storage_conn_id: the AWS connection for ``s3://`` locations. Default: aws_default.
+    :param reversible: whether a restore keeps the previous database as ``:pre``, and a copy of the
+        restored database as ``:post``. Default: False.
+    :param swap: whether a restore swaps the restored database in; otherwise that database waits for
+        its swap. Default: True.
+    :param no_owner: whether restored objects belong to the connection's user instead of their
+        owners. Default: on, unless the server has all owners and the user may act for them.
+    :param no_acl: whether privileges on restored objects are left out. Default: on with no_owner,
+        and if the server lacks a role that has privileges.
+    :param jobs: how many sessions work in parallel to read the large tables of a dump, or to load
+        and analyze a restored database. Default: the worker's cores, from 2 to 4.
+    :param maintenance_work_mem: the memory that each session may use to build an index, such as
+        ``512MB``. Default: the server's.
+    :param publications: whether publications are restored; subscriptions never are. Default: False.
+    :param checksums: whether a dump records a checksum of each table's rows, and a restore compares
+        the checksums; otherwise the rows are counted. Default: False.
+    :param check_sql: a query, or a list of queries, that must return true in the restored database
+        before it is swapped in. Default: none.
+    :param require_verified: whether to restore only dumps that a verification found intact.
+        Default: False.
+    :param require_masked: whether only masked dumps are restored, and only masked copies made by
+        ``stream``; if one source requires it, no other can lift it. Default: False.
+    :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same
+        database runs. Default: 0.0.
+    :param maintenance_database: the database to connect to while other databases are created,
+        renamed and dropped. Default: postgres.
+    :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major
+        version. Default: PATH, then the folders of the usual packages.
     """
 
-    _restore_options: Sequence[str] = (
-        *("reversible", "swap", "no_owner", "no_acl", "jobs", "maintenance_work_mem"),
-        *("publications", "checksums", "check_sql", "require_verified", "require_masked"),
-        "wait_seconds",
-    )
-    template_fields: Sequence[str] = (
-        *PgCloneBaseOperator.template_fields,
-        *("key", "database", "storage_location", "storage_conn_id"),
-        *_restore_options,
-        *("maintenance_database", "pg_bin_dir"),
-    )
+    verb = "restore"
+    subjects = ("key",)
 
     def __init__(
         self,
@@ -73,30 +78,12 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.key: Any = key  # rendered to a text before it is used
-        self.database = database
-        self.storage_location = storage_location
-        self.storage_conn_id = storage_conn_id
-        self.reversible = reversible
-        self.swap = swap
-        self.no_owner = no_owner
-        self.no_acl = no_acl
-        self.jobs = jobs
-        self.maintenance_work_mem = maintenance_work_mem
-        self.publications = publications
-        self.checksums = checksums
-        self.check_sql = check_sql
-        self.require_verified = require_verified
-        self.require_masked = require_masked
-        self.wait_seconds = wait_seconds
-        self.maintenance_database = maintenance_database
-        self.pg_bin_dir = pg_bin_dir
+        self._keep(locals())
 
     def call(self, hook: "PgCloneHook", context: "Context") -> str:
         instance = context["ti"]
         maker = f"{instance.dag_id}/{instance.task_id}/{instance.map_index}"
-        options = self.given(*self._restore_options)
-        key = hook.restore(self.key, maker=maker, run=instance.run_id, **options)
+        key: str = self.call_method(hook, maker=maker, run=instance.run_id)
         if hook.temp_database is not None:
             instance.xcom_push(key="temp_database", value=hook.temp_database)
         return key

@@ -1,32 +1,25 @@
 """Swap a restored database in."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
-
-    from airflow_provider_pgclone.hooks import PgCloneHook
+    from airflow.sdk import XComArg
 
 
 class PgCloneSwapOperator(PgCloneBaseOperator):
-    """Put a database that a restore with ``swap=False`` left in its target's place.
-
-    It returns the name of the target.
+    """Swap in a database that a restore with ``swap=False`` left, and return the target's name.
 
     :param temp_database: the XCom ``temp_database`` of the restore.
-    :param wait_seconds: how long to wait for another restore of the target.
-    :param maintenance_database: where to connect while databases are renamed.
+    :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same
+        database runs. Default: 0.0.
+    :param maintenance_database: the database to connect to while other databases are created,
+        renamed and dropped. Default: postgres.
     """
 
-    template_fields: Sequence[str] = (
-        *PgCloneBaseOperator.template_fields,
-        "temp_database",
-        "wait_seconds",
-        "maintenance_database",
-    )
+    verb = "swap"
+    subjects = ("temp_database",)
 
     def __init__(
         self,
@@ -37,9 +30,4 @@ class PgCloneSwapOperator(PgCloneBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.temp_database: Any = temp_database  # rendered to a text before it is used
-        self.wait_seconds = wait_seconds
-        self.maintenance_database = maintenance_database
-
-    def call(self, hook: "PgCloneHook", context: "Context") -> str:
-        return hook.swap(self.temp_database, **self.given("wait_seconds"))
+        self._keep(locals())

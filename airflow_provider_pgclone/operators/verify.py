@@ -1,46 +1,44 @@
 """Verify a dump."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
-
-    from airflow_provider_pgclone.hooks import PgCloneHook
+    from airflow.sdk import XComArg
 
 
 class PgCloneVerifyOperator(PgCloneBaseOperator):
-    """Verify a dump, note beside it what was found, and return its key.
+    """Verify a dump, record the result beside it, and return its key.
 
     Level ``archive`` checks every byte and needs no database. ``restore`` also restores into a
-    database of its own on the connection's server, compares it and drops it; the options from
-    ``no_owner`` to ``pg_bin_dir`` are for it. The task fails where the dump is not whole.
+    database of its own on the connection's server, compares it and drops it. The task fails if the
+    dump is not intact.
 
     :param key: a dump key or a prefix (its newest dump).
-    :param level: ``archive`` or ``restore``.
-    :param record: whether the finding is noted, for ``ls``, ``prune`` and ``restore``.
-    :param storage_location: ``s3://bucket/prefix/``, ``file:///folder/`` or a folder's path.
-    :param storage_conn_id: the AWS connection of ``s3://`` locations.
-    :param no_owner: whether restored objects belong to the connection's user.
-    :param no_acl: whether rights are left out.
-    :param publications: whether publications are restored.
-    :param jobs: how many sessions load at once.
-    :param maintenance_work_mem: of each of these, for index builds, such as ``512MB``.
-    :param maintenance_database: where to connect while databases are created.
-    :param pg_bin_dir: the folder of PostgreSQL's programs.
+    :param level: how to verify: ``archive`` checks every byte; ``restore`` also restores the dump
+        into a database of its own, which is dropped afterwards. Default: archive.
+    :param record: whether a verification records its result beside the dump. Default: True.
+    :param storage_location: where dumps are stored: ``s3://bucket/prefix/``, ``file:///folder/`` or
+        the path of a folder. Default: none; it must be set.
+    :param storage_conn_id: the AWS connection for ``s3://`` locations. Default: aws_default.
+    :param no_owner: whether restored objects belong to the connection's user instead of their
+        owners. Default: on, unless the server has all owners and the user may act for them.
+    :param no_acl: whether privileges on restored objects are left out. Default: on with no_owner,
+        and if the server lacks a role that has privileges.
+    :param publications: whether publications are restored; subscriptions never are. Default: False.
+    :param jobs: how many sessions work in parallel to read the large tables of a dump, or to load
+        and analyze a restored database. Default: the worker's cores, from 2 to 4.
+    :param maintenance_work_mem: the memory that each session may use to build an index, such as
+        ``512MB``. Default: the server's.
+    :param maintenance_database: the database to connect to while other databases are created,
+        renamed and dropped. Default: postgres.
+    :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major
+        version. Default: PATH, then the folders of the usual packages.
     """
 
-    _verify_options: Sequence[str] = (
-        *("level", "record", "no_owner", "no_acl", "publications", "jobs", "maintenance_work_mem"),
-    )
-    template_fields: Sequence[str] = (
-        *PgCloneBaseOperator.template_fields,
-        *("key", "storage_location", "storage_conn_id"),
-        *_verify_options,
-        *("maintenance_database", "pg_bin_dir"),
-    )
+    verb = "verify"
+    subjects = ("key",)
 
     def __init__(
         self,
@@ -60,18 +58,4 @@ class PgCloneVerifyOperator(PgCloneBaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.key: Any = key  # rendered to a text before it is used
-        self.level = level
-        self.record = record
-        self.storage_location = storage_location
-        self.storage_conn_id = storage_conn_id
-        self.no_owner = no_owner
-        self.no_acl = no_acl
-        self.publications = publications
-        self.jobs = jobs
-        self.maintenance_work_mem = maintenance_work_mem
-        self.maintenance_database = maintenance_database
-        self.pg_bin_dir = pg_bin_dir
-
-    def call(self, hook: "PgCloneHook", context: "Context") -> str:
-        return hook.verify(self.key, **self.given(*self._verify_options))
+        self._keep(locals())

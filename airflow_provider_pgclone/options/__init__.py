@@ -1,7 +1,39 @@
-"""Every option, declared once: its reader, default, help and verbs."""
+"""Every option, declared once, and where its value comes from.
 
-from airflow_provider_pgclone.options.declared import GUARDS, OPTIONS
-from airflow_provider_pgclone.options.option import Verb
+``arguments`` and ``shared`` declare the options: a field of a TypedDict is an option with its type,
+reader, default and help. ``declared`` collects them, ``values`` has the readers, and ``sources``
+says which source of a value wins. What the values mean is a matter of the core.
+"""
+
+from airflow_provider_pgclone.options.arguments import (
+    CopyArguments,
+    DumpArguments,
+    DumpFilters,
+    ListArguments,
+    NameKinds,
+    PruneArguments,
+    RestoreArguments,
+    SwapArguments,
+    VerifyArguments,
+)
+from airflow_provider_pgclone.options.declared import (
+    BY_NAME,
+    GUARD_OF_VERB,
+    GUARDS,
+    HOOK_ARGUMENTS,
+    METHOD_ARGUMENTS,
+    OPTIONS,
+    VERBS,
+    DeclaredOption,
+    Verb,
+    options_in,
+)
+from airflow_provider_pgclone.options.shared import (
+    LoadingArguments,
+    MaskingArguments,
+    Option,
+    SelectionArguments,
+)
 from airflow_provider_pgclone.options.sources import (
     OptionSource,
     check_allowed,
@@ -11,12 +43,32 @@ from airflow_provider_pgclone.options.sources import (
 )
 
 __all__ = [
+    "BY_NAME",
     "GUARDS",
+    "GUARD_OF_VERB",
+    "HOOK_ARGUMENTS",
+    "METHOD_ARGUMENTS",
     "OPTIONS",
+    "VERBS",
+    "CopyArguments",
+    "DeclaredOption",
+    "DumpArguments",
+    "DumpFilters",
+    "ListArguments",
+    "LoadingArguments",
+    "MaskingArguments",
+    "NameKinds",
+    "Option",
     "OptionSource",
+    "PruneArguments",
+    "RestoreArguments",
+    "SelectionArguments",
+    "SwapArguments",
     "Verb",
+    "VerifyArguments",
     "check_allowed",
     "config_of_key",
+    "options_in",
     "value_of",
     "values_of",
 ]

@@ -1,6 +1,6 @@
-"""In which order the values of options are looked for, and what no source may allow."""
+"""Which source of a value wins, and what no source can allow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -10,25 +10,29 @@ from airflow_provider_pgclone.core.errors import (
     NotAllowedError,
     UnknownOptionError,
 )
-from airflow_provider_pgclone.core.repository import NO_CONFIG
-from airflow_provider_pgclone.options.declared import BY_NAME, GUARD_OF_VERB, GUARDS, OPTIONS
-from airflow_provider_pgclone.options.option import Verb
+from airflow_provider_pgclone.options.declared import (
+    BY_NAME,
+    GUARD_OF_VERB,
+    GUARDS,
+    OPTIONS,
+    Verb,
+)
 from airflow_provider_pgclone.options.values import flag
 
 
 @dataclass(frozen=True)
 class OptionSource:
-    """Where values come from.
+    """A source of values.
 
-    :param label: names it in errors.
-    :param values: option names and values; ``None`` means not given.
+    :param label: names the source in errors.
+    :param values: the values by the names of their options; ``None`` means not given.
     """
 
     label: str
     values: Mapping[str, Any]
 
     def check(self) -> None:
-        """Refuse names that are no option.
+        """Refuse names that are not options.
 
         :raises UnknownOptionError: naming the first of them.
         """
@@ -40,34 +44,45 @@ class OptionSource:
                 )
 
     def get(self, name: str) -> Any:
-        """Return the value of an option, ``None`` where it is not given."""
+        """Return the value of an option or a guard, ``None`` if it is not given.
+
+        :raises InvalidInputError: for a value that the option cannot have.
+        """
         value = self.values.get(name)
         if value is None:
             return None
+        option = BY_NAME.get(name)
         try:
-            return BY_NAME[name].parse(value) if name in BY_NAME else flag(value)
+            return flag(value) if option is None else option.read(value)
         except (ValueError, TypeError, SyntaxError) as error:
-            if name in BY_NAME and BY_NAME[name].is_secret:
+            if option is not None and option.is_secret:
                 raise InvalidInputError(f"{self.label}: {name} {error}") from None
             raise InvalidInputError(f"{self.label}: {name} {value!r} {error}") from error
 
+    def deprecations(self, verb: Verb) -> list[str]:
+        """Return a sentence about each deprecated option of a verb that this source gives."""
+        return [
+            f"{self.label}: the option {option.name} is deprecated; "
+            f"use {option.instead[0]}={option.instead[1]!r}"
+            for option in OPTIONS
+            if verb in option.verbs and option.instead and self.values.get(option.name) is not None
+        ]
 
-def value_of(name: str, sources: "list[OptionSource]") -> Any:
-    """Return the value of the first source that gives the option, else its default."""
+
+def value_of(name: str, sources: Sequence[OptionSource]) -> Any:
+    """Return the value from the first source that gives the option, otherwise its default."""
     for source in sources:
         value = source.get(name)
         if value is not None:
             return value
     default = BY_NAME[name].default
-    if callable(default):
-        return default()
-    return copy(default)
+    return default() if callable(default) else copy(default)
 
 
-def values_of(verb: Verb, sources: "list[OptionSource]") -> dict[str, Any]:
-    """Return all options of a verb.
+def values_of(verb: Verb, sources: Sequence[OptionSource]) -> dict[str, Any]:
+    """Return the values of all options of a verb.
 
-    :param sources: the most particular one, that of the arguments, first.
+    :param sources: the arguments come first, then each source before the more general ones.
     :raises InvalidInputError: for a value that the option cannot have.
     """
     return {
@@ -75,7 +90,7 @@ def values_of(verb: Verb, sources: "list[OptionSource]") -> dict[str, Any]:
     }
 
 
-def check_allowed(verb: Verb, sources: "list[OptionSource]") -> None:
+def check_allowed(verb: Verb, sources: Sequence[OptionSource]) -> None:
     """Refuse a verb that any source forbids.
 
     :raises NotAllowedError: naming the source.
@@ -90,8 +105,11 @@ def config_of_key(config: str | None, arguments: OptionSource) -> str:
     """Return the config part of a dump key.
 
     :param config: the named configuration.
-    :param arguments: where one changes the content, the dump is not what the configuration says.
+    :param arguments: if one of them changes the content, the configuration does not describe the
+        dump.
     """
+    from airflow_provider_pgclone.core.repository import NO_CONFIG  # which loads the storages
+
     changed = any(
         option.is_content and arguments.values.get(option.name) is not None for option in OPTIONS
     )

@@ -1,19 +1,24 @@
-"""Reading the values of options, which may be texts of a config file or a template."""
+"""Reads the values of options, which may be texts from a config file or a template."""
 
 import ast
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_pgclone.core.masking.rules import Rule
 
 _TRUE_WORDS = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE_WORDS = frozenset({"false", "f", "no", "n", "off", "0"})
-# As far as the calendar goes back from today in days.
+# In days: as far back from today as Python's calendar goes.
 MAX_AGE = 500_000
 
 
 def text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("is no text")
+    if not isinstance(value, str):
+        raise ValueError("is not a text")
+    if not value:
+        raise ValueError("is empty")
     return value
 
 
@@ -28,29 +33,29 @@ def flag(value: Any) -> bool:
 
 def positive_integer(value: Any) -> int:
     if isinstance(value, bool) or not str(value).strip().isdecimal() or int(value) < 1:
-        raise ValueError("is no whole number from 1 up")
+        raise ValueError("is not a whole number of at least 1")
     return int(value)
 
 
 def whole_number(value: Any) -> int:
     if isinstance(value, bool) or not str(value).strip().isdecimal():
-        raise ValueError("is no whole number from 0 up")
+        raise ValueError("is not a whole number of at least 0")
     return int(value)
 
 
 def age(value: Any) -> float:
-    """Read how old something is, in the unit that the option names."""
+    """Read an age, in the unit that the option's name gives."""
     number = _number(value)
     if not 0 <= number <= MAX_AGE:
-        raise ValueError(f"is no number from 0 to {MAX_AGE:,}")
+        raise ValueError(f"is not a number from 0 to {MAX_AGE:,}")
     return number
 
 
 def memory(value: Any) -> str:
-    """Read an amount as PostgreSQL takes it, without a space."""
+    """Read an amount of memory as PostgreSQL writes it; the result has no spaces."""
     amount = re.fullmatch(r"\s*(\d+)\s*(kB|MB|GB|TB)\s*", str(value))
     if amount is None:
-        raise ValueError("is no amount of memory such as 256MB")
+        raise ValueError("is not an amount of memory such as 256MB")
     return "".join(amount.groups())
 
 
@@ -64,12 +69,12 @@ def zstd_level(value: Any) -> int:
 def seconds(value: Any) -> float:
     number = _number(value)
     if not 0 <= number < float("inf"):
-        raise ValueError("is no number of seconds")
+        raise ValueError("is not a number of seconds")
     return number
 
 
 def _number(value: Any) -> float:
-    """Return a number, a negative one for what is none."""
+    """Return a number; a negative one for a value that is not a number."""
     if isinstance(value, bool):
         return -1.0
     try:
@@ -79,7 +84,7 @@ def _number(value: Any) -> float:
 
 
 def names(value: Any) -> list[str]:
-    """Read a list; in text, one that is written as in Python or JSON, or separated by commas."""
+    """Read a list; a text may have the form of Python or JSON, or separate the names by commas."""
     if isinstance(value, str):
         written = value.strip()
         value = (
@@ -88,7 +93,7 @@ def names(value: Any) -> list[str]:
             else [part.strip() for part in written.split(",") if part.strip()]
         )
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise ValueError("is no list of names")
+        raise ValueError("is not a list of names")
     return list(value)
 
 
@@ -98,17 +103,36 @@ def statements(value: Any) -> list[str]:
         value = [value]
     found = names(value)
     if not all(statement.strip() for statement in found):
-        raise ValueError("has an empty statement")
+        raise ValueError("contains an empty statement")
     return found
 
 
-def one_of(one: str, other: str) -> Callable[[Any], str]:
-    """Return what reads one of two words, in any case."""
+def one_of(*words: str) -> Callable[[Any], str]:
+    """Return a reader that accepts some words, in upper or lower case."""
 
     def read(value: Any) -> str:
         word = str(value).strip().lower()
-        if word not in (one, other):
-            raise ValueError(f"is neither {one} nor {other}")
-        return word
+        if word in words:
+            return word
+        if len(words) == 2:
+            raise ValueError(f"is neither {words[0]} nor {words[1]}")
+        raise ValueError(f"is not one of {', '.join(words)}")
 
     return read
+
+
+# The rules of masking need psycopg and YAML, which a DAG file should not load.
+
+
+def masks(value: Any) -> "dict[str, dict[str, Rule]]":
+    """Read ``{table pattern: {column: rule}}``, or the path of a file that contains it."""
+    from airflow_provider_pgclone.core.masking.rules import read_masks
+
+    return read_masks(value)
+
+
+def rows(value: Any) -> dict[str, str]:
+    """Read ``{table pattern: SQL condition}``, or the path of a file that contains it."""
+    from airflow_provider_pgclone.core.masking.rules import read_rows
+
+    return read_rows(value)

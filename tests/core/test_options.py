@@ -8,17 +8,20 @@ from airflow_provider_pgclone.core.errors import (
     NotAllowedError,
     UnknownOptionError,
 )
-from airflow_provider_pgclone.options.declared import GUARD_OF_VERB, GUARDS, OPTIONS, options_table
-from airflow_provider_pgclone.options.option import VERBS, Verb
-from airflow_provider_pgclone.options.sources import (
+from airflow_provider_pgclone.options import (
+    GUARD_OF_VERB,
+    GUARDS,
+    OPTIONS,
+    VERBS,
     OptionSource,
+    Verb,
     check_allowed,
     config_of_key,
     value_of,
     values_of,
 )
+from tests.programs.write_options import REPOSITORY, with_params, written
 
-README = Path(__file__).parents[2] / "README.md"
 # The order in which the hook asks them.
 LABELS = ("the arguments", "the configuration 'nightly'", "the connection", "the section")
 
@@ -120,6 +123,8 @@ def test_all_options_and_guards_are_known() -> None:
         ("exclude", "['a', 5]"),
         ("exclude", "[open('/etc/passwd')]"),
         ("strategy", "fast"),
+        ("what", "everything"),
+        ("what", True),
         ("instance", ""),
         ("instance", 5),
         ("allow_dump", "perhaps"),
@@ -147,6 +152,7 @@ def test_a_bad_value_is_named_with_its_option_and_source(name: str, value: Any) 
         ("older_than_days", "1.5", 1.5),
         ("wait_seconds", "1.5", 1.5),
         ("strategy", "FILE_COPY", "file_copy"),
+        ("what", " Files", "files"),
     ],
 )
 def test_texts_of_templates_and_config_files_are_read(name: str, written: Any, read: Any) -> None:
@@ -203,8 +209,61 @@ def test_without_a_configuration_the_key_says_none() -> None:
     assert config_of_key(None, OptionSource("the arguments", {})) == "none"
 
 
-def test_the_table_of_the_readme_is_the_declared_options() -> None:
-    _, _, rest = README.read_text().partition("<!-- options -->")
-    table, end, _ = rest.partition("<!-- /options -->")
-    assert end, "README.md has no table between <!-- options --> and <!-- /options -->"
-    assert table.strip() == options_table()
+# Where options are described.
+
+
+@pytest.mark.parametrize("path", written(), ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_options_are_described_as_they_are_declared(path: Path) -> None:
+    """``python -m tests.programs.write_options`` writes them anew."""
+    assert path.read_text() == written()[path]
+
+
+def test_an_argument_that_is_not_described_gets_its_line_and_others_keep_theirs() -> None:
+    source = '''
+class Operator:
+    """Do it.
+
+    :param swap: an old wording
+        of two lines.
+    :param key: what a person
+        wrote.
+    :return: nothing.
+    """
+
+    def __init__(self, *, key, reversible, swap, **kwargs):
+        pass
+'''
+    described = with_params(source)
+    lines = [line.strip() for line in described.splitlines() if line.strip().startswith(":")]
+    assert [line.split(":")[1] for line in lines] == [
+        *("param key", "param reversible", "param swap", "return"),
+    ]
+    assert "an old wording" not in described
+    assert "of two lines" not in described
+    assert ":param key: what a person\n        wrote.\n" in described
+    assert described == with_params(described)
+
+
+def test_every_help_is_a_sentence() -> None:
+    for option in OPTIONS:
+        assert option.help[0].isupper(), option.name
+        assert option.help.endswith("."), option.name
+
+
+# Deprecated options.
+
+
+def test_a_deprecated_option_tells_what_replaces_it() -> None:
+    (source,) = sources({"instances": True, "all_files": False, "local": None, "limit": 1})
+    assert source.deprecations("ls") == [
+        "the arguments: the option instances is deprecated; use what='instances'",
+        "the arguments: the option all_files is deprecated; use what='files'",
+    ]
+    assert source.deprecations("dump") == []
+
+
+def test_what_replaces_a_deprecated_option_is_a_value_that_is_read() -> None:
+    replaced = [option.instead for option in OPTIONS if option.instead is not None]
+    assert len(replaced) == 5
+    for name, value in replaced:
+        assert OptionSource("the arguments", {name: value}).get(name) == value

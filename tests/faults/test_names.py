@@ -53,7 +53,7 @@ def test_every_verb_takes_any_name(name: str, server: Server, make_hook: MakeHoo
     assert hook.swap(hook.temp_database) == name
     for same in (name, f"{name}__post", f"{name}_c", f"{name}_s"):
         assert fingerprint(server, same) == whole
-    assert f":{name}_s" in hook.ls(local=True)
+    assert f":{name}_s" in hook.ls(what="local")
     hook.restore(":pre")
     assert fingerprint(server, name) == old
     hook.restore(f":{name}_c")

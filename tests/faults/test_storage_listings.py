@@ -26,7 +26,7 @@ def test_a_listing_that_fails_is_no_empty_one(broken: Broken, stage: Stage) -> N
     hook = stage.hook(stage.source)
     assert [dump.key for dump in hook.ls()] == [key]
     broken.break_in(stage.proxy)
-    for call in (hook.ls, lambda: hook.ls(instances=True), lambda: hook.inspect("sound")):
+    for call in (hook.ls, lambda: hook.ls(what="instances"), lambda: hook.inspect("sound")):
         with pytest.raises(StorageError) as raised:
             call()
         stage.check_error(raised.value)

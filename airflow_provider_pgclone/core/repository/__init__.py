@@ -8,7 +8,6 @@ from airflow_provider_pgclone.core.repository.cleanup import (
     remove_uploads,
 )
 from airflow_provider_pgclone.core.repository.dumps import (
-    PARTS,
     Dump,
     find_dump,
     list_files,
@@ -34,7 +33,6 @@ from airflow_provider_pgclone.core.repository.stored_archive import (
 __all__ = [
     "NO_CONFIG",
     "OUR_MARK",
-    "PARTS",
     "Archive",
     "Dump",
     "DumpKey",

@@ -1,0 +1,290 @@
+"""A call of the hook: its options, looked up, and the server and storage that they name."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.exceptions import AirflowProviderDeprecationWarning
+
+from airflow_provider_pgclone.core.errors import InvalidInputError, NotAllowedError, NotFoundError
+from airflow_provider_pgclone.hooks.connections import (
+    DEFAULT_AWS_CONN_ID,
+    get_connection,
+    s3_access_of,
+    server_of,
+)
+from airflow_provider_pgclone.options import (
+    METHOD_ARGUMENTS,
+    OPTIONS,
+    OptionSource,
+    Verb,
+    check_allowed,
+    config_of_key,
+    value_of,
+    values_of,
+)
+from airflow_provider_pgclone.settings import (
+    configuration_source,
+    connection_source,
+    section_source,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_pgclone.core.cancellation import Cancellation
+    from airflow_provider_pgclone.core.catalog import Selection
+    from airflow_provider_pgclone.core.loading import LoadOptions
+    from airflow_provider_pgclone.core.masking.planning import Masking
+    from airflow_provider_pgclone.core.postgres import Database
+    from airflow_provider_pgclone.core.probe import ProbeResult
+    from airflow_provider_pgclone.core.repository import DumpKey
+    from airflow_provider_pgclone.core.storage import Storage
+    from airflow_provider_pgclone.core.verify import Level
+
+Value = TypeVar("Value")
+# What the deprecated flags of a listing stand for, as values of the option what.
+_KIND_OF_FLAG = {
+    option.name: option.instead[1]
+    for option in OPTIONS
+    if option.instead and option.instead[0] == "what"
+}
+# From resolve_call() to the caller of a method of the hook.
+_STACK_LEVEL = 4
+
+
+@dataclass(frozen=True)
+class Call:
+    """A verb with the values of its options, and the server that it is for.
+
+    :param options: the values of the verb's options, by name.
+    :param config_of_key: the config part of the key of a dump.
+    :param may_dump: whether no source forbids dumps; the others likewise.
+    """
+
+    options: Mapping[str, Any]
+    config_of_key: str
+    may_dump: bool
+    may_restore: bool
+    may_copy: bool
+    server: "Database"
+
+    def value(self, name: str, kind: type[Value]) -> Value:
+        """Return the value of an option that cannot be ``None``.
+
+        :param kind: the type that the option's reader returns.
+        """
+        value = self.options[name]
+        if not isinstance(value, kind):
+            raise TypeError(f"the option {name} is a {type(value).__name__}, not {kind.__name__}")
+        return value
+
+    def optional(self, name: str, kind: type[Value]) -> Value | None:
+        """Return the value of an option that may be ``None``."""
+        return None if self.options[name] is None else self.value(name, kind)
+
+    def fill(self, options_class: type[Value], **more: Any) -> Value:
+        """Make one of the core's dataclasses of the options that have the names of its fields.
+
+        :param more: the values of its other fields, and those that differ from the options.
+        :raises KeyError: for a field that is neither an option of the verb nor in ``more``.
+        """
+        made: Any = options_class
+        names = [field.name for field in fields(made) if field.name not in more]
+        filled: Value = made(**{name: self.options[name] for name in names}, **more)
+        return filled
+
+    @property
+    def database(self) -> "Database":
+        """The database of the option, otherwise the connection's."""
+        name = self.optional("database", str) or self.server.name
+        if not name:
+            raise InvalidInputError(
+                "no database was given, and the connection does not name one",
+                hint="Set database, or the schema of the connection.",
+            )
+        return self.server.named(name)
+
+    @property
+    def maintenance(self) -> "Database":
+        return self.server.named(self.value("maintenance_database", str))
+
+    def new_key(self) -> "DumpKey":
+        """Return the key of a dump that starts now."""
+        from airflow_provider_pgclone.core.repository import DumpKey
+
+        return DumpKey.new(
+            instance=self.optional("instance", str) or self.value("postgres_conn_id", str),
+            database=self.database.name,
+            config=self.config_of_key,
+            created_at=datetime.now(UTC),
+        )
+
+    def storage(self) -> "Storage":
+        """Open the storage of dumps.
+
+        :raises InvalidInputError: when no location was given.
+        """
+        from airflow_provider_pgclone.core.storage import open_storage
+
+        location = self.optional("storage_location", str)
+        if location is None:
+            raise InvalidInputError(
+                "no storage location was given",
+                hint="Set storage_location in the call, a configuration, the connection's extra or "
+                "the section [pgclone] of Airflow's config.",
+            )
+        return open_storage(location, lambda: s3_access_of(self.value("storage_conn_id", str)))
+
+    def selection(self) -> "Selection":
+        """Return which part of the database is read."""
+        from airflow_provider_pgclone.core.catalog import Selection
+
+        return self.fill(Selection, pg_dump_args=self.options.get("pg_dump_args", ()))
+
+    def masking(self) -> "Masking":
+        """Return how rows are masked; Airflow's log hides the key and what is derived from it."""
+        from airflow.sdk.log import mask_secret
+
+        from airflow_provider_pgclone.core.masking.planning import Masking
+        from airflow_provider_pgclone.core.masking.rules import derived_secrets
+
+        key, conn_id = self.optional("mask_key", str), self.optional("mask_key_conn_id", str)
+        if key is None and conn_id is not None:
+            key = get_connection(conn_id).password
+            if not key:
+                raise InvalidInputError(
+                    f"the connection {conn_id!r} has no password to use as the mask key"
+                )
+        if key is not None:
+            for secret in (key, *derived_secrets(key)):
+                mask_secret(secret)
+        return self.fill(Masking, key=key)
+
+    def load_options(self) -> "LoadOptions":
+        """Return how rows are loaded."""
+        from airflow_provider_pgclone.core.loading import LoadOptions
+
+        return self.fill(LoadOptions)
+
+    def level(self) -> "Level":
+        """Return the level of a verification.
+
+        :raises NotAllowedError: when it restores, and a source forbids that.
+        """
+        level: Level = "restore" if self.options["level"] == "restore" else "archive"
+        if level == "restore" and not self.may_restore:
+            raise NotAllowedError(
+                "a verification by restore is not allowed: allow_restore is set to false"
+            )
+        return level
+
+    def what(self) -> str:
+        """Return what to list, by the option ``what`` or by one of the flags that it replaced.
+
+        :raises InvalidInputError: for two kinds, or for a filter that the kind does not have.
+        """
+        what = self.optional("what", str)
+        flags = {name: kind for name, kind in _KIND_OF_FLAG.items() if self.options[name]}
+        kinds = [*flags, *([what] if what is not None else [])]
+        filters = [name for name in ("verified", "masked") if self.options[name]]
+        if len(kinds) > 1:
+            raise InvalidInputError(
+                f"{' and '.join(kinds)} cannot be listed together", hint="Set what alone."
+            )
+        if filters and kinds not in ([], ["dumps"]):
+            raise InvalidInputError(
+                f"{' and '.join([*kinds, *filters])} cannot be listed together",
+                hint="Only dumps are verified or masked.",
+            )
+        return next(iter(flags.values()), what or "dumps")
+
+    def drops_leftovers(self) -> bool:
+        """Return whether a prune drops temporary databases, which restores must be allowed for.
+
+        :raises NotAllowedError: when a source asks for it that may not.
+        """
+        asked = self.optional("temp_databases", bool)
+        if asked and not self.may_restore:
+            raise NotAllowedError(
+                "temporary databases may not be dropped: allow_restore is set to false",
+                hint="Set temp_databases to false.",
+            )
+        return self.may_restore if asked is None else asked
+
+    def probe(self, cancellation: "Cancellation") -> "list[ProbeResult]":
+        """Try out the server and the storage, for the verbs that are allowed."""
+        from airflow_provider_pgclone.core.probe import (
+            ProbeResult,
+            Usage,
+            probe_server,
+            probe_storage,
+        )
+
+        name = self.optional("database", str) or self.server.name
+        usage = self.fill(
+            Usage,
+            maintenance=self.maintenance,
+            database=self.server.named(name) if name else None,
+            may_dump=self.may_dump,
+            may_restore=self.may_restore or self.may_copy,
+        )
+        found = probe_server(usage, cancellation)
+        if self.options["storage_location"] is None:
+            nothing = "no storage_location is configured, so none was tried; dumps need one"
+            return [*found, ProbeResult("storage", True, nothing)]
+        return [
+            *found,
+            *probe_storage(self.storage, may_dump=self.may_dump, cancellation=cancellation),
+        ]
+
+
+def resolve_call(
+    verb: Verb, config: str | None, of_hook: Mapping[str, Any], of_method: Mapping[str, Any]
+) -> Call:
+    """Look up each option of a verb, and refuse the verb if it is not allowed.
+
+    :param config: the name of a configuration.
+    :param of_hook: the arguments of the hook; ``None`` means not given.
+    :param of_method: the arguments of its method.
+    :raises TypeError: for an argument that the method does not have.
+    """
+    for name in of_method:
+        if name not in METHOD_ARGUMENTS[verb]:
+            raise TypeError(f"PgCloneHook.{verb}() got an unexpected keyword argument {name!r}")
+    given = OptionSource("the arguments", {**of_hook, **of_method})
+    configuration, section = configuration_source(config), section_source()
+    conn_id = value_of("postgres_conn_id", [given, configuration, section])
+    connection = get_connection(conn_id)
+    extra = connection_source(connection)
+    sources = [given, configuration, extra, section]
+    options = values_of(verb, sources)
+    options["postgres_conn_id"] = conn_id
+    if "require_masked" in options:  # if one source requires it, no other can lift it
+        options["require_masked"] = any(one.get("require_masked") for one in sources)
+    for source in sources:
+        for text in source.deprecations(verb):
+            warnings.warn(text, AirflowProviderDeprecationWarning, stacklevel=_STACK_LEVEL)
+    guards = [configuration, extra, section, *_storage_guards(options)]
+    check_allowed(verb, guards)
+    return Call(
+        options,
+        config_of_key(config, given),
+        may_dump=all(source.get("allow_dump") is not False for source in guards),
+        may_restore=all(source.get("allow_restore") is not False for source in guards),
+        may_copy=all(source.get("allow_copy") is not False for source in guards),
+        server=server_of(connection),
+    )
+
+
+def _storage_guards(options: Mapping[str, Any]) -> list[OptionSource]:
+    """Return the source of the guards in the connection of a bucket."""
+    location, conn_id = options.get("storage_location"), options.get("storage_conn_id")
+    if conn_id is None or not (location or "").startswith("s3://"):
+        return []
+    try:
+        return [connection_source(get_connection(conn_id))]
+    except NotFoundError:
+        if conn_id != DEFAULT_AWS_CONN_ID:
+            raise
+        return []  # boto3 finds its own way
