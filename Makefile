@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 AIRFLOW ?=
 
-.PHONY: help demo ui test pytest test-matrix test-faults test-airflow lint format bench clean
+.PHONY: help demo ui test pytest test-matrix test-faults test-airflow lint format bench docs clean
 
 help:
 	@echo "make demo         dump and refresh a small shop database in a real Airflow"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-faults  breaks servers, storage and processes on purpose (an hour)"
 	@echo "make lint         ruff and mypy only"
 	@echo "make bench        how long each verb takes, beside its peers (an hour)"
+	@echo "make docs         the documentation, as a site in docs/_build/html"
 	@echo "make clean        remove what these commands have made"
 
 $(INSTALLED): pyproject.toml
@@ -73,5 +74,11 @@ bench: $(INSTALLED)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
 	@$(BIN)/python -m bench
 
+docs: $(INSTALLED)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group docs
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet --fresh-env \
+		docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
 clean:
-	rm -rf .venv .demo .postgres .matrix .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf docs/_build .venv .demo .postgres .matrix .mypy_cache .ruff_cache .pytest_cache .hypothesis

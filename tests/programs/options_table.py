@@ -1,17 +1,17 @@
-"""Writes the table of options into the README."""
+"""Writes the table of options into the reference."""
 
 from pathlib import Path
 
 from airflow_provider_pgclone.options.declared import options_table
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "options.md"
 START, END = "<!-- options -->\n", "<!-- /options -->"
 
 
 def main() -> None:
-    before, _, rest = README.read_text().partition(START)
+    before, _, rest = PAGE.read_text().partition(START)
     _, _, after = rest.partition(END)
-    README.write_text(f"{before}{START}{options_table()}\n{END}{after}")
+    PAGE.write_text(f"{before}{START}{options_table()}\n{END}{after}")
 
 
 if __name__ == "__main__":
