@@ -34,7 +34,6 @@ myst_heading_anchors = 3
 
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
-autodoc_class_signature = "separated"
 
 html_theme = "furo"
 html_title = "airflow-provider-pgclone"

@@ -48,3 +48,15 @@ def test_json_of_the_pages_is_read(page: Path) -> None:
 
 def test_the_readme_is_one_page() -> None:
     assert len((REPOSITORY / "README.md").read_text().splitlines()) < 120
+
+
+def test_the_map_names_files_that_exist() -> None:
+    """So that whoever moves a file sees that the map does."""
+    package = REPOSITORY / "airflow_provider_pgclone"
+    named = re.findall(
+        r"`([\w./-]+/[\w./-]*|\w+\.py)`", (REPOSITORY / "CONTRIBUTING.md").read_text()
+    )
+    named = [name for name in named if not name.startswith(("docs/_build", "/"))]
+    assert len(named) > 30
+    roots = (REPOSITORY, package, package / "core")
+    assert not [name for name in named if not any((root / name).exists() for root in roots)]
