@@ -17,8 +17,8 @@ class PgCloneBaseHook(BaseHook):
     """The arguments that every verb shares.
 
     Every argument may be left out: then the named configuration gives it, the extra ``pgclone`` of
-    the connection, the section ``[pgclone]`` of Airflow's config, or the default. The reference
-    has the table of all options.
+    the connection, the section ``[pgclone]`` of Airflow's config, or the default. The README has
+    the table of all options.
 
     :param postgres_conn_id: the connection of the server.
     :param storage_location: ``s3://bucket/prefix/``, ``file:///folder/`` or a folder's path.

@@ -16,7 +16,7 @@ from airflow_provider_pgclone.hooks.probing import probe_call
 class PgCloneHook(ArchiveVerbs, MaskingVerbs):
     """Dump, list, restore, swap and copy PostgreSQL databases.
 
-    Every argument may be left out; the reference has the table of all options.
+    Every argument may be left out; the README has the table of all options.
     """
 
     def dump(

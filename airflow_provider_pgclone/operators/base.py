@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PgCloneBaseOperator(BaseOperator):
-    """The arguments that every operator takes; what is left out is looked up among the options.
+    """The arguments that every operator takes; what is left out is looked up as the README says.
 
     :param postgres_conn_id: the connection of the server.
     :param config: the name of a configuration.

@@ -374,7 +374,7 @@ BY_NAME = {option.name: option for option in OPTIONS}
 
 
 def options_table() -> str:
-    """Return the options as a Markdown table, which docs/reference/options.md holds."""
+    """Return the options as a Markdown table, which the README holds."""
     rows = [
         f"| `{option.name}` | {', '.join(option.verbs) if option.verbs != VERBS else 'all'} "
         f"| {option.shown_default} | {option.help} |"

@@ -12,7 +12,7 @@ MASK_OPTIONS: tuple[Option, ...] = (
         read_masks,
         {},
         "What is read in the place of personal data: `{table pattern: {column: rule}}`, or the "
-        "path of a YAML or JSON file that has it; the rules are in docs/reference/masking.md.",
+        "path of a YAML or JSON file that has it; the rules are in docs/masking.md.",
         _MASKED,
         is_content=True,
     ),

@@ -18,7 +18,7 @@ from airflow_provider_pgclone.options.sources import (
     values_of,
 )
 
-OPTIONS_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "options.md"
+README = Path(__file__).parents[2] / "README.md"
 # The order in which the hook asks them.
 LABELS = ("the arguments", "the configuration 'nightly'", "the connection", "the section")
 
@@ -203,8 +203,8 @@ def test_without_a_configuration_the_key_says_none() -> None:
     assert config_of_key(None, OptionSource("the arguments", {})) == "none"
 
 
-def test_the_table_of_the_reference_is_the_declared_options() -> None:
-    _, _, rest = OPTIONS_PAGE.read_text().partition("<!-- options -->")
+def test_the_table_of_the_readme_is_the_declared_options() -> None:
+    _, _, rest = README.read_text().partition("<!-- options -->")
     table, end, _ = rest.partition("<!-- /options -->")
-    assert end, "options.md has no table between <!-- options --> and <!-- /options -->"
+    assert end, "README.md has no table between <!-- options --> and <!-- /options -->"
     assert table.strip() == options_table()
