@@ -7,7 +7,15 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 AIRFLOW ?=
 
-.PHONY: help demo ui test pytest test-matrix test-faults test-airflow lint format bench clean
+# uv trusts what pip trusts, so that it works where a company inspects TLS: the system's certificates
+# (UV_NATIVE_TLS is what older versions call it), or those that SSL_CERT_FILE or pip's setting names.
+export UV_SYSTEM_CERTS ?= 1
+export UV_NATIVE_TLS ?= 1
+CERT_OF_PIP := $(BIN)/python -m pip config list 2>/dev/null | sed -n "s/^global\.cert='\(.*\)'/\1/p"
+UV := file="$${SSL_CERT_FILE:-$${PIP_CERT:-$$($(CERT_OF_PIP))}}"; \
+	$${file:+env SSL_CERT_FILE="$$file"} $(BIN)/uv
+
+.PHONY: help demo ui test pytest test-matrix test-faults test-airflow lint format bench docs clean
 
 help:
 	@echo "make demo         dump and refresh a small shop database in a real Airflow"
@@ -18,6 +26,7 @@ help:
 	@echo "make test-faults  breaks servers, storage and processes on purpose (an hour)"
 	@echo "make lint         ruff and mypy only"
 	@echo "make bench        how long each verb takes, beside its peers (an hour)"
+	@echo "make docs         the documentation, as a site in docs/_build/html"
 	@echo "make clean        remove what these commands have made"
 
 $(INSTALLED): pyproject.toml
@@ -25,7 +34,7 @@ $(INSTALLED): pyproject.toml
 	@echo "Installing into .venv with $(PYTHON) (about a minute) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev --editable . $(AIRFLOW)
+	@$(UV) pip install --quiet --python $(BIN)/python --group dev --editable . $(AIRFLOW)
 	@touch $@
 
 demo: $(INSTALLED)
@@ -70,8 +79,14 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 
 bench: $(INSTALLED)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
+	@$(UV) pip install --quiet --python $(BIN)/python --group bench
 	@$(BIN)/python -m bench
 
+docs: $(INSTALLED)
+	@$(UV) pip install --quiet --python $(BIN)/python --group docs
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet --fresh-env \
+		docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
 clean:
-	rm -rf .venv .demo .postgres .matrix .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf docs/_build .venv .demo .postgres .matrix .mypy_cache .ruff_cache .pytest_cache .hypothesis

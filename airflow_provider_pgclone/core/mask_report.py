@@ -16,7 +16,8 @@ _TITLE = "Masking report"
 _NOTHING_MASKED = "Nothing was masked: each value in the dump is as it was in the database."
 _PSEUDONYMOUS = (
     "Masked values are pseudonymous, not anonymous: how often a value occurs and which rows belong "
-    "together can still be seen. What each rule does is told by docs/masking.md of the package."
+    "together can still be seen. What each rule does is told by docs/reference/masking.md of the "
+    "package."
 )
 _CSS = (
     "body{font-family:sans-serif}table{border-collapse:collapse}"
