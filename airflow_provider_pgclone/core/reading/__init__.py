@@ -1,4 +1,8 @@
-"""Rows out of a live database: a snapshot, pg_dump, and ranges of pages by psql."""
+"""Reads a live database: takes a snapshot, runs pg_dump, and reads large tables in page ranges.
+
+Everything that reads the rows of the source for a dump or a copy belongs here. Where the rows go
+does not: writing archives is in the verbs and in archive, loading another database in loading.
+"""
 
 from airflow_provider_pgclone.core.reading.checksums import lock_checksummed, take_checksums
 from airflow_provider_pgclone.core.reading.page_ranges import add_ranges
