@@ -1,4 +1,7 @@
-"""Load a dump into an empty database: ours in parallel by ranged reads, others as a stream."""
+"""Loads a dump into an empty database.
+
+An archive of this package is loaded in parallel by ranged reads; any other archive as a stream.
+"""
 
 import logging
 from functools import partial
@@ -17,7 +20,7 @@ from airflow_provider_pgclone.core.repository import Archive, naming
 
 log = logging.getLogger(__name__)
 
-# So that a read is under way for each session while another waits for its use.
+# For each session, one read runs while the data of another waits for its use.
 READS_AHEAD_OF_SESSION = 2
 
 
@@ -30,15 +33,15 @@ def load_archive(
     on_progress: ProgressCallback,
     cancellation: Cancellation,
 ) -> None:
-    """Load an archive, and compare what is there then with its manifest.
+    """Load an archive, and compare the rows of the database with the manifest of the archive.
 
-    :param database: an empty one.
-    :param checksums: whether the rows are compared with the checksums of the dump; otherwise they
-        are counted.
-    :raises InvalidInputError: when the checksums are of another encoding.
-    :raises RestoreError: at an error of pg_restore that is not harmless, or a table that has other
-        rows than the dump.
-    :raises ArchiveError: when a byte is not what was written.
+    :param database: an empty database.
+    :param checksums: whether to compare the rows with the checksums in the manifest; otherwise the
+        numbers of rows are compared.
+    :raises InvalidInputError: when the checksums are for another encoding.
+    :raises RestoreError: when pg_restore reports an error that is not harmless.
+    :raises MismatchError: when a table does not have the same rows as in the dump.
+    :raises ArchiveError: when the archive is damaged.
     """
     dump, manifest = archive.dump, archive.manifest
     if checksums and manifest is not None:
