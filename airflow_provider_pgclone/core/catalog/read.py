@@ -104,7 +104,8 @@ def _kind(found: _Type) -> Kind:
     return "text" if found.category == "S" else "other"  # "S" includes citext
 
 
-def _read_tables(session: Session, types: Mapping[int, _Type]) -> dict[int, CatalogTable]:
+def _read_columns(session: Session, types: Mapping[int, _Type]) -> dict[int, list[Column]]:
+    """Return the columns of each table in their order, by the OID of the table."""
     columns: dict[int, list[Column]] = {}
     for oid, name, type_oid, modifier, text, element, not_null, generation in session.execute(
         """
@@ -130,6 +131,11 @@ def _read_tables(session: Session, types: Mapping[int, _Type]) -> dict[int, Cata
     ):
         column_type = _column_type(types, type_oid, modifier, text, element)
         columns.setdefault(oid, []).append(Column(name, column_type, not_null, generation))
+    return columns
+
+
+def _read_tables(session: Session, types: Mapping[int, _Type]) -> dict[int, CatalogTable]:
+    columns = _read_columns(session, types)
     rows = session.execute(
         """
         SELECT c.oid, nspname::text, relname::text,

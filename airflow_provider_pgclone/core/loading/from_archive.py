@@ -6,7 +6,7 @@ An archive of this package is loaded in parallel by ranged reads; any other arch
 import logging
 from functools import partial
 
-from airflow_provider_pgclone.core.archive import BlockContent, Manifest
+from airflow_provider_pgclone.core.archive import BlockContent, Manifest, Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking import check_checksums, check_encoding, check_rows
 from airflow_provider_pgclone.core.loading.data_file import DataFile
@@ -14,7 +14,7 @@ from airflow_provider_pgclone.core.loading.fetch import BlockFetcher
 from airflow_provider_pgclone.core.loading.pg_restore import load_pipes, load_stream
 from airflow_provider_pgclone.core.loading.schedule import schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.postgres import Database, connect
+from airflow_provider_pgclone.core.postgres import Database, Session, connect
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.repository import Archive, naming
 
@@ -62,14 +62,8 @@ def load_archive(
             _load_blocks(archive, manifest, database, loading, meter, cancellation)
     meter.finish()
     if manifest is not None and manifest.has_rows:
-        encoding = manifest.encoding
-        summed = (manifest.checksums or {}) if checksums else {}
-        counted = {name: n for name, n in manifest.rows_of_tables.items() if name not in summed}
         with connect(database, cancellation) as session:
-            check_rows(session, archive.toc, counted, encoding)
-            if summed:
-                log.info("comparing the checksums of %d tables", len(summed))
-                check_checksums(session, archive.toc, summed, encoding)
+            _check_loaded(session, archive.toc, manifest, checksums=checksums)
 
 
 def _load_blocks(
@@ -100,3 +94,12 @@ def _load_blocks(
                 meter.add(rows=entry.block.rows)
 
         load_pipes(plan, feed, database, loading, cancellation=cancellation)
+
+
+def _check_loaded(session: Session, toc: Toc, manifest: Manifest, *, checksums: bool) -> None:
+    summed = (manifest.checksums or {}) if checksums else {}
+    counted = {name: n for name, n in manifest.rows_of_tables.items() if name not in summed}
+    check_rows(session, toc, counted, manifest.encoding)
+    if summed:
+        log.info("comparing the checksums of %d tables", len(summed))
+        check_checksums(session, toc, summed, manifest.encoding)

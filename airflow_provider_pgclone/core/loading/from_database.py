@@ -27,6 +27,7 @@ from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.reading import (
     CopySession,
+    PlannedRange,
     Skeleton,
     Snapshot,
     add_ranges,
@@ -125,6 +126,48 @@ class SkeletonBlocks:
         return rows
 
 
+class SnapshotFeed:
+    """Feeds pg_restore with the rows of a snapshot: ranges by psql, other data from pg_dump.
+
+    :param ranges: the ranges, by the dump id of their entries.
+    :param entries: the number of entries with data, ranges and others.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        ranges: Mapping[int, PlannedRange],
+        blocks: SkeletonBlocks,
+        pool: SessionPool,
+        meter: ProgressMeter,
+        *,
+        entries: int,
+    ) -> None:
+        self._snapshot = snapshot
+        self._ranges = ranges
+        self._blocks = blocks
+        self._pool = pool
+        self._meter = meter
+        self._entries = entries
+        # The number of rows of each entry that was fed.
+        self.rows: dict[int, int] = {}
+
+    def __call__(self, dump_id: int, file: DataFile) -> None:
+        planned_range = self._ranges.get(dump_id)
+        if planned_range is None:
+            self.rows[dump_id] = self._blocks.write(dump_id, file)
+            self._meter.add(rows=self.rows[dump_id])
+        else:
+            with file.in_use() as path, self._pool.session(file.check) as session:
+                self.rows[dump_id] = session.copy(planned_range.pages, path)
+            self._meter.add(rows=self.rows[dump_id], work=planned_range.size_bytes)
+        if len(self.rows) == self._entries:
+            # All rows are read. Building indexes may take hours, and the snapshot would keep VACUUM
+            # from removing dead rows on the source.
+            self._pool.end()
+            self._snapshot.release()
+
+
 def load_database(
     snapshot: Snapshot,
     skeleton: Skeleton,
@@ -148,7 +191,6 @@ def load_database(
     meter = ProgressMeter(
         on_progress, work_total=sum(planned_range.size_bytes for planned_range in planned)
     )
-    rows_of: dict[int, int] = {}
     plan = schedule(
         toc.without(loading.left_out),
         {id_: planned_range.size_bytes for id_, planned_range in ranges.items()},
@@ -159,26 +201,13 @@ def load_database(
         pool = SessionPool(
             [stack.enter_context(open_copy_session(snapshot)) for _ in range(loading.sessions)]
         )
-
-        def feed(dump_id: int, file: DataFile) -> None:
-            planned_range = ranges.get(dump_id)
-            if planned_range is None:
-                rows_of[dump_id] = blocks.write(dump_id, file)
-                meter.add(rows=rows_of[dump_id])
-            else:
-                with file.in_use() as path, pool.session(file.check) as session:
-                    rows_of[dump_id] = session.copy(planned_range.pages, path)
-                meter.add(rows=rows_of[dump_id], work=planned_range.size_bytes)
-            if len(rows_of) == len(in_skeleton) + len(ranges):
-                # All rows are read. Building indexes may take hours, and the snapshot would keep
-                # VACUUM from removing dead rows on the source.
-                pool.end()
-                snapshot.release()
-
+        feed = SnapshotFeed(
+            snapshot, ranges, blocks, pool, meter, entries=len(in_skeleton) + len(ranges)
+        )
         load_pipes(plan, feed, temp, loading, cancellation=snapshot.cancellation)
     blocks.finish()
     meter.finish()
-    return _rows_of_tables(toc, rows_of)
+    return _rows_of_tables(toc, feed.rows)
 
 
 def _rows_of_tables(toc: Toc, rows_of: Mapping[int, int]) -> dict[TableName, int]:

@@ -30,6 +30,38 @@ _HARMLESS_ARGUMENTS = frozenset(
     }
 )
 
+_TABLES = """
+SELECT c.oid, nspname, relname,
+    coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int,
+    -- A table that was dropped or rewritten after the snapshot does not have a size.
+    coalesce(pg_relation_size(c.oid), 0) + coalesce(pg_relation_size(reltoastrelid), 0),
+    ARRAY(
+        SELECT attname::text FROM pg_attribute
+        WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+        ORDER BY attnum
+    )
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = relnamespace
+JOIN pg_am am ON am.oid = relam
+WHERE relkind = 'r' AND amname = 'heap' AND nspname !~ '^pg_'
+    AND nspname <> 'information_schema'
+    AND (relpersistence = 'p' OR relpersistence = 'u' AND NOT pg_is_in_recovery())
+    AND NOT EXISTS (
+        SELECT FROM pg_depend
+        WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e'
+    )
+    AND (%(oids)s::oid[] IS NULL OR c.oid = ANY(%(oids)s))
+    -- pg_dump loads these into their root: getPartitioningInfo(), forcePartitionRootLoad().
+    AND NOT (relispartition AND EXISTS (
+        SELECT FROM pg_partition_ancestors(c.oid) AS a
+        JOIN pg_partitioned_table ON partrelid = a.relid
+        JOIN pg_opclass o ON o.oid = ANY(partclass)
+        JOIN pg_am method ON method.oid = opcmethod
+        WHERE opcname = 'enum_ops' AND opcnamespace = 'pg_catalog'::regnamespace
+            AND method.amname = 'hash'
+    ))
+"""
+
 
 def room_for_planned(
     tools: ClientTools, database: Database, selection: Selection, partitions: Sequence[TableName]
@@ -87,10 +119,7 @@ def choose_planned(
     small_bytes = sum(table.size_bytes for table in candidates.values() if table not in chosen)
     if not chosen:
         return [], small_bytes
-    names = [sql.Identifier(table.schema, table.name) for table in chosen]
-    session.execute(
-        sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(sql.SQL(", ONLY ").join(names))
-    )
+    _lock(session, chosen)
     locked = [oid for oid, table in candidates.items() if table in chosen]
     # Read the tables again, because until now another session could rewrite them.
     renewed = (table for _, table in _tables(session, masks, locked))
@@ -134,6 +163,13 @@ def _check_all_planned(masks: MaskPlan, chosen: Collection[int]) -> None:
         )
 
 
+def _lock(session: Session, tables: Collection[Table]) -> None:
+    names = [sql.Identifier(table.schema, table.name) for table in tables]
+    session.execute(
+        sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(sql.SQL(", ONLY ").join(names))
+    )
+
+
 def _tables(
     session: Session, masks: MaskPlan, oids: Sequence[int] | None = None
 ) -> Iterator[tuple[int, Table]]:
@@ -144,40 +180,7 @@ def _tables(
 
     :param oids: yield only these tables; ``None`` yields all.
     """
-    rows = session.execute(
-        """
-        SELECT c.oid, nspname, relname,
-            coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int,
-            -- A table that was dropped or rewritten after the snapshot does not have a size.
-            coalesce(pg_relation_size(c.oid), 0) + coalesce(pg_relation_size(reltoastrelid), 0),
-            ARRAY(
-                SELECT attname::text FROM pg_attribute
-                WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
-                ORDER BY attnum
-            )
-        FROM pg_class c
-        JOIN pg_namespace n ON n.oid = relnamespace
-        JOIN pg_am am ON am.oid = relam
-        WHERE relkind = 'r' AND amname = 'heap' AND nspname !~ '^pg_'
-            AND nspname <> 'information_schema'
-            AND (relpersistence = 'p' OR relpersistence = 'u' AND NOT pg_is_in_recovery())
-            AND NOT EXISTS (
-                SELECT FROM pg_depend
-                WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e'
-            )
-            AND (%(oids)s::oid[] IS NULL OR c.oid = ANY(%(oids)s))
-            -- pg_dump loads these into their root: getPartitioningInfo(), forcePartitionRootLoad().
-            AND NOT (relispartition AND EXISTS (
-                SELECT FROM pg_partition_ancestors(c.oid) AS a
-                JOIN pg_partitioned_table ON partrelid = a.relid
-                JOIN pg_opclass o ON o.oid = ANY(partclass)
-                JOIN pg_am method ON method.oid = opcmethod
-                WHERE opcname = 'enum_ops' AND opcnamespace = 'pg_catalog'::regnamespace
-                    AND method.amname = 'hash'
-            ))
-        """,
-        {"oids": oids},
-    )
+    rows = session.execute(_TABLES, {"oids": oids})
     for oid, schema, name, pages, size_bytes, columns in rows:
         masked = masks.tables.get(oid)
         yield oid, Table(schema, name, pages, size_bytes, tuple(columns), masked)
