@@ -152,7 +152,7 @@ def test_checksums_are_compared_in_their_own_encoding_alone(
     key = make_hook("latin").dump(checksums=True)
     make_hook("latin").restore(key, checksums=True)
     make_hook("latin").verify(key, level="restore")
-    with pytest.raises(InvalidInputError, match="for the encoding LATIN1, but .* is UTF8"):
+    with pytest.raises(InvalidInputError, match=r"for the encoding LATIN1, but .* is UTF8"):
         make_hook("unicode").restore(key, checksums=True)
     make_hook("unicode").restore(key)
     assert server.value("unicode", 'SELECT "\u00e9" FROM "t\u00e4ble"') == "\u00e9"
