@@ -51,8 +51,8 @@ def test_a_copy_replaces_nothing_unless_it_may(
     [
         (":pre", ":pre is a reserved name"),
         (":post", ":post is a reserved name"),
-        ("no_colon", "'no_colon' is no local key"),
-        (":", "is no database name"),
+        ("no_colon", "'no_colon' is not a local key"),
+        (":", "is not a database name"),
         (":" + "x" * 64, "has 64 bytes"),
         (":postgres", "'postgres' is the maintenance database"),
         (":template1", "'template1' is a template"),

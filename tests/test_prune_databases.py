@@ -197,7 +197,7 @@ def test_what_cannot_be_dropped_is_told_and_keeps_nothing_else(
             leave(f"b__temp_{OF_ONE}", Marker("temp", "b", OF_ONE)),
         }
         assert dropped() == others
-        assert f"'{stuck}', which was left over, cannot be dropped" in caplog.text
+        assert f"leftover database '{stuck}' cannot be dropped" in caplog.text
     finally:
         server.run("postgres", f"ALTER DATABASE {stuck} IS_TEMPLATE false")
 

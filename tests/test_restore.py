@@ -118,7 +118,7 @@ def test_a_database_of_somebody_else_is_not_taken_for_pre(
     server.run("postgres", f"CREATE DATABASE {shop}__pre")
     hook = make_hook(shop)
     key = hook.dump()
-    with pytest.raises(UnsupportedError, match=f"'{shop}__pre' exists and was not made"):
+    with pytest.raises(UnsupportedError, match=f"'{shop}__pre' exists and was not created"):
         hook.restore(key, reversible=True)
     hook.restore(key)
     assert f"{shop}__pre" in server.names()

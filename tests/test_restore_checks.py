@@ -108,7 +108,7 @@ def test_a_checksum_tells_one_changed_row(
     with server.session(shop) as session:
         check_checksums(session, archive.toc, expected, "UTF8")
         server.run(shop, change)
-        with pytest.raises(RestoreError, match=r"table public\..* has other rows"):
+        with pytest.raises(RestoreError, match=r"table public\..* does not have the same rows"):
             check_checksums(session, archive.toc, expected, "UTF8")
 
 
@@ -131,10 +131,10 @@ def test_what_differs_from_its_checksum_is_neither_swapped_in_nor_verified(
     key = hook.dump(checksums=True)
     server.run(shop, "DELETE FROM orders")
     hook.verify(key)
-    with pytest.raises(MismatchError, match=r"table public\..* has other rows"):
+    with pytest.raises(MismatchError, match=r"table public\..* does not have the same rows"):
         hook.restore(key, checksums=True)
     assert server.value(shop, "SELECT count(*) FROM orders") == 0
-    with pytest.raises(MismatchError, match=r"table public\..* has other rows"):
+    with pytest.raises(MismatchError, match=r"table public\..* does not have the same rows"):
         hook.verify(key, level="restore")
     assert server.names() == {shop}
     assert [dump.finding for dump in hook.ls()] == ["damaged"]
@@ -152,7 +152,7 @@ def test_checksums_are_compared_in_their_own_encoding_alone(
     key = make_hook("latin").dump(checksums=True)
     make_hook("latin").restore(key, checksums=True)
     make_hook("latin").verify(key, level="restore")
-    with pytest.raises(InvalidInputError, match="are of the encoding LATIN1, and UTF8 is"):
+    with pytest.raises(InvalidInputError, match=r"for the encoding LATIN1, but .* is UTF8"):
         make_hook("unicode").restore(key, checksums=True)
     make_hook("unicode").restore(key)
     assert server.value("unicode", 'SELECT "\u00e9" FROM "t\u00e4ble"') == "\u00e9"

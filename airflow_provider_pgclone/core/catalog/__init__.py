@@ -1,4 +1,9 @@
-"""What is in a database, and which of it is meant: tables, patterns, rows, untrusted functions."""
+"""The tables of a live database, and which of them a user selects.
+
+Here are the catalog that is read from the system catalogs, the patterns that select tables and
+columns, and the queries that read the rows of a table. Masking rules do not belong here, and
+neither does anything that runs pg_dump, writes an archive or changes a database.
+"""
 
 from airflow_provider_pgclone.core.catalog.families import Family, families, owner
 from airflow_provider_pgclone.core.catalog.patterns import (

@@ -31,22 +31,6 @@ _KIND_OF_TYPE: Mapping[str, Kind] = {
 }
 
 
-def read_catalog(session: Session) -> Catalog:
-    """Read the tables in the transaction that is open.
-
-    Names of types come with their schemas, whatever the search path of the session is.
-    """
-    with session.transaction(rolled_back=True):
-        session.execute(CATALOG_TRANSACTION)
-        types = _read_types(session)
-        return Catalog(
-            tables=_read_tables(session, types),
-            foreign_keys=_read_foreign_keys(session),
-            indexes=_read_indexes(session),
-            checks=_read_checks(session),
-        )
-
-
 @dataclass(frozen=True)
 class _Type:
     name: str
@@ -57,6 +41,22 @@ class _Type:
     modifier: int
     element: int
     refuses_null: bool
+
+
+def read_catalog(session: Session) -> Catalog:
+    """Read the tables of a database, within the open transaction if there is one.
+
+    The names of types include their schemas, whatever search path the session has.
+    """
+    with session.transaction(rolled_back=True):
+        session.execute(CATALOG_TRANSACTION)
+        types = _read_types(session)
+        return Catalog(
+            tables=_read_tables(session, types),
+            foreign_keys=_read_foreign_keys(session),
+            indexes=_read_indexes(session),
+            checks=_read_checks(session),
+        )
 
 
 def _read_types(session: Session) -> dict[int, _Type]:
@@ -71,7 +71,7 @@ def _read_types(session: Session) -> dict[int, _Type]:
 
 
 def _texts(fields: Sequence[Any]) -> list[Any]:
-    """Return fields in which the type "char" is text, which psycopg reads as bytes."""
+    """Decode the fields of type "char", which psycopg returns as bytes."""
     return [field.decode() if isinstance(field, bytes) else field for field in fields]
 
 
@@ -89,7 +89,7 @@ def _column_type(
         while found is not None and found.kind == "d":
             is_domain = True
             modifier, found = found.modifier, types.get(found.base)
-    if found is None:  # of rows
+    if found is None:  # a composite type
         return ColumnType(text, "other", "", -1, element_sql, is_domain, refuses_null)
     return ColumnType(
         text, _kind(found), found.name, modifier, element_sql, is_domain, refuses_null
@@ -101,15 +101,16 @@ def _kind(found: _Type) -> Kind:
         return _KIND_OF_TYPE.get(found.name, "other")
     if found.kind == "e":
         return "enum"
-    return "text" if found.category == "S" else "other"  # such as citext
+    return "text" if found.category == "S" else "other"  # "S" includes citext
 
 
-def _read_tables(session: Session, types: Mapping[int, _Type]) -> dict[int, CatalogTable]:
+def _read_columns(session: Session, types: Mapping[int, _Type]) -> dict[int, list[Column]]:
+    """Return the columns of each table in their order, by the OID of the table."""
     columns: dict[int, list[Column]] = {}
     for oid, name, type_oid, modifier, text, element, not_null, generation in session.execute(
         """
         SELECT attrelid, attname::text, atttypid, atttypmod, format_type(atttypid, atttypmod),
-            -- The modifier of an array is that of its elements.
+            -- The modifier of an array applies to its elements.
             (WITH RECURSIVE below AS (
                 SELECT t.typbasetype, t.typtypmod, t.typelem, t.typtype, atttypmod AS modifier
                 UNION ALL
@@ -130,12 +131,17 @@ def _read_tables(session: Session, types: Mapping[int, _Type]) -> dict[int, Cata
     ):
         column_type = _column_type(types, type_oid, modifier, text, element)
         columns.setdefault(oid, []).append(Column(name, column_type, not_null, generation))
+    return columns
+
+
+def _read_tables(session: Session, types: Mapping[int, _Type]) -> dict[int, CatalogTable]:
+    columns = _read_columns(session, types)
     rows = session.execute(
         """
         SELECT c.oid, nspname::text, relname::text,
             ARRAY(SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid ORDER BY inhseqno),
             relispartition, relkind = 'p',
-            -- With expressions in it the keys of partitions are computed to be shown.
+            -- pg_get_partition_constraintdef() evaluates the expressions of a partition key.
             CASE WHEN relispartition AND NOT EXISTS (
                 SELECT FROM pg_partition_ancestors(c.oid) AS a JOIN pg_partitioned_table
                 ON partrelid = a.relid WHERE partexprs IS NOT NULL
@@ -181,13 +187,13 @@ def _read_foreign_keys(session: Session) -> list[ForeignKey]:
 
 
 def _read_indexes(session: Session) -> list[Index]:
-    # PostgreSQL 14 has no NULLS NOT DISTINCT.
+    # By way of JSON, because PostgreSQL 14 does not have the column indnullsnotdistinct.
     rows = session.execute(
         """
         SELECT c.relname::text, indrelid,
             ARRAY(SELECT pg_get_indexdef(indexrelid, n, true)
                 FROM generate_series(1, indnkeyatts) AS n ORDER BY n),
-            -- What keys and predicate read hangs on the index.
+            -- The index depends on the columns that its keys and its predicate read.
             ARRAY(SELECT attname::text FROM pg_attribute
                 WHERE attrelid = indrelid AND attnum > 0 AND (
                     attnum = ANY((indkey::int2[])[0:indnkeyatts - 1])
@@ -217,7 +223,7 @@ def _read_indexes(session: Session) -> list[Index]:
 
 
 def _read_checks(session: Session) -> list[Check]:
-    # One that is not validated is restored as such, whatever the rows are.
+    # A constraint that is not validated is restored as such, and no row has to satisfy it.
     rows = session.execute(
         """
         SELECT conname::text, conrelid,

@@ -1,4 +1,4 @@
-"""Which tables have rows in a dump, and the queries that read them."""
+"""Finds the tables whose rows a dump holds, and writes the queries that read the rows."""
 
 from dataclasses import dataclass, replace
 
@@ -10,69 +10,7 @@ from airflow_provider_pgclone.core.catalog.selection import (
 from airflow_provider_pgclone.core.catalog.tables import Catalog, CatalogTable
 from airflow_provider_pgclone.core.postgres import Session, qualified, quote_ascii
 
-
-@dataclass(frozen=True)
-class Masked:
-    """What is read of a table in the place of its rows, as SQL.
-
-    :param alias: what the table is called there.
-    :param values: of its columns, in their order.
-    :param condition: of its rows; ``None`` is all.
-    """
-
-    alias: str
-    values: tuple[str, ...]
-    condition: str | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table that may be split.
-
-    :param pages: of its own file.
-    :param size_bytes: with its TOAST data.
-    :param columns: those that COPY takes: neither dropped nor generated.
-    :param masked: what is read in the place of its rows, which pg_dump must never read then.
-    """
-
-    schema: str
-    name: str
-    pages: int
-    size_bytes: int
-    columns: tuple[str, ...]
-    masked: Masked | None = None
-
-    @property
-    def display_name(self) -> str:
-        """What a message calls it."""
-        return f"{self.schema}.{self.name}"
-
-
-def rows_query(table: Table) -> str:
-    """Return the query of a table's rows, to which a condition may be added."""
-    masked = table.masked
-    values = map(quote_ascii, table.columns) if masked is None else masked.values
-    source = table_name(table) if masked is None else f"{table_name(table)} AS {masked.alias}"
-    return f"SELECT {', '.join(values)} FROM ONLY {source}"
-
-
-def named_rows_query(table: Table) -> str:
-    """Return the query of all rows of a masked table, under the names of its columns."""
-    masked = table.masked
-    if masked is None:
-        return rows_query(table)
-    named = zip(masked.values, map(quote_ascii, table.columns), strict=True)
-    values = tuple(f"{made} AS {name}" for made, name in named)
-    query = rows_query(replace(table, masked=replace(masked, values=values)))
-    return query if masked.condition is None else f"{query} WHERE {masked.condition}"
-
-
-def table_name(table: Table) -> str:
-    """Return the name of a table in SQL, whatever the encoding of the client."""
-    return qualified(table.schema, table.name)
-
-
-# pg_dump writes the rows of an extension's table where the extension asks for it:
+# pg_dump writes the rows of an extension's table only if the extension asks for it:
 # https://www.postgresql.org/docs/current/extend-extensions.html#EXTEND-EXTENSIONS-CONFIG-TABLES
 _WITH_ROWS = """
 SELECT c.oid FROM pg_class c
@@ -87,8 +25,70 @@ WHERE relkind = 'r' AND (relpersistence = 'p' OR relpersistence = 'u' AND NOT pg
 """
 
 
+@dataclass(frozen=True)
+class Masked:
+    """The SQL that reads masked values instead of a table's own.
+
+    :param alias: the name of the table in the other parameters.
+    :param values: one expression for each column, in the order of the columns.
+    :param condition: the rows to read; ``None`` reads all rows.
+    """
+
+    alias: str
+    values: tuple[str, ...]
+    condition: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose rows can be read in ranges of pages.
+
+    :param pages: the number of pages of the table, without its TOAST data.
+    :param size_bytes: the size of the table with its TOAST data.
+    :param columns: the columns that COPY reads; dropped and generated columns are not among them.
+    :param masked: how to read masked rows; ``None`` reads them unchanged. pg_dump must never read
+        the rows of a masked table.
+    """
+
+    schema: str
+    name: str
+    pages: int
+    size_bytes: int
+    columns: tuple[str, ...]
+    masked: Masked | None = None
+
+    @property
+    def display_name(self) -> str:
+        """The name of the table in messages."""
+        return f"{self.schema}.{self.name}"
+
+
+def rows_query(table: Table) -> str:
+    """Return a query of a table's rows. The caller may append a WHERE clause."""
+    masked = table.masked
+    values = map(quote_ascii, table.columns) if masked is None else masked.values
+    source = table_name(table) if masked is None else f"{table_name(table)} AS {masked.alias}"
+    return f"SELECT {', '.join(values)} FROM ONLY {source}"
+
+
+def named_rows_query(table: Table) -> str:
+    """Return a query of all rows that a dump holds, with the table's own column names."""
+    masked = table.masked
+    if masked is None:
+        return rows_query(table)
+    named = zip(masked.values, map(quote_ascii, table.columns), strict=True)
+    values = tuple(f"{made} AS {name}" for made, name in named)
+    query = rows_query(replace(table, masked=replace(masked, values=values)))
+    return query if masked.condition is None else f"{query} WHERE {masked.condition}"
+
+
+def table_name(table: Table) -> str:
+    """Return the name of a table in SQL, valid in every client encoding."""
+    return qualified(table.schema, table.name)
+
+
 def tables_in_scope(session: Session, catalog: Catalog, selection: Selection) -> list[CatalogTable]:
-    """Return the tables whose rows a dump holds; a partitioned table has none of its own.
+    """Return the tables whose rows a dump holds. A partitioned table has no rows of its own.
 
     :raises InvalidInputError: when a pattern matches nothing.
     """

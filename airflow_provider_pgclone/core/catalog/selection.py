@@ -1,4 +1,4 @@
-"""Which part of a database is dumped, as patterns say it."""
+"""The part of a database that a user selects by patterns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from airflow_provider_pgclone.core.postgres import USER_PATH_TRANSACTION, Sessio
 
 @dataclass(frozen=True)
 class Selection:
-    """Which part of a database is dumped.
+    """The part of a database to dump.
 
     :param exclude: patterns of tables whose rows are left out.
-    :param schemas: patterns of the only schemas to dump; none means all.
-    :param exclude_schemas: patterns of schemas that are left out.
-    :param pg_dump_args: more pg_dump options.
+    :param schemas: patterns of the schemas to dump; empty dumps all schemas.
+    :param exclude_schemas: patterns of schemas to leave out.
+    :param pg_dump_args: additional arguments of pg_dump.
     """
 
     exclude: Sequence[str] = ()
@@ -26,11 +26,11 @@ class Selection:
 
     @property
     def patterns(self) -> list[str]:
-        """All patterns, of tables and of schemas."""
+        """All patterns of tables and schemas."""
         return [*self.exclude, *self.schemas, *self.exclude_schemas]
 
     def as_dict(self) -> dict[str, list[str]]:
-        """Return the selection as a manifest keeps it."""
+        """Return the selection for a manifest."""
         return {name: list(value) for name, value in vars(self).items()}
 
     def includes_schema(self, schema: str) -> bool:
@@ -39,27 +39,23 @@ class Selection:
         return included and not _matches(self.exclude_schemas, schema)
 
 
-def _matches(patterns: Sequence[str], schema: str) -> bool:
-    return any(parse_schema_pattern(text).fullmatch(schema) for text in patterns)
-
-
 def check_encodable(patterns: Sequence[str], encoding: str) -> None:
-    """Refuse patterns that pg_dump would read in another encoding, and so would match nothing.
+    """Refuse patterns that pg_dump would read in another encoding and so would not match.
 
-    :raises InvalidInputError: naming the first of them.
+    :raises InvalidInputError: names the first such pattern.
     """
     for text in patterns:
         if encoding != "UTF8" and not text.isascii():
             raise InvalidInputError(
                 f"the pattern {text!r} cannot be given to pg_dump in the encoding {encoding}",
-                hint="Match the letters that are not ASCII by ? or *.",
+                hint="Write ? or * for letters that are not ASCII.",
             )
 
 
 def check_schemas(session: Session, patterns: Sequence[str]) -> None:
-    """Refuse patterns that match no schema.
+    """Refuse patterns that do not match any schema.
 
-    :raises InvalidInputError: naming the first of them.
+    :raises InvalidInputError: names the first such pattern.
     """
     schemas = [row[0] for row in session.execute("SELECT nspname FROM pg_namespace")]
     for text in patterns:
@@ -71,13 +67,14 @@ def check_schemas(session: Session, patterns: Sequence[str]) -> None:
 
 
 def excluded_tables(session: Session, patterns: Sequence[str]) -> list[int]:
-    """Return the OIDs of what the patterns match, with all partitions of partitioned tables.
+    """Return the OIDs of the relations that the patterns match, and of all their partitions.
 
-    :raises InvalidInputError: for a pattern that matches nothing.
+    :raises InvalidInputError: when a pattern does not match anything.
     """
     if not patterns:
         return []
-    # The kinds of relations that pg_dump looks through: expand_table_name_patterns() in pg_dump.c.
+    # pg_dump matches its patterns against the same kinds of relations:
+    # expand_table_name_patterns() in pg_dump.c.
     with session.transaction(rolled_back=True):
         session.execute(USER_PATH_TRANSACTION)
         tables: list[tuple[Any, ...]] = session.execute(
@@ -98,10 +95,14 @@ def excluded_tables(session: Session, patterns: Sequence[str]) -> list[int]:
             raise InvalidInputError(
                 f"no table of database {session.database.name!r} matches the exclude pattern "
                 f"{text!r}",
-                hint="Correct it, so that no data is dumped that was to be left out.",
+                hint="Correct the pattern, or the dump would contain data that you want left out.",
             )
         found += matches
     rows = session.execute(
         "SELECT relid::oid FROM unnest(%s::oid[]) AS root, pg_partition_tree(root)", [found]
     )
     return [*found, *(row[0] for row in rows)]
+
+
+def _matches(patterns: Sequence[str], schema: str) -> bool:
+    return any(parse_schema_pattern(text).fullmatch(schema) for text in patterns)

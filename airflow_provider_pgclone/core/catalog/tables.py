@@ -7,7 +7,7 @@ from typing import Literal
 
 from airflow_provider_pgclone.core.catalog.patterns import display_name
 
-# What a rule can be made for; "other" takes only those that need not know the type.
+# Masking rules depend on the kind. Only rules that fit every type apply to "other".
 Kind = Literal[
     "text",
     "integer",
@@ -24,25 +24,23 @@ Kind = Literal[
     "other",
 ]
 
-
 _MAX_NAME_CHARS = 63
-
-
-# varchar(n) and char(n) keep n + 4: VARHDRSZ in varchar.c.
+# The modifier of varchar(n) and char(n) is n + 4: VARHDRSZ in varchar.c.
 _TYPMOD_OFFSET = 4
 
 
 @dataclass(frozen=True)
 class ColumnType:
-    """A type, down to what it is built on.
+    """The type of a column, and the base type of its domains and arrays.
 
-    :param sql: its name with its modifier, as a cast takes it.
-    :param kind: of its values, or of the elements of an array.
-    :param base: the name of the type below its domains; of the elements of an array.
-    :param modifier: of that type, -1 for none.
-    :param element_sql: the type of an array's elements, ``None`` where it is no array.
-    :param is_domain: whether it or its elements are of a domain, which may have checks of its own.
-    :param refuses_null: whether its domain does.
+    :param sql: the name of the type with its modifier, as in a cast.
+    :param kind: the kind of the values; for an array, of its elements.
+    :param base: the name of the base type, below all domains; for an array, of its elements.
+    :param modifier: the modifier of the base type; -1 for none.
+    :param element_sql: the type of the elements of an array; ``None`` if it is not an array.
+    :param is_domain: whether the type, or that of the elements, is a domain. A domain may have
+        check constraints.
+    :param refuses_null: whether a domain does not allow nulls.
     """
 
     sql: str
@@ -55,7 +53,7 @@ class ColumnType:
 
     @property
     def max_chars(self) -> int | None:
-        """How many characters a value may have at the most."""
+        """The maximum number of characters of a value; ``None`` for no limit."""
         if self.base == "name":
             return _MAX_NAME_CHARS
         if self.base in ("varchar", "bpchar") and self.modifier >= _TYPMOD_OFFSET:
@@ -67,7 +65,7 @@ class ColumnType:
 class Column:
     """A column of a table.
 
-    :param generation: the expression of a generated column; ``None`` where it is stored as given.
+    :param generation: the expression of a generated column; ``None`` for other columns.
     """
 
     name: str
@@ -78,11 +76,11 @@ class Column:
 
 @dataclass(frozen=True)
 class CatalogTable:
-    """A table, partitioned or not.
+    """A table, a partition or a partitioned table.
 
-    :param parents: the OIDs of those that it inherits from, or is a partition of.
-    :param is_partitioned: whether it has no rows of its own.
-    :param partition_check: what the rows of a partition must be, in SQL.
+    :param parents: the OIDs of the tables that it inherits from or is a partition of.
+    :param is_partitioned: whether the table is partitioned, so that it has no rows of its own.
+    :param partition_check: the SQL condition that the rows of a partition satisfy.
     """
 
     oid: int
@@ -96,7 +94,7 @@ class CatalogTable:
 
     @property
     def display_name(self) -> str:
-        """What a message calls it, as a pattern takes it."""
+        """The name of the table in messages; it is also a valid pattern."""
         return display_name(self.schema, self.name)
 
     @cached_property
@@ -106,10 +104,10 @@ class CatalogTable:
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A foreign key; of a partitioned table its own alone, not those of its partitions.
+    """A foreign key. The copies that partitions inherit are not included.
 
-    :param is_full: whether all of its columns must be null where one is.
-    :param is_temporal: whether a part of it is a period that must be covered.
+    :param is_full: whether the key is MATCH FULL: all of its columns are null, or none is.
+    :param is_temporal: whether the key contains a PERIOD.
     """
 
     name: str
@@ -123,12 +121,13 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Index:
-    """An index that rows may not fit: a unique one, one of expressions, an exclusion constraint.
+    """An index that can reject a row: unique, on expressions, partial, or an exclusion constraint.
 
-    :param keys: in SQL, each a column or an expression.
-    :param columns: those that the keys and the predicate read.
-    :param plain: whether the keys are nothing but columns.
-    :param predicate: in SQL, of the rows that it is about.
+    :param keys: columns and expressions, in SQL.
+    :param columns: the columns that the keys and the predicate read.
+    :param plain: whether all keys are columns.
+    :param predicate: the SQL condition of a partial index; ``None`` for other indexes.
+    :param nulls_are_equal: whether the index is NULLS NOT DISTINCT.
     """
 
     name: str
@@ -156,7 +155,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All tables of a database, but for those of the system."""
+    """All tables of a database except system tables."""
 
     tables: Mapping[int, CatalogTable]
     foreign_keys: Sequence[ForeignKey] = ()
@@ -164,7 +163,7 @@ class Catalog:
     checks: Sequence[Check] = ()
 
     def ancestors(self, table: CatalogTable) -> list[CatalogTable]:
-        """Return what a table inherits from, the nearest first."""
+        """Return the tables that a table inherits from, the nearest first."""
         found: list[CatalogTable] = []
         waiting = list(table.parents)
         while waiting:
@@ -176,7 +175,7 @@ class Catalog:
         return found
 
     def root(self, table: CatalogTable) -> CatalogTable:
-        """Return the table that a partition belongs to in the end; any other is its own."""
+        """Return the topmost partitioned table of a partition; any other table is its own root."""
         while table.is_partition and table.parents[0] in self.tables:
             table = self.tables[table.parents[0]]
         return table

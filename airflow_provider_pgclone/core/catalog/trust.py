@@ -1,9 +1,10 @@
-"""Finds the functions that PostgreSQL would run when it plans a query of a table."""
+"""Finds untrusted functions that PostgreSQL runs when it plans a query of a table."""
 
 from airflow_provider_pgclone.core.postgres import Session
 
-# PostgreSQL runs parts of these when it plans any query of their table, which a COPY of the table
-# itself is not: eval_const_expressions() on what get_relation_info() in plancat.c gathers.
+# To plan a query, PostgreSQL evaluates constant parts of the expressions of the table's indexes,
+# statistics and partition keys: get_relation_info() in plancat.c and eval_const_expressions().
+# COPY of a table, not of a query, is not planned.
 _BY_PLANNING = """
 SELECT DISTINCT ON (relid) relid, format('%I.%I', nspname, proname), rolname
 FROM (
@@ -27,9 +28,11 @@ WHERE NOT rolsuper AND rolname <> current_user
 
 
 def tables_with_untrusted_functions(session: Session) -> dict[int, str]:
-    """Return the tables of which no query may be planned, by OID, each with what it would call.
+    """Return the tables that must not be queried, because planning would run untrusted functions.
 
-    :return: a function and its owner.
+    A function is untrusted if its owner is neither a superuser nor the user of the session.
+
+    :return: by the OID of the table, the function and its owner for messages.
     """
     return {
         oid: f"{function}, which belongs to {owner}"

@@ -1,4 +1,8 @@
-"""Whether a database holds what a dump holds: tables, checksums, row counts, assertions."""
+"""Checks that a database holds the rows of a dump: row counts, checksums and users' assertions.
+
+These modules only read a database and compare it. Code that loads, repairs or drops a database does
+not belong here, and neither does the SHA-256 of an archive's blocks.
+"""
 
 from airflow_provider_pgclone.core.checking.assertions import check_sql
 from airflow_provider_pgclone.core.checking.checksums import (

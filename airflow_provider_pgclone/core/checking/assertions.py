@@ -1,4 +1,4 @@
-"""Questions of the user to a restored database, which must all be answered with true."""
+"""Runs the user's assertions about a restored database."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,10 +11,10 @@ from airflow_provider_pgclone.core.postgres import Database, connect
 
 
 def check_sql(database: Database, statements: Sequence[str], cancellation: Cancellation) -> None:
-    """Ask each statement, in a transaction that changes nothing.
+    """Check that each statement returns true, in a read-only transaction that is rolled back.
 
-    :param statements: each gives one row of one column.
-    :raises RestoreError: naming the first whose answer is not true.
+    :param statements: each must return one row with one boolean.
+    :raises RestoreError: names the first statement that fails or does not return true.
     """
     if not statements:
         return
@@ -26,26 +26,26 @@ def check_sql(database: Database, statements: Sequence[str], cancellation: Cance
                 with session.transaction(rolled_back=True):
                     is_true = _is_true(session.execute(statement.encode()))
             except psycopg.OperationalError:
-                raise  # not the fault of the question
+                raise  # the server failed, not the statement
             except psycopg.Error as error:
                 raise RestoreError(
                     f"{name} failed on the restored database: {_reason(error)}"
                 ) from None
             if not is_true:
                 raise RestoreError(
-                    f"{name} is not true of the restored database",
-                    hint="It is to give one row with one boolean; the target is as it was.",
+                    f"{name} is not true in the restored database",
+                    hint="It must return one row with one boolean. The target is unchanged.",
                 )
 
 
 def _is_true(cursor: psycopg.Cursor[Any]) -> bool:
-    """Whether a statement, and one alone, has given one row of one column that is true."""
+    """Tell whether there is exactly one result, with one row of one column, and it is true."""
     rows = cursor.fetchmany(2) if cursor.description else []
     return [[value is True for value in row] for row in rows] == [[True]] and not cursor.nextset()
 
 
 def _reason(error: psycopg.Error) -> str:
-    """Return what went wrong, which in the words of the server may be a value of a row."""
+    """Describe an error without the server's message, unless it cannot contain row data."""
     kind = f"{type(error).__name__} ({error.sqlstate})"
     is_of_statement = isinstance(error, psycopg.errors.SyntaxError | psycopg.errors.UndefinedColumn)
     return f"{kind}: {error.diag.message_primary}" if is_of_statement else kind

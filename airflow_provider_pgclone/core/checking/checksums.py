@@ -1,7 +1,7 @@
-"""A checksum of each table that tells its rows from others, in whichever order they are.
+"""Checksums of the rows of tables, which do not depend on the order of the rows.
 
-It is the sum of a hash of each row, as text. The hash is the same on all servers that we support,
-and so is the text in a session with the settings of :mod:`..postgres.settings`.
+A checksum is the sum of a hash of each row, cast to text. All supported servers compute the same
+hash, and the same text in a session with the settings of :mod:`..postgres.settings`.
 """
 
 from collections.abc import Mapping
@@ -28,13 +28,15 @@ from airflow_provider_pgclone.core.errors import (
 )
 from airflow_provider_pgclone.core.postgres import CHECKSUM_TRANSACTION, Session
 
+# The number of tables in one LOCK TABLE.
 LOCKED_AT_ONCE = 100
 
 
 def lock_tables(session: Session, names: Mapping[TableName, TableName]) -> None:
-    """Keep others from truncating or altering tables until the transaction ends.
+    """Prevent other sessions from truncating or altering tables until the transaction ends.
 
-    :raises BusyError: when somebody is about to, for whom pg_dump has let go.
+    :param names: the values are the names of the tables in the database.
+    :raises BusyError: when another session is already waiting to alter one of the tables.
     """
     tables = [sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in names.values()]
     for start in range(0, len(tables), LOCKED_AT_ONCE):
@@ -44,7 +46,7 @@ def lock_tables(session: Session, names: Mapping[TableName, TableName]) -> None:
         except psycopg.errors.LockNotAvailable as error:
             raise BusyError(
                 f"a table is about to be altered: {error.diag.message_primary}",
-                hint="Try again once the other session is done.",
+                hint="Try again when the other session has finished.",
             ) from error
 
 
@@ -55,14 +57,15 @@ def read_checksums(
     encoding: str,
     rows_of: Mapping[TableName, str] | None = None,
 ) -> dict[TableName, TableChecksum]:
-    """Return the checksum of each table, in the transaction that is open or one of its own.
+    """Return the checksum of each table, within the open transaction or a new one.
 
-    :param copied: which columns of each table the archive has.
-    :param names: of the tables in the database, by those in the table of contents.
-    :param encoding: of the database that these are from.
-    :param rows_of: the SQL of the rows of a table, by its name in the table of contents, where they
-        are others than those it has.
-    :raises RestoreError: when a table is missing.
+    :param copied: the tables of the archive, with their columns.
+    :param names: maps names in the table of contents to names in the database.
+    :param encoding: the encoding of the dumped database, and of the names in the table of contents.
+    :param rows_of: for masked tables, by their names in the table of contents, the query that
+        returns their rows.
+    :raises RestoreError: when a table or a column is missing.
+    :raises ToolError: when the masked rows of a table cannot be read.
     """
     found: dict[TableName, TableChecksum] = {}
     with session.transaction():
@@ -74,17 +77,57 @@ def read_checksums(
                 "0)), 0) FROM {}"
             ).format(sql.SQL(columns_here), _rows(name, (rows_of or {}).get(in_toc)))
             try:
-                # Rolled back, since else the locks on all indexes would add up: a server has few.
+                # Rolled back to release the locks on the indexes: a server has room for few locks.
                 with session.transaction(rolled_back=True):
                     row = _row(session, query, name, is_masked=in_toc in (rows_of or {}))
             except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
                 raise RestoreError(
-                    f"the table {'.'.join(name)} is not as the dump has it: "
+                    f"the table {'.'.join(name)} differs from that in the dump: "
                     f"{error.diag.message_primary}"
                 ) from error
             rows, total = row or (0, 0)
             found[in_toc] = TableChecksum(rows, str(total))
     return found
+
+
+def check_encoding(session: Session, encoding: str) -> None:
+    """Refuse to compare checksums between encodings, because the text has different bytes.
+
+    :param encoding: the encoding of the dumped database.
+    :raises InvalidInputError: names both encodings.
+    """
+    (found,) = session.fetch_row("SELECT getdatabaseencoding()")
+    if found != encoding:
+        raise InvalidInputError(
+            f"the checksums of the dump are for the encoding {encoding}, but the encoding of the "
+            f"database is {found}",
+            hint="Restore with checksums=False, which compares the numbers of rows.",
+        )
+
+
+def check_checksums(
+    session: Session,
+    toc: Toc,
+    expected: Mapping[TableName, TableChecksum],
+    encoding: str,
+) -> None:
+    """Compare the rows of each restored table with its checksum in the dump.
+
+    :param session: a session on the restored database.
+    :param toc: the table of contents of the dump.
+    :param expected: the checksums, by the names in the table of contents.
+    :param encoding: the encoding of the dumped database.
+    :raises MismatchError: names a table whose rows differ.
+    """
+    names = comparable(session, expected, encoding)
+    copied = copied_tables(toc)
+    found = read_checksums(session, copied, names, encoding)
+    for group in comparable_groups(copied, expected, names):
+        if _total(found, group) != _total(expected, group):
+            tables = describe_tables(names[name] for name in group)
+            raise MismatchError(
+                f"{tables} does not have the same rows as in the dump: the checksums differ"
+            )
 
 
 def _row(
@@ -96,54 +139,14 @@ def _row(
         if not is_masked:
             raise
         kind = type(error).__name__
-    # Out here it does not carry the error, which may quote what a value was before.
-    raise ToolError(f"no checksum of the masked rows of {'.'.join(name)}: {kind}")
+    # Raised outside the handler: the error's context may quote a value from before masking.
+    raise ToolError(f"the checksum of the masked rows of {'.'.join(name)} failed: {kind}")
 
 
 def _rows(name: TableName, query: str | None) -> sql.Composable:
     if query is None:
         return sql.SQL("ONLY {}").format(sql.Identifier(*name))
     return sql.SQL("({}) AS masked").format(sql.SQL(query))
-
-
-def check_encoding(session: Session, encoding: str) -> None:
-    """Refuse to compare checksums in another encoding, whose bytes are others.
-
-    :param encoding: of the database that was dumped.
-    :raises InvalidInputError: naming both.
-    """
-    (found,) = session.fetch_row("SELECT getdatabaseencoding()")
-    if found != encoding:
-        raise InvalidInputError(
-            f"the checksums of the dump are of the encoding {encoding}, and {found} is the "
-            "database's",
-            hint="Restore with checksums=False, which counts the rows.",
-        )
-
-
-def check_checksums(
-    session: Session,
-    toc: Toc,
-    expected: Mapping[TableName, TableChecksum],
-    encoding: str,
-) -> None:
-    """Compare the rows of each restored table with the checksum that the dump has of it.
-
-    :param session: a session on the restored database.
-    :param toc: the table of contents that it was restored from.
-    :param encoding: of the database that this is from.
-    :raises MismatchError: naming a table whose rows are others.
-    """
-    names = comparable(session, expected, encoding)
-    copied = copied_tables(toc)
-    found = read_checksums(session, copied, names, encoding)
-    for group in comparable_groups(copied, expected, names):
-        if _total(found, group) != _total(expected, group):
-            tables = describe_tables(names[name] for name in group)
-            raise MismatchError(
-                f"{tables} has other rows after the restore than in the dump: their checksums "
-                "differ"
-            )
 
 
 def _total(checksums: Mapping[TableName, TableChecksum], group: list[TableName]) -> tuple[int, int]:

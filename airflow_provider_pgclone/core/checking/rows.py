@@ -1,4 +1,4 @@
-"""Compares the number of rows of each restored table with that of the dump."""
+"""Compares the number of rows of each restored table with that in the dump."""
 
 from collections.abc import Iterable, Mapping
 
@@ -15,7 +15,8 @@ from airflow_provider_pgclone.core.checking.tables import (
 from airflow_provider_pgclone.core.errors import MismatchError, RestoreError
 from airflow_provider_pgclone.core.postgres import Session
 
-# Few round trips for many small tables, and few tables in a statement that holds locks on them.
+# Large enough to save round trips for many small tables. Small enough because the statement locks
+# all of its tables.
 COUNTED_AT_ONCE = 100
 
 
@@ -25,13 +26,14 @@ def check_rows(
     rows_of_tables: Mapping[TableName, int],
     encoding: str,
 ) -> None:
-    """Count the rows of each restored table.
+    """Compare the number of rows of each restored table with that in the dump.
 
     :param session: a session on the restored database.
-    :param toc: the table of contents that it was restored from.
-    :param rows_of_tables: how many there must be, by the names in the table of contents.
-    :param encoding: of the database that these are from.
-    :raises MismatchError: naming a table that has another number of rows than the dump.
+    :param toc: the table of contents of the dump.
+    :param rows_of_tables: the expected numbers, by the names in the table of contents.
+    :param encoding: the encoding of the dumped database.
+    :raises MismatchError: names a table with a different number of rows.
+    :raises RestoreError: when a table is missing.
     """
     names = comparable(session, rows_of_tables, encoding)
     groups = comparable_groups(copied_tables(toc), rows_of_tables, names)
@@ -50,7 +52,7 @@ def check_rows(
             if rows != expected:
                 tables = describe_tables(names[name] for name in group)
                 raise MismatchError(
-                    f"{tables} has {rows} rows after the restore, and {expected} in the dump"
+                    f"{tables} has {rows} rows after the restore, but {expected} in the dump"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Which tables of a database can be compared with a dump of it, and their names there."""
+"""Finds the tables of a database that can be compared with a dump, and their names in both."""
 
 import logging
 import re
@@ -10,9 +10,7 @@ from airflow_provider_pgclone.core.postgres import Session
 
 log = logging.getLogger(__name__)
 
-
 _IDENTIFIER = r'(?:"(?:[^"]|"")*"|[^\s".()]+)'
-
 
 # As dumpTableData() in pg_dump.c writes it.
 _COPY = re.compile(
@@ -22,12 +20,12 @@ _COPY = re.compile(
 
 @dataclass(frozen=True)
 class Copied:
-    """How the rows of a table come back.
+    """The COPY that loads the rows of a table.
 
-    :param into: what they are loaded into. It may be the root of the table's partitions: pg_dump
-        has it so where the rows may belong to other partitions then (``--load-via-partition-root``,
-        and always below one that is partitioned by the hash of an enum).
-    :param columns: of the table, as SQL lists them.
+    :param into: the table that the rows are loaded into. For a partition it may be the root of the
+        partition tree, so that the rows may move to other partitions. pg_dump does this with
+        ``--load-via-partition-root``, and always below a table partitioned by the hash of an enum.
+    :param columns: the list of columns, in SQL.
     """
 
     into: TableName
@@ -35,7 +33,7 @@ class Copied:
 
 
 def copied_tables(toc: Toc) -> dict[TableName, Copied]:
-    """Return the tables that the archive has rows of, by COPY."""
+    """Return the tables whose rows the archive loads by COPY."""
     return {
         (entry.namespace, entry.tag): Copied(
             (_unquoted(match.group(1)), _unquoted(match.group(2))), match.group(3) or ""
@@ -50,11 +48,11 @@ def comparable_groups(
     names: Iterable[TableName],
     here: Mapping[TableName, TableName],
 ) -> list[list[TableName]]:
-    """Return tables one by one, but those together among which rows may have moved.
+    """Group the tables between which rows may have moved; other tables are groups of one.
 
-    :param copied: what each is loaded into.
-    :param names: of the tables of a dump.
-    :param here: those that can be compared; a group that lacks one is left out.
+    :param copied: the tables of the archive.
+    :param names: the tables of the dump to compare.
+    :param here: the tables that can be compared. A group with any other table is left out.
     """
     found: dict[TableName, list[TableName]] = {}
     for name in names:
@@ -65,21 +63,38 @@ def comparable_groups(
 def comparable(
     session: Session, names: Iterable[TableName], encoding: str
 ) -> dict[TableName, TableName]:
-    """Return the tables of a dump whose rows can be compared, each with its name in the database.
+    """Return the tables of a dump whose rows can be compared.
 
-    :param names: as the table of contents has them.
-    :param encoding: of the database that they are from.
+    :param names: the names in the table of contents.
+    :param encoding: the encoding of the dumped database.
+    :return: maps names in the table of contents to names in the database.
     """
     uncountable = _uncountable(session)
     here = {name: _decoded_name(session, name, encoding) for name in names}
     return {in_toc: name for in_toc, name in here.items() if name not in uncountable}
 
 
-def _uncountable(session: Session) -> set[TableName]:
-    """Return the tables whose rows may well be others than those that were loaded.
+def decoded(session: Session, name: str, encoding: str) -> str:
+    """Decode a name from the table of contents, whose bytes are in the encoding of the dump."""
+    if encoding == "UTF8" or name.isascii():
+        return name
+    data = name.encode(errors="surrogateescape")
+    (text,) = session.fetch_row("SELECT convert_from(%s, %s)", [data, encoding])
+    return str(text)
 
-    CREATE EXTENSION may have put rows of its own into a table of an extension, a policy may hide
-    rows even from the owner of a table, and those of a foreign table are elsewhere.
+
+def describe_tables(names: Iterable[TableName]) -> str:
+    """Name a group of tables in a message: the first, and the number of the others."""
+    first, *others = [".".join(name) for name in names]
+    also = f" with {len(others)} other partitions" if others else ""
+    return f"the table {first}{also}"
+
+
+def _uncountable(session: Session) -> set[TableName]:
+    """Return the tables whose rows may differ from the rows that were loaded.
+
+    CREATE EXTENSION may have inserted rows into a table of the extension. A row security policy may
+    hide rows even from the owner of a table. The rows of a foreign table are on another server.
     """
     rows = session.execute(
         """
@@ -96,16 +111,10 @@ def _uncountable(session: Session) -> set[TableName]:
     tables = {(schema, table) for schema, table in rows}
     if tables:
         log.info(
-            "%d tables of extensions, of other servers or with row security are not compared",
+            "not comparing %d tables: foreign, with row security, or part of an extension",
             len(tables),
         )
     return tables
-
-
-def _unquoted(identifier: str) -> str:
-    if not identifier.startswith('"'):
-        return identifier
-    return identifier[1:-1].replace('""', '"')
 
 
 def _decoded_name(session: Session, name: TableName, encoding: str) -> TableName:
@@ -113,16 +122,7 @@ def _decoded_name(session: Session, name: TableName, encoding: str) -> TableName
     return decoded(session, schema, encoding), decoded(session, table, encoding)
 
 
-def decoded(session: Session, name: str, encoding: str) -> str:
-    """Return a name in which bytes of another encoding than UTF-8 may stand for letters."""
-    if encoding == "UTF8" or name.isascii():
-        return name
-    data = name.encode(errors="surrogateescape")
-    (text,) = session.fetch_row("SELECT convert_from(%s, %s)", [data, encoding])
-    return str(text)
-
-
-def describe_tables(names: Iterable[TableName]) -> str:
-    first, *others = [".".join(name) for name in names]
-    also = f" with {len(others)} other partitions" if others else ""
-    return f"the table {first}{also}"
+def _unquoted(identifier: str) -> str:
+    if not identifier.startswith('"'):
+        return identifier
+    return identifier[1:-1].replace('""', '"')

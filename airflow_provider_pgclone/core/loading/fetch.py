@@ -1,7 +1,7 @@
-"""Read the blocks of an archive from storage in the order of their use, some of them ahead of it.
+"""Fetches the blocks of an archive from storage, some of them before they are needed.
 
-A large block is fetched in several reads, and small ones that are neighbours by one, so that a
-distant storage costs neither bandwidth nor a round trip a table.
+A large block takes several reads. Small neighbouring blocks share a read, so that a distant storage
+does not cost a round trip for each table.
 """
 
 import threading
@@ -14,24 +14,24 @@ from typing import Self
 from airflow_provider_pgclone.core.archive import Block
 
 READ_BYTES = 4 * 1024 * 1024
-# Blocks above it are read by themselves: their neighbours may be wanted at quite another time.
+# A larger block does not share a read, because its neighbours may be needed at another time.
 SMALL_BLOCK_BYTES = 1024 * 1024
-# How soon a wait for storage sees that it is in vain.
+# The interval between checks, while waiting for storage, that the data is still needed.
 POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Span:
-    """Bytes of an archive that are fetched by one read."""
+    """The bytes of an archive that one read fetches, from ``start`` to before ``end``."""
 
     start: int
     end: int
 
 
 def spans_of(blocks: Sequence[Block]) -> dict[int, list[Span]]:
-    """Return what to read for each block, by its dump id.
+    """Return the spans to read for each block, by dump id.
 
-    :param blocks: in the order of the archive.
+    :param blocks: the blocks in the order of the archive.
     """
     spans: dict[int, list[Span]] = {}
     group: list[Block] = []
@@ -57,12 +57,13 @@ def spans_of(blocks: Sequence[Block]) -> dict[int, list[Span]]:
 
 
 class BlockFetcher:
-    """Hands out the blocks of an archive.
+    """Fetches blocks ahead of their use, and returns their bytes.
 
-    :param read_range: reads bytes of the archive from one place up to another; called in threads.
-    :param blocks: in the order in which they will be asked for, about.
-    :param ahead: how many reads may be under way or waiting for their use. Memory is that many
-        times ``READ_BYTES``, and one more for each block that is being handed out.
+    :param read_range: reads the bytes of the archive from an offset to before another; called in
+        threads.
+    :param blocks: the blocks, approximately in the order of their use.
+    :param ahead: the maximum number of reads that run or hold data for later use. Each takes
+        ``READ_BYTES`` of memory, and so does each block that is in use.
     """
 
     def __init__(
@@ -94,8 +95,9 @@ class BlockFetcher:
     def pieces(self, block: Block, check: Callable[[], None]) -> Iterator[bytes]:
         """Yield the bytes of a block.
 
-        :param check: raises where they are not wanted any more; called while storage is waited for.
-        :raises PgCloneError: what ``read_range`` raised.
+        :param check: raises an error if the bytes are not needed any more; called while waiting for
+            storage.
+        :raises PgCloneError: the error of ``read_range``.
         """
         for span in self._spans[block.dump_id]:
             data = self._take(span, check)
@@ -127,7 +129,7 @@ class BlockFetcher:
 
     def _fetch(self, span: Span) -> Future[bytes]:
         while len(self._fetched) > self._ahead:
-            # What was fetched first and is still not used up is fetched again when it is wanted.
+            # Discard the oldest data. It is fetched again when it is needed.
             del self._fetched[next(iter(self._fetched))]
         future = self._pool.submit(self._read_range, span.start, span.end)
         self._fetched[span] = future

@@ -1,9 +1,12 @@
-"""Load a dump into an empty database: ours in parallel by ranged reads, others as a stream."""
+"""Loads a dump into an empty database.
+
+An archive of this package is loaded in parallel by ranged reads; any other archive as a stream.
+"""
 
 import logging
 from functools import partial
 
-from airflow_provider_pgclone.core.archive import BlockContent, Manifest
+from airflow_provider_pgclone.core.archive import BlockContent, Manifest, Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking import check_checksums, check_encoding, check_rows
 from airflow_provider_pgclone.core.loading.data_file import DataFile
@@ -11,13 +14,13 @@ from airflow_provider_pgclone.core.loading.fetch import BlockFetcher
 from airflow_provider_pgclone.core.loading.pg_restore import load_pipes, load_stream
 from airflow_provider_pgclone.core.loading.schedule import schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.postgres import Database, connect
+from airflow_provider_pgclone.core.postgres import Database, Session, connect
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.repository import Archive, naming
 
 log = logging.getLogger(__name__)
 
-# So that a read is under way for each session while another waits for its use.
+# For each session, one read runs while the data of another waits for its use.
 READS_AHEAD_OF_SESSION = 2
 
 
@@ -30,15 +33,15 @@ def load_archive(
     on_progress: ProgressCallback,
     cancellation: Cancellation,
 ) -> None:
-    """Load an archive, and compare what is there then with its manifest.
+    """Load an archive, and compare the rows of the database with the manifest of the archive.
 
-    :param database: an empty one.
-    :param checksums: whether the rows are compared with the checksums of the dump; otherwise they
-        are counted.
-    :raises InvalidInputError: when the checksums are of another encoding.
-    :raises RestoreError: at an error of pg_restore that is not harmless, or a table that has other
-        rows than the dump.
-    :raises ArchiveError: when a byte is not what was written.
+    :param database: an empty database.
+    :param checksums: whether to compare the rows with the checksums in the manifest; otherwise the
+        numbers of rows are compared.
+    :raises InvalidInputError: when the checksums are for another encoding.
+    :raises RestoreError: when pg_restore reports an error that is not harmless.
+    :raises MismatchError: when a table does not have the same rows as in the dump.
+    :raises ArchiveError: when the archive is damaged.
     """
     dump, manifest = archive.dump, archive.manifest
     if checksums and manifest is not None:
@@ -59,14 +62,8 @@ def load_archive(
             _load_blocks(archive, manifest, database, loading, meter, cancellation)
     meter.finish()
     if manifest is not None and manifest.has_rows:
-        encoding = manifest.encoding
-        summed = (manifest.checksums or {}) if checksums else {}
-        counted = {name: n for name, n in manifest.rows_of_tables.items() if name not in summed}
         with connect(database, cancellation) as session:
-            check_rows(session, archive.toc, counted, encoding)
-            if summed:
-                log.info("comparing the checksums of %d tables", len(summed))
-                check_checksums(session, archive.toc, summed, encoding)
+            _check_loaded(session, archive.toc, manifest, checksums=checksums)
 
 
 def _load_blocks(
@@ -97,3 +94,12 @@ def _load_blocks(
                 meter.add(rows=entry.block.rows)
 
         load_pipes(plan, feed, database, loading, cancellation=cancellation)
+
+
+def _check_loaded(session: Session, toc: Toc, manifest: Manifest, *, checksums: bool) -> None:
+    summed = (manifest.checksums or {}) if checksums else {}
+    counted = {name: n for name, n in manifest.rows_of_tables.items() if name not in summed}
+    check_rows(session, toc, counted, manifest.encoding)
+    if summed:
+        log.info("comparing the checksums of %d tables", len(summed))
+        check_checksums(session, toc, summed, manifest.encoding)

@@ -1,7 +1,7 @@
-"""Loads a database from a live one, with no storage between.
+"""Loads a database directly from a live one, without storage.
 
-psql writes the rows of the source's snapshot straight into the named pipes that pg_restore reads.
-What psql cannot read comes from pg_dump, one block after another.
+psql writes the rows of the source's snapshot into the named pipes from which pg_restore reads. The
+other data comes from pg_dump, one block after another.
 """
 
 import queue
@@ -27,6 +27,7 @@ from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.reading import (
     CopySession,
+    PlannedRange,
     Skeleton,
     Snapshot,
     add_ranges,
@@ -37,7 +38,7 @@ POLL_SECONDS = 0.2
 
 
 class SessionPool:
-    """Sessions on the source, each for one range at a time."""
+    """A pool of sessions on the source, each of which reads one range at a time."""
 
     def __init__(self, sessions: Sequence[CopySession]) -> None:
         self._sessions = sessions
@@ -46,15 +47,15 @@ class SessionPool:
             self._free.put(session)
 
     def end(self) -> None:
-        """End the sessions, none of which is at work."""
+        """End the sessions, when none of them is in use."""
         for session in self._sessions:
             session.end()
 
     @contextmanager
     def session(self, check: Callable[[], None]) -> Iterator[CopySession]:
-        """Yield a session that is free.
+        """Yield a free session; wait for one if necessary.
 
-        :param check: raises where it is not wanted any more.
+        :param check: raises an error if the session is not needed any more.
         """
         while True:
             check()
@@ -64,13 +65,13 @@ class SessionPool:
             except queue.Empty:
                 continue
         yield session
-        self._free.put(session)  # not after an error: it is in the middle of something
+        self._free.put(session)  # not after an error, when it may still be at work
 
 
 class SkeletonBlocks:
-    """The blocks of pg_dump, which come one after another, whoever asks for which.
+    """The blocks of pg_dump, which must be read in the order in which pg_dump writes them.
 
-    :param order: their dump ids as they come.
+    :param order: the dump ids of the blocks in this order.
     """
 
     def __init__(self, skeleton: Skeleton, order: Sequence[int]) -> None:
@@ -81,7 +82,7 @@ class SkeletonBlocks:
         self._changed = threading.Condition()
 
     def write(self, dump_id: int, file: DataFile) -> int:
-        """Write a block to its file once those before it are done, and return its rows."""
+        """Write a block to its file after those before it, and return its number of rows."""
         with self._changed:
             while self._order[self._done] != dump_id:
                 file.check()
@@ -94,19 +95,22 @@ class SkeletonBlocks:
         return rows
 
     def finish(self) -> None:
-        """Make sure that pg_dump wrote no more than its table of contents says, and succeeded.
+        """Check that pg_dump succeeded, and did not write blocks that are not announced.
 
+        :raises ArchiveError: when it wrote another block.
         :raises ToolError: when it failed.
         """
         with self._skeleton.explaining_failure():
             for _, dump_id in self._blocks:
-                raise ArchiveError(f"pg_dump wrote a block {dump_id} that it did not announce")
+                raise ArchiveError(
+                    f"pg_dump wrote block {dump_id}, which is not in its table of contents"
+                )
         self._skeleton.pg_dump.wait_for_success()
 
     def _write(self, dump_id: int, file: DataFile) -> int:
         kind, found = next(self._blocks, (0, 0))
         if found != dump_id:
-            raise ArchiveError(f"pg_dump wrote block {found} where block {dump_id} was to come")
+            raise ArchiveError(f"pg_dump wrote block {found} instead of block {dump_id}")
         reader, rows = self._skeleton.reader, 0
         if kind != DATA:
             file.write_large_objects(read_large_objects(reader))
@@ -122,6 +126,48 @@ class SkeletonBlocks:
         return rows
 
 
+class SnapshotFeed:
+    """Feeds pg_restore with the rows of a snapshot: ranges by psql, other data from pg_dump.
+
+    :param ranges: the ranges, by the dump id of their entries.
+    :param entries: the number of entries with data, ranges and others.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        ranges: Mapping[int, PlannedRange],
+        blocks: SkeletonBlocks,
+        pool: SessionPool,
+        meter: ProgressMeter,
+        *,
+        entries: int,
+    ) -> None:
+        self._snapshot = snapshot
+        self._ranges = ranges
+        self._blocks = blocks
+        self._pool = pool
+        self._meter = meter
+        self._entries = entries
+        # The number of rows of each entry that was fed.
+        self.rows: dict[int, int] = {}
+
+    def __call__(self, dump_id: int, file: DataFile) -> None:
+        planned_range = self._ranges.get(dump_id)
+        if planned_range is None:
+            self.rows[dump_id] = self._blocks.write(dump_id, file)
+            self._meter.add(rows=self.rows[dump_id])
+        else:
+            with file.in_use() as path, self._pool.session(file.check) as session:
+                self.rows[dump_id] = session.copy(planned_range.pages, path)
+            self._meter.add(rows=self.rows[dump_id], work=planned_range.size_bytes)
+        if len(self.rows) == self._entries:
+            # All rows are read. Building indexes may take hours, and the snapshot would keep VACUUM
+            # from removing dead rows on the source.
+            self._pool.end()
+            self._snapshot.release()
+
+
 def load_database(
     snapshot: Snapshot,
     skeleton: Skeleton,
@@ -130,11 +176,13 @@ def load_database(
     *,
     on_progress: ProgressCallback,
 ) -> dict[TableName, int]:
-    """Load all rows of a snapshot into an empty database, and return the number of each table.
+    """Load a snapshot into an empty database, and return the number of rows of each table.
 
-    :param skeleton: what pg_dump writes of the snapshot.
-    :raises RestoreError: at an error of pg_restore that is not harmless.
+    :param skeleton: the running pg_dump of the snapshot.
+    :param temp: the empty database.
+    :raises RestoreError: when pg_restore reports an error that is not harmless.
     :raises ToolError: when pg_dump or psql failed.
+    :raises ArchiveError: when pg_dump wrote blocks that do not fit its table of contents.
     """
     toc, planned = add_ranges(skeleton.toc, snapshot.planned)
     ranges = {planned_range.entry.dump_id: planned_range for planned_range in planned}
@@ -143,40 +191,27 @@ def load_database(
     meter = ProgressMeter(
         on_progress, work_total=sum(planned_range.size_bytes for planned_range in planned)
     )
-    rows_of: dict[int, int] = {}
     plan = schedule(
         toc.without(loading.left_out),
         {id_: planned_range.size_bytes for id_, planned_range in ranges.items()},
         first=set(in_skeleton),
     )
     with ExitStack() as stack:
-        # Started here, since each lives no longer than the thread that started it.
+        # Started in this thread, because a child process ends with the thread that started it.
         pool = SessionPool(
             [stack.enter_context(open_copy_session(snapshot)) for _ in range(loading.sessions)]
         )
-
-        def feed(dump_id: int, file: DataFile) -> None:
-            planned_range = ranges.get(dump_id)
-            if planned_range is None:
-                rows_of[dump_id] = blocks.write(dump_id, file)
-                meter.add(rows=rows_of[dump_id])
-            else:
-                with file.in_use() as path, pool.session(file.check) as session:
-                    rows_of[dump_id] = session.copy(planned_range.pages, path)
-                meter.add(rows=rows_of[dump_id], work=planned_range.size_bytes)
-            if len(rows_of) == len(in_skeleton) + len(ranges):
-                # Indexes may take hours, for which the source is not to keep dead rows.
-                pool.end()
-                snapshot.release()
-
+        feed = SnapshotFeed(
+            snapshot, ranges, blocks, pool, meter, entries=len(in_skeleton) + len(ranges)
+        )
         load_pipes(plan, feed, temp, loading, cancellation=snapshot.cancellation)
     blocks.finish()
     meter.finish()
-    return _rows_of_tables(toc, rows_of)
+    return _rows_of_tables(toc, feed.rows)
 
 
 def _rows_of_tables(toc: Toc, rows_of: Mapping[int, int]) -> dict[TableName, int]:
-    """Return how many rows each table has, of the rows of each entry."""
+    """Return the number of rows of each table, from the number of rows of each entry."""
     tables: dict[TableName, int] = {}
     for entry in toc.entries:
         if entry.description == "TABLE DATA":

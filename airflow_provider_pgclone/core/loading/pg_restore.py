@@ -1,4 +1,4 @@
-"""Runs pg_restore: in parallel from named pipes, or on one stream."""
+"""Runs pg_restore, in parallel from named pipes or from one stream."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -24,10 +24,9 @@ from airflow_provider_pgclone.core.postgres import (
 from airflow_provider_pgclone.core.progress import ProgressMeter
 
 TOC_NAME = "toc.dat"
-
-
-# Writes the data of an entry into the pipes of its file; called in a thread for each.
-Feed = Callable[[int, "DataFile"], None]
+# Writes the data of an entry to its file. It is called in threads, with the id of the entry in the
+# archive.
+Feed = Callable[[int, DataFile], None]
 
 
 def load_stream(
@@ -39,12 +38,12 @@ def load_stream(
     meter: ProgressMeter,
     cancellation: Cancellation,
 ) -> None:
-    """Stream an archive of pg_dump into pg_restore.
+    """Restore an archive from a stream.
 
     :param chunks: the bytes of the archive.
-    :param toc: its table of contents.
-    :param database: an empty one.
-    :raises RestoreError: at the first error that is not harmless; nothing more is restored then.
+    :param toc: the table of contents of the archive.
+    :param database: an empty database.
+    :raises RestoreError: at the first error that is not harmless. The restore ends there.
     """
     monitor = RestoreMonitor(loading.server_major)
     with (
@@ -65,18 +64,8 @@ def load_stream(
                 meter.add(len(chunk))
             pg_restore.stdin.close()
         except BrokenPipeError:
-            pass  # it has ended, or was ended for an error: its exit code and messages tell
+            pass  # pg_restore has ended; its exit code and messages say why
         monitor.raise_for_result(pg_restore.wait(), pg_restore)
-
-
-def _use_list(toc: Toc, loading: Loading, folder: Path) -> list[str]:
-    """Return the arguments by which pg_restore leaves out what it is to leave out."""
-    if not loading.left_out:
-        return []
-    path = folder / "list"
-    entries = toc.without(loading.left_out).entries
-    path.write_text("".join(f"{entry.dump_id};\n" for entry in entries))
-    return [f"--use-list={path}"]
 
 
 def load_pipes(
@@ -87,12 +76,12 @@ def load_pipes(
     *,
     cancellation: Cancellation,
 ) -> None:
-    """Restore an archive in parallel, each entry's data from a named pipe.
+    """Restore an archive in parallel, with the data of each entry from a named pipe.
 
-    :param feed: called with the old id of an entry when pg_restore starts it.
-    :param database: an empty one.
+    :param feed: called when pg_restore starts an entry, with the old id of the entry.
+    :param database: an empty database.
     :raises RestoreError: at the first error that is not harmless.
-    :raises PgCloneError: what ``feed`` raised.
+    :raises PgCloneError: the error of ``feed``.
     """
     with tempfile.TemporaryDirectory(prefix="pgclone-") as folder:
         pipes = Pipes(Path(folder))
@@ -101,12 +90,9 @@ def load_pipes(
             for entry in schedule.toc.entries
             if entry.has_data
         }
-        names = {dump_id: file.name for dump_id, file in files.items()}
-        pipes.make(TOC_NAME)
-        toc = write_directory_toc(schedule.toc, names)
         sessions = loading.sessions
         feeders = _Feeders(schedule, feed, files, sessions)
-        feeders.write_toc(pipes, toc)
+        feeders.write_toc(pipes)
         monitor = RestoreMonitor(loading.server_major, feeders.launch if sessions > 1 else None)
         try:
             with run_child(
@@ -114,7 +100,7 @@ def load_pipes(
                 environment=loading.environment(database),
                 cancellation=cancellation,
                 on_stderr=monitor.feed,
-                # It ends its workers then, and what they run on the server.
+                # At this signal it ends its workers and their statements on the server.
                 end_signal=SIGTERM,
             ) as pg_restore:
                 monitor.attach(pg_restore)
@@ -135,8 +121,18 @@ def load_pipes(
         feeders.check_complete()
 
 
+def _use_list(toc: Toc, loading: Loading, folder: Path) -> list[str]:
+    """Return the arguments that make pg_restore leave out entries."""
+    if not loading.left_out:
+        return []
+    path = folder / "list"
+    entries = toc.without(loading.left_out).entries
+    path.write_text("".join(f"{entry.dump_id};\n" for entry in entries))
+    return [f"--use-list={path}"]
+
+
 class _Feeders:
-    """The threads that feed pg_restore, one for each entry that it is at."""
+    """The threads that feed pg_restore, one for each entry that it is working on."""
 
     def __init__(
         self, schedule: Schedule, feed: Feed, files: Mapping[int, DataFile], sessions: int
@@ -144,7 +140,7 @@ class _Feeders:
         self._schedule = schedule
         self._feed = feed
         self._files = files
-        # One for each session of pg_restore is at work; some may be about to end.
+        # One for each session of pg_restore works. Others may not have ended yet.
         self._pool = ThreadPoolExecutor(4 * sessions, thread_name_prefix="feed")
         self._futures: dict[int, Future[None]] = {}
         self._fed: set[int] = set()
@@ -152,20 +148,23 @@ class _Feeders:
         self._child: Child | None = None
 
     def attach(self, child: Child) -> None:
-        """Say which program to end where a feeder fails."""
+        """Set the program to end when a feeder fails."""
         self._child = child
         if self._failure is not None:
             child.kill()
 
     def launch(self, dump_id: int) -> None:
-        """Feed an entry, where it has data."""
+        """Feed an entry that pg_restore has started, if the entry has data."""
         if self._child is not None:
             self._child.note_workers()
         if dump_id in self._files and dump_id not in self._futures:
             self._futures[dump_id] = self._pool.submit(self._run, [dump_id])
 
-    def write_toc(self, pipes: Pipes, toc: bytes) -> None:
-        """Write the table of contents, which may hold secrets, past the disk as well."""
+    def write_toc(self, pipes: Pipes) -> None:
+        """Feed the table of contents by a pipe too, because it may contain secrets."""
+        names = {dump_id: file.name for dump_id, file in self._files.items()}
+        toc = write_directory_toc(self._schedule.toc, names)
+        pipes.make(TOC_NAME)
 
         def write() -> None:
             with suppress(ReaderGoneError), pipes.writing(TOC_NAME) as put:
@@ -179,17 +178,23 @@ class _Feeders:
         self._futures[0] = self._pool.submit(self._run, ids)
 
     def are_running(self) -> bool:
+        """Tell whether a feeder has not ended."""
         return not all(future.done() for future in self._futures.values())
 
     def close(self) -> None:
+        """Wait for the feeders to end."""
         self._pool.shutdown()
 
     def raise_failure(self) -> None:
+        """Raise the first error of a feeder, if any."""
         if self._failure is not None:
             raise self._failure
 
     def check_complete(self) -> None:
-        """Refuse a success of pg_restore that has not asked for all data."""
+        """Check that pg_restore has read all data.
+
+        :raises RestoreError: names a table that it has not read.
+        """
         missing = [
             f"{entry.namespace}.{entry.tag}"
             for entry in self._schedule.toc.entries
@@ -204,7 +209,7 @@ class _Feeders:
                 self._feed(self._schedule.old_ids[dump_id], self._files[dump_id])
                 self._fed.add(dump_id)
         except ReaderGoneError:
-            return  # pg_restore has ended, and tells why
+            return  # pg_restore has ended, and reports why
         except BaseException as error:  # noqa: BLE001  # load_pipes raises it
             self._failure = self._failure or error
             if self._child is not None:

@@ -1,7 +1,8 @@
-"""In which order a parallel pg_restore starts what is ready: it goes by the ids of its archive.
+"""Numbers the entries of an archive in the order in which a parallel pg_restore should start them.
 
-It takes the entry with the most data first, then the one with the lowest id
-(``TocEntrySizeCompareQsort`` in pg_backup_archiver.c), and of a named pipe it knows no size. Pure.
+pg_restore starts the ready entry with the most data first, and among equals that with the lowest id
+(``TocEntrySizeCompareQsort`` in pg_backup_archiver.c). It does not know the size of data in named
+pipes, so only the ids decide. Pure.
 """
 
 import math
@@ -10,14 +11,14 @@ from dataclasses import dataclass, replace
 
 from airflow_provider_pgclone.core.archive import SECTION_DATA, SECTION_POST_DATA, Toc, TocEntry
 
-# Ids that no entry gets. pg_restore would take the first dependency of a TABLE DATA entry for its
-# table, so a range has one that is none: see plan.add_ranges().
+# Ids that no entry gets. pg_restore treats the first dependency of a TABLE DATA entry as its table.
+# So the first dependency of a range is not an entry: see add_ranges() in reading/page_ranges.py.
 _NO_TABLE, _MISSING = 1, 2
 _FIRST_ID = 3
 
-# Tables below it are loaded in the order of the archive, where one read fetches many of them.
+# Smaller tables are loaded in the order of the archive, where one read fetches many of them.
 SMALL_TABLE_BYTES = 4 * 1024 * 1024
-# What an index costs beside the load of its table: measured on text and jsonb.
+# The cost of building an index, relative to loading its table; measured on text and jsonb.
 _INDEX_WEIGHT = {"gin": 3.0, "gist": 3.0, "spgist": 2.0, "brin": 0.1}
 _OTHER_INDEX_WEIGHT = 0.5
 _CONSTRAINT_WEIGHT = 0.2
@@ -25,30 +26,31 @@ _CONSTRAINT_WEIGHT = 0.2
 
 @dataclass(frozen=True)
 class Schedule:
-    """An archive whose ids are the order in which its entries are to start.
+    """An archive with new ids, in the order in which its entries should start.
 
-    :param old_ids: the ids that its entries had, by their new ones.
+    :param old_ids: maps the new ids of the entries to the old ones.
     """
 
     toc: Toc
     old_ids: Mapping[int, int]
 
     def start_order(self, sessions: int) -> list[int]:
-        """Return the new ids of the entries that have data, in the order of their start.
+        """Return the new ids of the entries with data, in the order in which they start.
 
-        :param sessions: of pg_restore; one alone goes by the order of the archive.
+        :param sessions: the number of sessions of pg_restore. A single session uses the order of
+            the archive.
         """
         ids = [entry.dump_id for entry in self.toc.entries if entry.has_data]
         return ids if sessions == 1 else sorted(ids)
 
 
 def schedule(toc: Toc, raw_bytes: Mapping[int, int], *, first: Collection[int] = ()) -> Schedule:
-    """Number the entries anew, so that the longest chains of work start first.
+    """Renumber the entries, so that the longest chains of work start first.
 
-    A chain is the load of a table, then its slowest index, then what needs that.
+    A chain is loading a table, then its slowest index, then the entries that depend on the index.
 
-    :param raw_bytes: how much data each entry has, by its id.
-    :param first: ids that start before all others, in the order of the archive.
+    :param raw_bytes: the uncompressed size of the data of each entry, by id.
+    :param first: the ids of entries that start before all others, in the order of the archive.
     """
     toc = replace(toc, entries=tuple(_indexes_after_constraints(toc)))
     toc = replace(toc, entries=tuple(_attached_one_by_one(toc)))
@@ -70,11 +72,11 @@ def schedule(toc: Toc, raw_bytes: Mapping[int, int], *, first: Collection[int] =
 
 
 def _indexes_after_constraints(toc: Toc) -> Iterator[TocEntry]:
-    """Let the indexes of a table wait for its primary key and unique constraints.
+    """Make the indexes of a table depend on its primary key and unique constraints.
 
-    Their locks conflict, so that one session would wait for the other in the server, and pg_restore
-    start nothing else in its place. What it runs at once holds ``has_lock_conflicts`` in
-    pg_backup_archiver.c, which leaves indexes out. pg_dump writes constraints first.
+    Their locks conflict, so one session would wait in the server for the other, instead of working
+    on another entry. ``has_lock_conflicts`` in pg_backup_archiver.c does not consider indexes.
+    pg_dump writes constraints first.
     """
     tables = {entry.dump_id for entry in toc.entries if entry.description == "TABLE"}
     constraints: dict[int, list[int]] = {}
@@ -91,10 +93,10 @@ def _indexes_after_constraints(toc: Toc) -> Iterator[TocEntry]:
 
 
 def _attached_one_by_one(toc: Toc) -> Iterator[TocEntry]:
-    """Let each index that is attached to that of a partitioned table wait for the one before.
+    """Make each INDEX ATTACH depend on the one before.
 
-    Two at once, of a table whose partitions are partitioned, lock each other's indexes: "deadlock
-    detected", for which pg_restore has no ``has_lock_conflicts`` either.
+    If two run at the same time for a table with partitioned partitions, they may lock each other's
+    indexes and fail with "deadlock detected". ``has_lock_conflicts`` does not consider them.
     """
     before: int | None = None
     for entry in toc.entries:
@@ -112,7 +114,7 @@ def _new_dependencies(entry: TocEntry, new_ids: Mapping[int, int]) -> Iterator[i
 
 
 def _chain_lengths(toc: Toc, raw_bytes: Mapping[int, int]) -> list[float]:
-    """Return how much work each entry and what waits for it are, in bytes of data."""
+    """Return the work of each entry and of the longest chain after it, in bytes of data."""
     of_table: dict[tuple[str, str], int] = {}
     for entry in toc.entries:
         name = (entry.namespace, entry.tag)
@@ -122,16 +124,16 @@ def _chain_lengths(toc: Toc, raw_bytes: Mapping[int, int]) -> list[float]:
         for entry in toc.entries
         if entry.description == "TABLE"
     }
-    behind: dict[int, float] = {}  # the longest chain that waits for an id
+    behind: dict[int, float] = {}  # the longest chain that depends on an id
     lengths = [0.0] * len(toc.entries)
-    # pg_dump writes what depends on something behind it.
+    # pg_dump writes an entry after the entries that it depends on.
     for place in range(len(toc.entries) - 1, -1, -1):
         entry = toc.entries[place]
         if entry.section == SECTION_POST_DATA:
             tables = (size_of.get(dependency, 0) for dependency in entry.dependencies)
             length = _weight(entry) * max(tables, default=0) + behind.get(entry.dump_id, 0.0)
         elif entry.has_data:
-            # All of its table: the index waits for the last of the ranges.
+            # The size of the whole table, because an index waits for the last range.
             length = float(of_table[entry.namespace, entry.tag])
             length += max(behind.get(id_, 0.0) for id_ in (entry.dump_id, *entry.dependencies))
         else:
@@ -147,5 +149,5 @@ def _weight(entry: TocEntry) -> float:
     if entry.description == "INDEX":
         _, _, method = entry.definition.partition(" USING ")
         return _INDEX_WEIGHT.get(method.partition(" ")[0], _OTHER_INDEX_WEIGHT)
-    is_unique = entry.description == "CONSTRAINT"  # which has an index
+    is_unique = entry.description == "CONSTRAINT"  # it has an index
     return _OTHER_INDEX_WEIGHT if is_unique else _CONSTRAINT_WEIGHT

@@ -1,4 +1,4 @@
-"""How an archive is loaded: by which client, with which owners, rights and entries."""
+"""Decides how an archive is loaded: the client, and the owners, rights and entries to restore."""
 
 import logging
 from dataclasses import dataclass
@@ -18,15 +18,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """What the user wants of a load.
+    """The user's options for loading.
 
-    :param jobs: how many sessions load at once.
-    :param maintenance_work_mem: of these sessions; ``None`` is the server's.
-    :param no_owner: ``None`` keeps the owners where the server has them and the user may act for
-        them.
-    :param no_acl: ``None`` does as ``no_owner``.
-    :param publications: whether publications are restored.
-    :param pg_bin_dir: the folder of pg_restore, ``None`` to look for it.
+    :param jobs: the number of sessions that load at the same time, 2 by default.
+    :param maintenance_work_mem: memory that each session may use to build an index, such as
+        ``512MB``; ``None`` uses the server's setting.
+    :param no_owner: whether to leave out owners; ``None`` restores them if all of them are roles of
+        the server that the user is a member of.
+    :param no_acl: whether to leave out rights; ``None`` restores them if owners are restored and
+        all grantees are roles of the server.
+    :param publications: whether to restore publications; by default they are left out.
+    :param pg_bin_dir: the folder of pg_restore; ``None`` searches for it.
     """
 
     jobs: int = 2
@@ -39,14 +41,16 @@ class LoadOptions:
 
 @dataclass(frozen=True)
 class Loading:
-    """How an archive is loaded.
+    """The settings for loading an archive.
 
-    :param server_major: of the server that is loaded.
-    :param jobs: how many sessions load at once.
-    :param maintenance_work_mem: of these sessions, for index builds; ``None`` is the server's.
-    :param no_owner: whether everything belongs to the user of the connection.
-    :param no_acl: whether rights are left out.
-    :param left_out: the ids of the entries that are not restored.
+    :param tools: the client programs.
+    :param server_major: the major version of the server.
+    :param jobs: the number of sessions that load at the same time.
+    :param maintenance_work_mem: memory that each session may use to build an index; ``None`` uses
+        the server's setting.
+    :param no_owner: whether to leave out owners, so that the user owns everything.
+    :param no_acl: whether to leave out rights.
+    :param left_out: the ids of the entries to leave out.
     """
 
     tools: ClientTools
@@ -59,29 +63,30 @@ class Loading:
 
     @property
     def sessions(self) -> int:
-        """How many sessions pg_restore may open.
+        """The number of sessions that pg_restore may open.
 
-        A newer one sets ``transaction_timeout`` in each, which an older server does not know. That
-        is harmless, but whether it was all can only be told of one session: pg_restore does not
-        count the errors at the start of the others.
+        Since version 17 pg_restore sets ``transaction_timeout`` in each session, and an older
+        server rejects it. This is harmless. But pg_restore does not count the errors at the start
+        of additional sessions, so with more than one we cannot tell whether there were others.
         """
         is_older = self.server_major < 17 <= self.tools.major
         return 1 if is_older else self.jobs
 
     def environment(self, database: Database) -> dict[str, str]:
+        """Return the environment variables of the programs that load a database."""
         memory = self.maintenance_work_mem
         return loading_environment(
             database, [f"maintenance_work_mem={memory}"] if memory is not None else []
         )
 
     def argv(self, database: Database, *more: str) -> list[str]:
-        """Return a command line.
+        """Return the command line of pg_restore.
 
-        :param more: the format, and the archive unless it comes on stdin.
+        :param more: further arguments: the format, and the archive unless it is read from stdin.
         """
         return [
             self.tools.path("pg_restore"),
-            "--verbose",  # without it the errors do not name their entry
+            "--verbose",  # otherwise errors do not name their entry
             *connection_arguments(database),
             *(["--no-owner"] if self.no_owner else []),
             *(["--no-acl"] if self.no_acl else []),
@@ -102,9 +107,9 @@ def loading_for(session: Session, toc: Toc, options: LoadOptions) -> Loading:
     restored = toc.without(left_out)
     no_owner, no_acl = options.no_owner, options.no_acl
     if no_owner is None:
-        no_owner = not _may_act_for(session, restored.owners)
+        no_owner = not _is_member_of(session, restored.owners)
     if no_acl is None:
-        no_acl = no_owner or not _knows(session, restored.grantees)
+        no_acl = no_owner or not _has_roles(session, restored.grantees)
     log.info("restoring owners: %s, rights: %s", not no_owner, not no_acl)
     return Loading(
         tools=tools_for_restore(major, toc.first_reader, options.pg_bin_dir),
@@ -118,10 +123,10 @@ def loading_for(session: Session, toc: Toc, options: LoadOptions) -> Loading:
 
 
 def _left_out(toc: Toc, *, publications: bool, is_superuser: bool) -> frozenset[int]:
-    """Return the entries that are not restored, with what is said of them.
+    """Return the ids of the entries to leave out, including their comments and rights.
 
-    A subscription would take the slot of the original's, and a publication is for subscribers that
-    the original has. The others need rights that the user has not.
+    A restored subscription would use the slot of the original one. A publication is for subscribers
+    of the original database. The other entries require a superuser.
     """
     kinds = ["SUBSCRIPTION"]
     if not publications:
@@ -132,17 +137,19 @@ def _left_out(toc: Toc, *, publications: bool, is_superuser: bool) -> frozenset[
     for entry in toc.entries:
         about_one = entry.description in ("COMMENT", "ACL", "SECURITY LABEL")
         if (
-            # With a space come the tables and schemas of a publication.
+            # This includes kinds such as PUBLICATION TABLE.
             any(f"{entry.description} ".startswith(f"{kind} ") for kind in kinds)
             or (about_one and any(entry.tag.startswith(f"{kind} ") for kind in kinds))
-            # Only its owner may comment on an extension, such as one that was there before.
+            # Only the owner may comment on an extension, and it may have existed before.
             or (entry.tag.startswith("EXTENSION ") and about_one and not is_superuser)
         ):
             left_out[entry.dump_id] = entry
     for kind in kinds:
         names = [repr(e.tag) for e in left_out.values() if e.description == kind]
         if names:
-            log.warning("not restored: %d of kind %s, such as %s", len(names), kind, names[0])
+            log.warning(
+                "not restoring %d entries of type %s, such as %s", len(names), kind, names[0]
+            )
     return frozenset(left_out)
 
 
@@ -153,8 +160,8 @@ def _is_superuser(session: Session) -> bool:
     return bool(is_superuser)
 
 
-def _may_act_for(session: Session, owners: frozenset[str]) -> bool:
-    """Whether all owners are roles of this server that the user may give objects to."""
+def _is_member_of(session: Session, owners: frozenset[str]) -> bool:
+    """Tell whether all owners are roles of the server, and the user is a member of each."""
     row = session.execute(
         "SELECT bool_and(rolname IS NOT NULL AND pg_has_role(current_user, rolname, 'MEMBER')) "
         "FROM unnest(%s::text[]) AS owner LEFT JOIN pg_roles ON rolname = owner",
@@ -163,7 +170,7 @@ def _may_act_for(session: Session, owners: frozenset[str]) -> bool:
     return row is not None and row[0] is not False
 
 
-def _knows(session: Session, roles: frozenset[str]) -> bool:
-    """Whether all of these are roles of this server."""
+def _has_roles(session: Session, roles: frozenset[str]) -> bool:
+    """Tell whether all roles exist on the server."""
     rows = session.execute("SELECT rolname FROM pg_roles").fetchall()
     return roles <= {name for (name,) in rows}

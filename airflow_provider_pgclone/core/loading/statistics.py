@@ -1,4 +1,4 @@
-"""Gathers the planner's statistics of a restored database."""
+"""Collects the statistics of a restored database for the query planner."""
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.loading.settings import Loading
@@ -6,7 +6,7 @@ from airflow_provider_pgclone.core.postgres import Database, connection_argument
 
 
 def analyze(database: Database, loading: Loading, cancellation: Cancellation) -> None:
-    """Gather the planner's statistics, which an archive does not carry."""
+    """Run ANALYZE on all tables, because an archive does not contain statistics."""
     program = loading.tools.path("vacuumdb")
     options = ["--analyze-only", "--quiet", f"--jobs={loading.jobs}"]
     with run_child(

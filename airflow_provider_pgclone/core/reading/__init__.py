@@ -1,7 +1,11 @@
-"""Rows out of a live database: a snapshot, pg_dump, and ranges of pages by psql."""
+"""Reads a live database: takes a snapshot, runs pg_dump, and reads large tables in page ranges.
+
+Everything that reads the rows of the source for a dump or a copy belongs here. Where the rows go
+does not: writing archives is in the verbs and in archive, loading another database in loading.
+"""
 
 from airflow_provider_pgclone.core.reading.checksums import lock_checksummed, take_checksums
-from airflow_provider_pgclone.core.reading.page_ranges import add_ranges
+from airflow_provider_pgclone.core.reading.page_ranges import PlannedRange, add_ranges
 from airflow_provider_pgclone.core.reading.parallel import reading_ranges
 from airflow_provider_pgclone.core.reading.pg_dump import Skeleton, open_skeleton
 from airflow_provider_pgclone.core.reading.psql import CopySession, RangeReader, open_copy_session
@@ -9,6 +13,7 @@ from airflow_provider_pgclone.core.reading.snapshot import Snapshot, open_snapsh
 
 __all__ = [
     "CopySession",
+    "PlannedRange",
     "RangeReader",
     "Skeleton",
     "Snapshot",

@@ -1,4 +1,4 @@
-"""Takes the checksums of the tables of a dump, in its snapshot."""
+"""Takes the checksums of the tables of a dump, within its snapshot."""
 
 import logging
 from collections.abc import Mapping
@@ -18,24 +18,27 @@ log = logging.getLogger(__name__)
 
 
 def lock_checksummed(snapshot: Snapshot, toc: Toc) -> dict[TableName, TableName]:
-    """Lock the tables whose checksums are taken, for longer than pg_dump does.
+    """Lock the tables whose checksums are taken. Our lock lasts longer than that of pg_dump.
 
-    :return: their names in the database, by those in the table of contents.
-    :raises UnsupportedError: when a query of a table would call a function that is not trusted.
-    :raises InvalidInputError: when rows are dumped in another way than by COPY.
+    :return: maps the names in the table of contents to the names in the database.
+    :raises UnsupportedError: when a query of a table would call an untrusted function.
+    :raises InvalidInputError: when the rows of a table are not dumped by COPY.
+    :raises BusyError: when another session is already waiting to alter one of the tables.
     """
     for called in snapshot.masks.untrusted.values():
         raise UnsupportedError(
             f"no checksums can be taken: a query of a table calls the function {called}, with the "
             "rights of this dump",
-            hint="Give the function to a superuser, dump as its owner, or leave checksums out.",
+            hint="Make a superuser the owner of the function, dump as its owner, or do not take "
+            "checksums.",
         )
     copied = copied_tables(toc)
     for entry in toc.entries:
         if entry.description == "TABLE DATA" and (entry.namespace, entry.tag) not in copied:
             raise InvalidInputError(
                 f"no checksum can be taken of the rows of {entry.namespace}.{entry.tag}",
-                hint="Leave --inserts and the like out of pg_dump_args, or checksums.",
+                hint="Remove --inserts and similar arguments from pg_dump_args, or do not take "
+                "checksums.",
             )
     names = comparable(snapshot.session, copied, snapshot.encoding)
     lock_tables(snapshot.session, names)
@@ -48,11 +51,11 @@ def take_checksums(
     names: Mapping[TableName, TableName],
     written: Mapping[TableName, int],
 ) -> dict[TableName, TableChecksum]:
-    """Return the checksum of each table that was locked.
+    """Return the checksum of each locked table.
 
-    :param names: what :func:`lock_checksummed` returned.
-    :param written: how many rows of each table the archive has.
-    :raises ArchiveError: when a table has another number of rows in the snapshot.
+    :param names: the result of :func:`lock_checksummed`.
+    :param written: the number of rows of each table in the archive.
+    :raises ArchiveError: when a table has a different number of rows in the snapshot.
     """
     log.info("taking checksums of %d tables", len(names))
     masked = {
@@ -65,7 +68,7 @@ def take_checksums(
         rows = written.get(name, 0)
         if checksum.rows != rows:
             raise ArchiveError(
-                f"{rows} rows of the table {'.'.join(names[name])} were written, which has "
+                f"{rows} rows of the table {'.'.join(names[name])} were written, but it has "
                 f"{checksum.rows} in the snapshot"
             )
     return found

@@ -13,19 +13,17 @@ from airflow_provider_pgclone.core.archive import (
 from airflow_provider_pgclone.core.catalog import Table, rows_query
 from airflow_provider_pgclone.core.errors import ArchiveError
 from airflow_provider_pgclone.core.postgres import quote
-from airflow_provider_pgclone.core.reading.table_choice import MIB
 
-# A range should fit, compressed, into the queue of its worker, or workers wait for each other.
-RANGE_BYTES = 48 * MIB
-
-
-# More only lengthen the table of contents, and with it each index's dependencies.
+# The compressed rows of a range should fit into the queue of its worker. Otherwise workers wait for
+# each other.
+RANGE_BYTES = 48 * 1024 * 1024
+# More ranges would only make the table of contents and the dependencies of indexes longer.
 MAX_RANGES_OF_TABLE = 2000
 
 
 @dataclass(frozen=True)
 class PageRange:
-    """Pages of a table, from ``first`` up to but not including ``end``; ``None`` is no end."""
+    """The pages of a table from ``first`` to before ``end``; ``None`` is the end of the table."""
 
     table: Table
     first: int
@@ -34,9 +32,9 @@ class PageRange:
 
 @dataclass(frozen=True)
 class PlannedRange:
-    """A range and the entry that it has in the table of contents.
+    """A range of pages and its entry in the table of contents.
 
-    :param size_bytes: its share of the table.
+    :param size_bytes: the size of the table, divided by the number of its ranges.
     """
 
     entry: TocEntry
@@ -45,7 +43,7 @@ class PlannedRange:
 
 
 def split(table: Table) -> list[PageRange]:
-    """Split a table into ranges of about the same number of bytes; the last one has no end."""
+    """Split a table into ranges of about the same size; the last one has no end."""
     wanted = -(-table.size_bytes // RANGE_BYTES)
     count = max(1, min(wanted, table.pages, MAX_RANGES_OF_TABLE))
     starts = [table.pages * number // count for number in range(count)]
@@ -55,16 +53,18 @@ def split(table: Table) -> list[PageRange]:
 
 
 def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[PlannedRange]]:
-    """Add an entry of its own for each range, behind the data that pg_dump writes itself.
+    """Add an entry for each range, after the data that pg_dump writes itself.
 
-    Three things are for pg_restore's parallel mode (restore_toc_entries_parallel() in
-    pg_backup_archiver.c). The first dependency of a range is an id that no entry has: were it the
-    table's, pg_restore would take the range for the whole table's data and truncate the table
-    before loading it. The second is the table's. And what depends on a table after the data, such
-    as its indexes, depends on all its ranges as well.
+    The dependencies are for the parallel mode of pg_restore: restore_toc_entries_parallel() in
+    pg_backup_archiver.c. The first dependency of a range is an id that no entry has. If it were the
+    table's id, pg_restore would treat the range as all data of the table, and truncate the table
+    before it loads the range. The second dependency is the table. Entries that follow the data and
+    depend on a table, such as indexes, also depend on all ranges of the table.
 
-    :param tables: those whose data pg_dump was told to leave out.
-    :raises ArchiveError: when one of them is not in the table of contents: its data would be lost.
+    :param tables: the tables whose data pg_dump was told to leave out.
+    :return: the new table of contents, and the ranges in the order of their entries.
+    :raises ArchiveError: when the table of contents does not contain one of the tables, because
+        its data would be lost.
     """
     of_table = {
         (entry.namespace, entry.tag): entry for entry in toc.entries if entry.description == "TABLE"
@@ -78,7 +78,7 @@ def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[PlannedRang
         table_entry = of_table.get((table.schema, table.name))
         if table_entry is None:
             raise ArchiveError(
-                f"pg_dump has not written the table {table.schema}.{table.name}, which was planned"
+                f"pg_dump did not write the table {table.display_name}, which is read in ranges"
             )
         ranges = split(table)
         for pages in ranges:
@@ -93,7 +93,7 @@ def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[PlannedRang
 
 
 def copy_query(pages: PageRange) -> str:
-    """Return the COPY of a range."""
+    """Return the COPY statement of a range."""
     where = [f"ctid >= '({pages.first},0)'"]
     if pages.end is not None:
         where.append(f"ctid < '({pages.end},0)'")
@@ -104,7 +104,7 @@ def copy_query(pages: PageRange) -> str:
 
 
 def _range_entry(table_entry: TocEntry, table: Table, dump_id: int, spare: int) -> TocEntry:
-    # Without any column pg_dump writes no list: fmtCopyColumnList() in pg_dump.c.
+    # For a table without columns pg_dump does not write a list: fmtCopyColumnList() in pg_dump.c.
     columns = f"({', '.join(map(quote, table.columns))})" if table.columns else ""
     name = f"{quote(table.schema)}.{quote(table.name)}"
     return replace(
@@ -133,7 +133,7 @@ def _with_ranges(entry: TocEntry, ids_of_table: dict[int, list[int]]) -> TocEntr
 
 
 def _end_of_data(entries: Sequence[TocEntry]) -> int:
-    """Return the place behind the last entry that has data, else before what follows the data."""
+    """Return the index after the last entry with data, or that of the first post-data entry."""
     with_data = [place for place, entry in enumerate(entries) if entry.has_data]
     if with_data:
         return with_data[-1] + 1
@@ -142,8 +142,8 @@ def _end_of_data(entries: Sequence[TocEntry]) -> int:
 
 
 def _spare_id(used: set[int]) -> int:
-    """Return an id below the highest that no entry has; pg_dump always leaves some unused."""
+    """Return an unused id below the highest one; pg_dump always leaves some ids unused."""
     for number in range(1, max(used, default=1)):
         if number not in used:
             return number
-    raise ArchiveError("the archive uses all dump ids, so that no range can be added")
+    raise ArchiveError("the archive uses all dump ids, so no range can be added")

@@ -1,7 +1,7 @@
-"""Read the ranges of a plan by several workers at once, and hand them over in the plan's order.
+"""Reads ranges in several workers at once, and returns them in the order of the plan.
 
-Each range has a queue that is bounded in bytes, and so are all of them together: memory is ``jobs``
-queues, however large the tables or their rows are, and however far the writer is behind.
+The queue of each range is limited in bytes, and so are all queues together. So memory is limited to
+``jobs`` queues, even if the tables or rows are large, or the writer is slow.
 """
 
 import threading
@@ -18,9 +18,10 @@ POLL_SECONDS = 0.5
 
 
 class ByteBudget:
-    """What all queues may hold together; the one that is written meanwhile is always let through.
+    """The limit on the bytes in all queues together.
 
-    Without that a range which the writer waits for could wait for those behind it.
+    It does not apply to the queue from which the writer takes chunks. Otherwise the range that the
+    writer waits for could wait for the ranges after it.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -30,41 +31,48 @@ class ByteBudget:
         self.written: RangeQueue | None = None
 
     def is_full_for(self, queue: "RangeQueue") -> bool:
+        """Tell whether a queue must wait; the caller holds ``changed``."""
         return self.used_bytes >= self.limit_bytes and self.written is not queue
 
 
 class RangeQueue:
-    """What one worker has read of a range and the writer has not yet taken."""
+    """The chunks of a range that a worker has read and the writer has not taken yet."""
 
-    def __init__(self, room: ByteBudget) -> None:
-        self._room = room
-        self._changed = room.changed
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget = budget
+        self._changed = budget.changed
         self._chunks: deque[Chunk] = deque()
         self._bytes = 0
         self._done = False
         self._failure: BaseException | None = None
 
     def put(self, chunk: Chunk, cancellation: Cancellation) -> None:
-        """Add a chunk; waits while there is no room."""
+        """Add a chunk; wait while the queue or the budget is full."""
         with self._changed:
-            while self._bytes >= QUEUE_BYTES or self._room.is_full_for(self):
+            while self._bytes >= QUEUE_BYTES or self._budget.is_full_for(self):
                 cancellation.check()
                 self._changed.wait(POLL_SECONDS)
             self._chunks.append(chunk)
             self._bytes += len(chunk.payload)
-            self._room.used_bytes += len(chunk.payload)
+            self._budget.used_bytes += len(chunk.payload)
             self._changed.notify_all()
 
     def finish(self, failure: BaseException | None = None) -> None:
-        """Say that no more chunks come, or why."""
+        """Mark the end of the range.
+
+        :param failure: the error that ended it; ``None`` if it is complete.
+        """
         with self._changed:
             self._done, self._failure = True, failure
             self._changed.notify_all()
 
     def chunks(self, cancellation: Cancellation) -> Iterator[Chunk]:
-        """Yield the chunks as they come; raises what the worker raised."""
+        """Yield the chunks as they arrive.
+
+        :raises BaseException: the error of the worker.
+        """
         with self._changed:
-            self._room.written = self
+            self._budget.written = self
             self._changed.notify_all()
         while True:
             with self._changed:
@@ -77,7 +85,7 @@ class RangeQueue:
                     return
                 chunk = self._chunks.popleft()
                 self._bytes -= len(chunk.payload)
-                self._room.used_bytes -= len(chunk.payload)
+                self._budget.used_bytes -= len(chunk.payload)
                 self._changed.notify_all()
             yield chunk
 
@@ -93,11 +101,13 @@ def reading_ranges(
 ) -> Iterator[list[RangeQueue]]:
     """Start ``jobs`` workers, and yield a queue for each range, in the order of the plan.
 
-    :param read: gives the rows of a range; called in the workers.
-    :param cancellation: ends the workers and what they wait for.
+    :param read: returns the rows of a range; called in the workers.
+    :param new_compressor: creates the compressor of a range; called in the workers.
+    :param jobs: the number of workers.
+    :param cancellation: ends the workers; it is cancelled when the block fails.
     """
-    room = ByteBudget(jobs * QUEUE_BYTES)
-    queues = [RangeQueue(room) for _ in ranges]
+    budget = ByteBudget(jobs * QUEUE_BYTES)
+    queues = [RangeQueue(budget) for _ in ranges]
     waiting = deque(zip(ranges, queues, strict=True))
     stop = threading.Event()
 

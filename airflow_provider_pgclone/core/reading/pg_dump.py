@@ -1,4 +1,4 @@
-"""What pg_dump itself writes of a database: all but the rows that are read in ranges."""
+"""Runs pg_dump, which writes everything except the rows that are read in ranges."""
 
 import errno
 from collections.abc import Iterator, Sequence
@@ -20,9 +20,9 @@ LOCK_WAIT_MILLISECONDS = 60_000
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A running pg_dump, whose table of contents was read.
+    """A running pg_dump and its table of contents.
 
-    :param reader: at its first block.
+    :param reader: the archive that pg_dump writes, read up to its first block.
     """
 
     pg_dump: Child
@@ -31,36 +31,29 @@ class Skeleton:
 
     @contextmanager
     def explaining_failure(self) -> Iterator[None]:
-        """Tell why pg_dump has failed where its archive ends too early."""
+        """Raise the error of pg_dump if the block finds that the archive ends too early.
+
+        :raises ToolError: when pg_dump failed.
+        """
         with _explaining_failure(self.pg_dump, self.reader):
             yield
 
 
 @contextmanager
 def open_skeleton(snapshot: Snapshot) -> Iterator[Skeleton]:
-    """Run pg_dump while the block runs.
+    """Run pg_dump while the block runs, and read its table of contents.
 
     :raises InvalidInputError: when its arguments are longer than the system allows.
-    :raises ArchiveError: when it would dump rows that it was told to leave out.
-    :raises BusyError: when a table was rewritten since the snapshot was taken.
-    :raises ToolError: when it failed before it wrote its table of contents.
+    :raises ArchiveError: when pg_dump would dump rows that it was told to leave out.
+    :raises BusyError: when a table was renamed, rewritten or replaced since the snapshot.
+    :raises ToolError: when pg_dump failed before it wrote its table of contents.
     """
     with _running_pg_dump(snapshot) as pg_dump:
         reader = ArchiveReader(pg_dump.output())
         with _explaining_failure(pg_dump, reader):
             toc = read_start(reader)
-        snapshot.check(toc)  # pg_dump has locked all that it dumps
+        snapshot.check(toc)  # pg_dump has locked all tables that it dumps
         yield Skeleton(pg_dump, toc, reader)
-
-
-@contextmanager
-def _explaining_failure(pg_dump: Child, reader: ArchiveReader) -> Iterator[None]:
-    try:
-        yield
-    except ArchiveError:
-        if reader.has_ended:
-            pg_dump.wait_for_success()
-        raise
 
 
 @contextmanager
@@ -75,8 +68,8 @@ def _running_pg_dump(snapshot: Snapshot) -> Iterator[Child]:
             stdin=True,
             stdout=True,
         ) as pg_dump:
-            with suppress(BrokenPipeError):  # its exit code tells why it has ended
-                if by_filter:  # before anything else
+            with suppress(BrokenPipeError):  # its exit code says why it ended
+                if by_filter:  # pg_dump reads it first
                     pg_dump.stdin.write(filter_lines(snapshot.named))
                 pg_dump.stdin.close()
             yield pg_dump
@@ -84,24 +77,24 @@ def _running_pg_dump(snapshot: Snapshot) -> Iterator[Child]:
         if error.errno != errno.E2BIG:
             raise
         raise InvalidInputError(
-            "what is chosen and excluded is longer than the arguments of pg_dump may be",
-            hint="Give fewer or shorter patterns; clients from PostgreSQL 17 on need no arguments "
-            "for the partitions of an excluded table.",
+            "the selected and excluded tables do not fit into the arguments of pg_dump",
+            hint="Use fewer or shorter patterns. Clients of PostgreSQL 17 or later do not need "
+            "arguments for the partitions of an excluded table.",
         ) from error
 
 
 def _pg_dump_argv(snapshot: Snapshot, named: Sequence[str]) -> list[str]:
-    """Return the command line of pg_dump; it holds nothing secret.
+    """Return the command line of pg_dump, which does not contain secrets.
 
-    It writes its blocks uncompressed: we count their rows, and compress them with a checksum.
+    pg_dump does not compress: we count the rows of its blocks, hash the blocks and compress them.
 
-    :param named: the arguments that leave out the tables which we name.
+    :param named: the arguments that leave out the rows of tables by name.
     """
     selection = snapshot.selection
     return [
         *(snapshot.tools.path("pg_dump"), "--format=custom", "--compress=0"),
-        # An ALTER TABLE may wait for our session, and pg_dump for it: neither would ever end. An
-        # argument of the user's comes later and counts.
+        # Without a timeout, pg_dump could wait for an ALTER TABLE that waits for our session. A
+        # timeout in the user's arguments comes later and takes precedence.
         f"--lock-wait-timeout={LOCK_WAIT_MILLISECONDS}",
         *(f"--snapshot={snapshot.name}", *connection_arguments(snapshot.database)),
         *(f"--exclude-table-data={pattern}" for pattern in selection.exclude),
@@ -110,3 +103,13 @@ def _pg_dump_argv(snapshot: Snapshot, named: Sequence[str]) -> list[str]:
         *(f"--exclude-schema={pattern}" for pattern in selection.exclude_schemas),
         *selection.pg_dump_args,
     ]
+
+
+@contextmanager
+def _explaining_failure(pg_dump: Child, reader: ArchiveReader) -> Iterator[None]:
+    try:
+        yield
+    except ArchiveError:
+        if reader.has_ended:
+            pg_dump.wait_for_success()
+        raise

@@ -1,7 +1,7 @@
-"""COPY TO in the snapshot of a dump, by psql.
+"""Runs COPY TO in the snapshot of a dump, by psql.
 
-psql, since psycopg gives COPY row by row and two threads of it hold each other up on the
-interpreter's lock.
+psycopg would return the rows of COPY one by one, and threads that use it would wait for each other
+for the lock of the interpreter.
 """
 
 from collections.abc import Iterator
@@ -25,24 +25,25 @@ from airflow_provider_pgclone.core.reading.page_ranges import PageRange, copy_qu
 from airflow_provider_pgclone.core.reading.snapshot import Snapshot
 
 _SESSION = f"{READING_SESSION};\n{NO_VIEWS} \\g /dev/null\n{NO_TRANSACTION_TIMEOUT} \\g /dev/null\n"
-# An error of a masked row may quote what it was before: its code alone is told.
+# The message of an error in a masked row may quote a value from before masking, so psql shows only
+# the code.
 _CODES_ALONE = "\\set VERBOSITY sqlstate\n"
 
 
 class RangeReader:
-    """Runs the COPY of a range in the snapshot of a dump, each by a psql of its own."""
+    """Reads ranges in the snapshot of a dump, each by its own psql."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
 
     def pieces(self, pages: PageRange) -> Iterator[bytes]:
-        """Yield the rows of a range as COPY writes them, and their end.
+        """Yield the rows of a range as COPY writes them, with its end marker.
 
         :raises ToolError: when psql failed.
         """
         psql_of_range = _psql(self._snapshot)
         with _naming_masked(pages), psql_of_range as psql:
-            with suppress(BrokenPipeError):  # its exit code tells why it has ended
+            with suppress(BrokenPipeError):  # its exit code says why it ended
                 psql.stdin.write(f"{_before(pages)}{copy_query(pages)};\n".encode())
                 psql.stdin.close()
             yield from psql.output()
@@ -51,24 +52,24 @@ class RangeReader:
 
 
 class CopySession:
-    """A psql that writes range after range to where it is told, past this process."""
+    """A psql that writes one range after another to files; the rows do not pass this process."""
 
     def __init__(self, psql: Child) -> None:
         self._psql = psql
 
     def end(self) -> None:
-        """Let it end, and its transaction with it."""
+        """Let psql end, and with it its transaction."""
         with suppress(BrokenPipeError):
             self._psql.stdin.close()
 
     def copy(self, pages: PageRange, path: Path) -> int:
-        """Write the rows of a range to a file, and return how many they were.
+        """Write the rows of a range to a file, and return the number of rows.
 
-        :raises ReaderGoneError: when the file is a pipe that is not read to its end.
+        :raises ReaderGoneError: when the file is a pipe and its reader ended too early.
         :raises ToolError: when psql failed.
         """
-        # To where \o leads psql would not count the rows. The savepoint gives the locks back: on a
-        # table, its indexes and its TOAST table; a server has few.
+        # With \o instead of \g psql would not count the rows. The savepoint releases the locks on
+        # the table, its indexes and its TOAST table: a server has room for few locks.
         script = (
             f"SAVEPOINT range;\n{_before(pages)}"
             f"{copy_query(pages)} \\g {_quoted(path)}\n"
@@ -86,13 +87,13 @@ class CopySession:
             with _naming_masked(pages):
                 self._psql.wait_for_success()
         if not line.isdecimal():
-            raise ToolError(f"psql has not counted the rows of {pages.table.display_name}")
+            raise ToolError(f"psql did not return the number of rows of {pages.table.display_name}")
         return int(line)
 
 
 @contextmanager
 def open_copy_session(snapshot: Snapshot) -> Iterator[CopySession]:
-    """Start a psql in the snapshot, for as long as the block runs."""
+    """Run a psql in the snapshot while the block runs."""
     with _psql(snapshot) as psql:
         yield CopySession(psql)
 
@@ -123,7 +124,7 @@ def _psql(snapshot: Snapshot) -> Iterator[Child]:
 
 @contextmanager
 def _naming_masked(pages: PageRange) -> Iterator[None]:
-    """Name the table in an error of its masks, of which psql tells no more than a code."""
+    """Add the name of the table to an error in masked rows, of which psql shows only a code."""
     try:
         yield
     except ToolError as error:
@@ -131,27 +132,28 @@ def _naming_masked(pages: PageRange) -> Iterator[None]:
             raise
         raise ToolError(
             f"the masked rows of {pages.table.display_name} could not be read: {error.message}",
-            hint="Where an error is a code alone, SQL of yours does not fit some row; the code is "
-            "in PostgreSQL's list of error codes.",
+            hint="If the error is only a code, SQL in your masks or conditions failed for a row. "
+            "Look up the code in PostgreSQL's list of error codes.",
         ) from error
 
 
 def _before(pages: PageRange) -> str:
+    """Return the statements before the COPY of a range."""
     if pages.table.masked is None:
         return _lock(pages)
     return f"{_lock(pages)}{MASKING_TRANSACTION};\n{_CODES_ALONE}"
 
 
 def _lock(pages: PageRange) -> str:
-    """Return the statement that takes the lock which the snapshot's session has already.
+    """Return the statement that locks the table, which the snapshot's session has locked already.
 
-    Were a COPY to take it, it would wait behind an ALTER TABLE that waits for that session, and
-    neither would ever end. pg_dump has the same: lockTableForWorker() in parallel.c.
+    If COPY took the lock, it could wait behind an ALTER TABLE that waits for the snapshot's
+    session, forever. pg_dump does the same: lockTableForWorker() in parallel.c.
     """
     return f"LOCK TABLE ONLY {table_name(pages.table)} IN ACCESS SHARE MODE NOWAIT;\n"
 
 
 def _quoted(path: Path) -> str:
-    """Return a path as an argument of psql's commands."""
+    """Quote a path for the commands of psql."""
     text = str(path).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{text}'"

@@ -1,4 +1,4 @@
-"""A database as a dump sees it: its snapshot, and how each table is read."""
+"""Takes the snapshot of a dump, and decides how each table is read."""
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
@@ -35,7 +35,8 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind = 'r' AND relfilenode <> 0
     AND relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid)
 """
-# The catalog is read as of the snapshot, and the functions return the present names.
+
+# The catalog tables show the state of the snapshot; the functions return the present names.
 _RENAMED = """
 SELECT concat_ws('.', nspname, relname, attname)
 FROM unnest(%(schemas)s::text[], %(names)s::text[], %(planned)s::bool[])
@@ -54,17 +55,21 @@ LIMIT 1
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A database as a dump sees it.
+    """The snapshot of a database, and the plan of a dump of it.
 
-    :param session: holds the snapshot; its database has the mask key, where there is one.
-    :param database: without the key, for the programs that need none.
-    :param tools: the client that dumps it.
-    :param name: what pg_dump and every COPY import.
-    :param excluded_names: all tables whose rows are left out.
-    :param excluded_partitions: those of them that are partitions.
-    :param planned: the tables to read in ranges, which are locked against being rewritten.
-    :param small_bytes: the size of the tables that pg_dump reads itself.
-    :param masks: what masking does.
+    :param session: the session that holds the snapshot. Its settings include the mask key, if any.
+    :param database: the database without the mask key, for programs that do not need the key.
+    :param tools: the client programs that dump the database.
+    :param version: the version of the server.
+    :param encoding: the encoding of the database.
+    :param size_bytes: the size of the database.
+    :param name: the name of the snapshot, which pg_dump and psql import.
+    :param excluded_names: the tables that the user excludes, with their partitions.
+    :param excluded_partitions: the excluded tables that are partitions.
+    :param planned: the tables that are read in ranges. They are locked, so that they cannot be
+        rewritten.
+    :param small_bytes: the total size of the tables that pg_dump reads.
+    :param masks: the plan of the masks.
     """
 
     session: Session
@@ -83,67 +88,71 @@ class Snapshot:
 
     @property
     def cancellation(self) -> Cancellation:
+        """The cancellation of the session."""
         return self.session.cancellation
 
     @property
     def named(self) -> list[TableName]:
-        """The tables whose rows pg_dump is told by name to leave out."""
+        """The tables that are given to pg_dump by name, to leave out their rows."""
         planned = ((table.schema, table.name) for table in self.planned)
         return [*self.excluded_partitions, *planned]
 
     def release(self) -> None:
-        """Give the snapshot up, once nobody needs it any more."""
+        """Release the snapshot, when it is not needed any more."""
         if not self.session.is_idle:
             self.session.execute("COMMIT")
 
     def tool_environment(self, database: Database) -> dict[str, str]:
-        """Return the variables of a program that dumps, in the encoding of its database.
+        """Return the environment variables of pg_dump or psql, with the encoding of the database.
 
-        Another encoding, set by the connection or the worker, would change the names of tables.
+        An encoding set by the connection or the worker would change the names of tables.
         """
         return {**tool_environment(database), "PGCLIENTENCODING": self.encoding}
 
     def check(self, toc: Toc) -> None:
-        """Refuse a table of contents that does not fit, once pg_dump has locked all that it dumps.
+        """Check the table of contents of pg_dump against the plan.
+
+        Call this after pg_dump has locked all tables that it dumps.
 
         :raises BusyError: when a table was renamed, rewritten or replaced since the snapshot.
-        :raises ArchiveError: when pg_dump would dump rows that it was told to leave out, or that
-            masking has not looked at.
+        :raises ArchiveError: when pg_dump would dump rows that it was told to leave out, or rows
+            that masking did not examine.
         """
         in_skeleton = {(entry.namespace, entry.tag) for entry in toc.entries if entry.has_data}
         dumped = in_skeleton.union(self.named)
         self._check_same_names(dumped)
         self._check_not_rewritten(dumped)
         self._check_left_out(toc)
-        self._check_looked_at(toc)
+        self._check_examined(toc)
 
     def _check_not_rewritten(self, dumped: Collection[TableName]) -> None:
-        """Refuse a snapshot in which a table only seems to be empty.
+        """Refuse a snapshot in which a table appears to be empty, although it is not.
 
-        TRUNCATE, and ALTER TABLE where it rewrites, leave an older snapshot no rows, and so does a
-        table that took the place of a dropped one: "Caveats" of the chapter on concurrency control
-        in PostgreSQL's documentation. The catalog is read as of the snapshot, and the function
-        returns the present file.
+        After TRUNCATE, or an ALTER TABLE that rewrites the table, an older snapshot does not see
+        any rows. The same is true if a new table replaced the table. See "Caveats" in the chapter
+        "Concurrency Control" of PostgreSQL's documentation. The query compares the file in the
+        catalog, which shows the state of the snapshot, with the present file.
 
-        :param dumped: the tables whose rows are wanted, as pg_dump names them.
+        :param dumped: the tables whose rows are dumped, by the names that pg_dump writes.
         """
         for row in self.session.execute(_REWRITTEN):
             schema, name = (part.decode(errors="surrogateescape") for part in row)
             if (schema, name) in dumped:
                 raise BusyError(
-                    f"table {schema}.{name} was truncated, rewritten or replaced while its "
-                    "database was opened",
-                    hint="Try again: the snapshot is older and has none of its rows.",
+                    f"table {schema}.{name} was truncated, rewritten or replaced while the dump "
+                    "was starting",
+                    hint="Try again. This snapshot does not contain the rows of the table.",
                 )
 
     def _check_same_names(self, dumped: Collection[TableName]) -> None:
-        """Refuse tables and columns that were renamed between the snapshot and their locks.
+        """Refuse tables and columns that were renamed after the snapshot and before the lock.
 
-        A COPY by name would read others: of a table that took the place of a masked one, or of a
-        column that took that of another.
+        COPY uses names. It would read a table that has the former name of a masked table, or a
+        column that has the former name of a masked column.
         """
         planned = {(table.schema, table.name) for table in self.planned}
-        # In an encoding other than UTF-8, names that are not ASCII are bytes to us: none is masked.
+        # In encodings other than UTF-8 we know names that are not ASCII only as bytes. Such tables
+        # are never masked.
         tables = sorted(
             name
             for name in planned.union(dumped)
@@ -156,22 +165,20 @@ class Snapshot:
         }
         row = self.session.execute(_RENAMED, names).fetchone()
         if row is not None:
-            raise BusyError(
-                f"{row[0]} was renamed while its database was opened", hint="Try again."
-            )
+            raise BusyError(f"{row[0]} was renamed while the dump was starting", hint="Try again.")
 
     def _check_left_out(self, toc: Toc) -> None:
-        """Make sure that pg_dump understands what is left out as we do."""
+        """Refuse to go on if pg_dump would dump rows that it was told to leave out."""
         left_out = self.excluded_names.union(self.named)
         for entry in toc.entries:
             if entry.has_data and (entry.namespace, entry.tag) in left_out:
                 raise ArchiveError(
-                    f"pg_dump would dump the data of {entry.namespace}.{entry.tag}, which it was "
-                    "told to leave out"
+                    f"pg_dump would dump the data of {entry.namespace}.{entry.tag}, although it "
+                    "was told to leave it out"
                 )
 
-    def _check_looked_at(self, toc: Toc) -> None:
-        """Refuse what pg_dump would dump and masking has not looked at."""
+    def _check_examined(self, toc: Toc) -> None:
+        """Refuse to go on if pg_dump would dump rows that masking did not examine."""
         if self.masks.in_scope is None:
             return
         for entry in toc.entries:
@@ -181,7 +188,7 @@ class Snapshot:
             ):
                 raise ArchiveError(
                     f"pg_dump would dump {entry.description} of {entry.namespace}.{entry.tag}, "
-                    "which masking has not looked at"
+                    "which masking did not examine"
                 )
 
 
@@ -195,62 +202,77 @@ def open_snapshot(
     cancellation: Cancellation,
     small_too: bool = False,
 ) -> Iterator[Snapshot]:
-    """Open the snapshot of a dump, for as long as the block runs.
+    """Hold the snapshot of a dump while the block runs.
 
-    :param small_too: whether to plan small tables as well, which otherwise cost more than pg_dump.
-    :raises InvalidInputError: when a pattern matches nothing: rows would be dumped that were meant
-        to be left out.
-    :raises UnsupportedError: when every pg_dump is older than the server.
+    :param pg_bin_dir: the folder of the client programs; ``None`` searches for it.
+    :param small_too: whether to read small tables in ranges too. By default pg_dump reads them,
+        which costs less.
+    :raises InvalidInputError: when a pattern does not match anything, so that rows would be dumped
+        that should be left out.
+    :raises UnsupportedError: when all installed versions of pg_dump are older than the server.
     """
     with connect(masking.keyed(database), cancellation) as session:
         tools = tools_for_dump(session.major, pg_bin_dir)
         session.execute(SNAPSHOT_SESSION)
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        (name,) = session.fetch_row("SELECT pg_export_snapshot()")
-        size_bytes, encoding, version = session.fetch_row(
-            "SELECT pg_database_size(oid), pg_encoding_to_char(encoding), "
-            "current_setting('server_version') FROM pg_database WHERE datname = %s",
-            [database.name],
-        )
-        check_encodable(selection.patterns, encoding)
-        check_schemas(session, [*selection.schemas, *selection.exclude_schemas])
-        excluded = excluded_tables(session, selection.exclude)
-        # A partitioned table has no rows of its own, and pg_dump below 16 cannot exclude it with
-        # its partitions.
-        partitions = _names(session, excluded, partitions=True)
-        masks = plan_masking(session, selection, masking, encoding)
-        if masks.untrusted:
-            log.info(
-                "%d tables are left to pg_dump: a query of them would call functions of others",
-                len(masks.untrusted),
-            )
-        room = room_for_planned(tools, database, selection, partitions)
-        planned, small_bytes = choose_planned(
-            session, selection, excluded, encoding, room, masks, small_too=small_too
-        )
-        snapshot = Snapshot(
-            session=session,
-            database=database,
-            tools=tools,
-            selection=selection,
-            version=version,
-            encoding=encoding,
-            size_bytes=size_bytes,
-            name=name,
-            excluded_names=frozenset(_names(session, excluded)),
-            excluded_partitions=partitions,
-            planned=planned,
-            small_bytes=small_bytes,
-            masks=masks,
-        )
+        snapshot = _take(session, database, tools, selection, masking, small_too=small_too)
         yield snapshot
         snapshot.release()
 
 
-def _names(session: Session, oids: Sequence[int], *, partitions: bool = False) -> list[TableName]:
-    """Return the names of tables as pg_dump writes them: in the database's encoding.
+def _take(
+    session: Session,
+    database: Database,
+    tools: ClientTools,
+    selection: Selection,
+    masking: Masking,
+    *,
+    small_too: bool,
+) -> Snapshot:
+    """Export the snapshot of the open transaction, and choose in it how each table is read."""
+    (name,) = session.fetch_row("SELECT pg_export_snapshot()")
+    size_bytes, encoding, version = session.fetch_row(
+        "SELECT pg_database_size(oid), pg_encoding_to_char(encoding), "
+        "current_setting('server_version') FROM pg_database WHERE datname = %s",
+        [database.name],
+    )
+    check_encodable(selection.patterns, encoding)
+    check_schemas(session, [*selection.schemas, *selection.exclude_schemas])
+    excluded = excluded_tables(session, selection.exclude)
+    # We name the partitions, because pg_dump before 16 cannot exclude a partitioned table with
+    # its partitions.
+    partitions = _names(session, excluded, partitions=True)
+    masks = plan_masking(session, selection, masking, encoding)
+    if masks.untrusted:
+        log.info(
+            "leaving %d tables to pg_dump: a query of them would call untrusted functions",
+            len(masks.untrusted),
+        )
+    room = room_for_planned(tools, database, selection, partitions)
+    planned, small_bytes = choose_planned(
+        session, selection, excluded, encoding, room, masks, small_too=small_too
+    )
+    return Snapshot(
+        session=session,
+        database=database,
+        tools=tools,
+        selection=selection,
+        version=version,
+        encoding=encoding,
+        size_bytes=size_bytes,
+        name=name,
+        excluded_names=frozenset(_names(session, excluded)),
+        excluded_partitions=partitions,
+        planned=planned,
+        small_bytes=small_bytes,
+        masks=masks,
+    )
 
-    :param partitions: whether to return only those that are partitions.
+
+def _names(session: Session, oids: Sequence[int], *, partitions: bool = False) -> list[TableName]:
+    """Return the names of tables as pg_dump writes them, in the encoding of the database.
+
+    :param partitions: whether to return only partitions.
     """
     rows = session.execute(
         """

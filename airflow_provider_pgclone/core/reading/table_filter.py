@@ -1,8 +1,8 @@
-"""How pg_dump is told which tables' data to leave out: by a filter, or by its arguments.
+"""Tells pg_dump whose rows to leave out, by a filter or by arguments.
 
-A filter is what ``pg_dump --filter=-`` reads from its standard input, from PostgreSQL 17 on:
-https://www.postgresql.org/docs/current/app-pgdump.html. It may be of any length. Older clients have
-arguments alone, for which the system has little room, so that they leave out fewer tables.
+Since PostgreSQL 17 ``pg_dump --filter=-`` reads a filter of any length from its standard input:
+https://www.postgresql.org/docs/current/app-pgdump.html. Older versions have only arguments. The
+system limits the length of arguments, so fewer tables can be named.
 """
 
 import os
@@ -14,20 +14,20 @@ from airflow_provider_pgclone.core.catalog import Table
 from airflow_provider_pgclone.core.postgres import ClientTools, quote
 
 FIRST_FILTER_MAJOR = 17
-# However large the stack may grow: bprm_stack_limits() in Linux's fs/exec.c.
+# The limit for a stack of any size: bprm_stack_limits() in Linux's fs/exec.c.
 MOST_BYTES = 6 * 1024 * 1024
-# The arguments that each dump has, such as its connection; and what else exec(2) puts there.
+# For the arguments of every dump, such as the connection, and the data that exec(2) adds.
 _OWN_BYTES = 32 * 1024
 _POINTER_BYTES = 8
 
 
 def reads_filter(tools: ClientTools) -> bool:
-    """Whether a pg_dump takes a filter."""
+    """Tell whether pg_dump can read a filter."""
     return tools.major >= FIRST_FILTER_MAJOR
 
 
 def filter_lines(tables: Iterable[TableName]) -> bytes:
-    """Return the filter that leaves out the data of some tables, each by schema and name."""
+    """Return the filter that leaves out the rows of tables, given by schema and name."""
     return "".join(
         f"exclude table_data {_filter_pattern(schema)}.{_filter_pattern(name)}\n"
         for schema, name in tables
@@ -35,18 +35,19 @@ def filter_lines(tables: Iterable[TableName]) -> bytes:
 
 
 def exclude_arguments(tables: Iterable[TableName]) -> list[str]:
-    """Return the arguments that leave out the data of some tables, each by schema and name.
+    """Return the arguments that leave out the rows of tables, given by schema and name.
 
-    Each part in quotes is a pattern that means just this name.
+    A quoted name is a pattern that matches only this name.
     """
     return [f"--exclude-table-data={quote(schema)}.{quote(name)}" for schema, name in tables]
 
 
 def room_for_arguments(arguments: Iterable[str], environment: Mapping[str, str]) -> int:
-    """Return how many bytes of arguments a program may have beside some.
+    """Return the number of bytes that are left for more arguments of a program.
 
-    :param arguments: those that it has.
-    :param environment: variables beside those of this process; they share the room.
+    :param arguments: the arguments that it has already.
+    :param environment: its environment variables in addition to those of this process. Arguments
+        and variables share one limit.
     """
     variables = {**os.environ, **environment}
     taken = sum(map(argument_bytes, arguments)) + sum(
@@ -56,27 +57,27 @@ def room_for_arguments(arguments: Iterable[str], environment: Mapping[str, str])
 
 
 def first_that_fit(tables: Sequence[Table], room: int) -> list[Table]:
-    """Return the tables, from the first on, whose arguments take no more than so many bytes."""
+    """Return the first tables whose arguments together take at most ``room`` bytes."""
     arguments = exclude_arguments((table.schema, table.name) for table in tables)
     ends = accumulate(map(argument_bytes, arguments))
     return [table for table, end in zip(tables, ends, strict=True) if end <= room]
 
 
 def argument_bytes(argument: str) -> int:
-    """Return the room that an argument or a variable takes: its bytes, their end and a pointer."""
+    """Return the bytes that an argument or a variable takes, with its NUL and its pointer."""
     return len(os.fsencode(argument)) + 1 + _POINTER_BYTES
 
 
 def most_argument_bytes() -> int:
-    """Return how much arguments and environment may take together: execve(2), "Limits"."""
+    """Return the limit in bytes of arguments and environment together; see execve(2)."""
     return min(os.sysconf("SC_ARG_MAX"), MOST_BYTES)
 
 
 def _filter_pattern(name: str) -> str:
-    r"""Return a pattern that means just this name, as read_pattern() in filter.c takes it.
+    r"""Return a pattern that matches only this name, for read_pattern() in filter.c.
 
-    In quotes a backslash starts an escape, and a carriage return is passed over and has none. So
-    it goes between quoted pieces, where a pattern is a regular expression, which knows ``\r``.
+    Within quotes a backslash starts an escape. A carriage return is ignored there, and does not
+    have an escape. So it is written between quoted pieces, as ``\r`` of a regular expression.
     """
     pieces = name.replace("\\", "\\\\").replace("\n", "\\n").split("\r")
     return r"\r".join(quote(piece) if piece else "" for piece in pieces)

@@ -1,4 +1,9 @@
-"""One attempt to replace a database: temporary names, locks, creation, the exchange."""
+"""One attempt to replace a database: create a temporary one, fill it, and swap it in.
+
+Here are the target's lock, the names and markers of temporary databases, the swap itself, and the
+removal of what earlier attempts left. How a database is filled does not belong here: the caller
+passes a function that does it.
+"""
 
 from airflow_provider_pgclone.core.replacing.attempt import (
     Attempt,

@@ -1,4 +1,4 @@
-"""One attempt to replace a database: a temporary one beside it is filled, then swapped in."""
+"""Replaces a database: fills a temporary database beside it, then swaps it in."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,13 +33,14 @@ from airflow_provider_pgclone.core.replacing.target import check_replaceable
 
 @dataclass(frozen=True)
 class Attempt:
-    """What the steps of an attempt share.
+    """The values that the steps of an attempt share.
 
-    :param session: on the maintenance database of the target's server.
-    :param marker: that of the temporary database; it names the target. A drill is a target of its
-        own, which nobody else may use.
-    :param new_properties: what the database gets where there is no target to take them from.
-    :param may_replace: whether the target may exist.
+    :param session: a session on the maintenance database of the target's server.
+    :param marker: the marker of the temporary database; it names the target. A drill has its own
+        database as its target.
+    :param new_properties: the properties of the new database if there is no target to take them
+        from; ``None`` leaves it its own.
+    :param may_replace: whether the target may exist; by default it may.
     """
 
     session: Session
@@ -49,6 +50,7 @@ class Attempt:
 
     @property
     def temp(self) -> Database:
+        """The temporary database."""
         if self.marker.role == "drill":
             return self.session.database.named(self.marker.target)
         name = attempt_database_name(self.marker.target, "temp", self.marker.attempt)
@@ -56,41 +58,42 @@ class Attempt:
 
     @property
     def post_temp_name(self) -> str:
+        """The name, until the swap, of the copy that becomes *post*."""
         return attempt_database_name(self.marker.target, "post", self.marker.attempt)
 
     def create_temp(self, creation: Mapping[str, str]) -> None:
         """Create an empty temporary database.
 
-        It has the target's rights and settings before it is loaded, so that nobody gets in who may
-        not, and a missing right is found early.
+        It gets the target's rights and settings before it is loaded. So no unauthorized user can
+        connect to it, and the attempt fails early if our user lacks a right.
 
-        :param creation: options of CREATE DATABASE.
+        :param creation: the options of CREATE DATABASE.
         """
         create_database(self.session, self.temp.name, creation)
         mark_newborn(self.session, self.temp.name, self.marker)
-        self._dress(self.temp.name)
+        self._set_properties(self.temp.name)
 
     def clone_temp(self, source: str, *, strategy: str | None = None) -> None:
-        """Create the temporary database as a copy of another one on its server.
+        """Create the temporary database as a copy of another database on the same server.
 
         :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
         """
         self._clone(source, self.temp.name, self.marker, strategy)
 
     def keep_post(self) -> None:
-        """Copy what was restored, before hooks change it; the swap gives the copy its name."""
+        """Copy the restored database before hooks change it. The copy becomes *post*."""
         marker = Marker("post_temp", self.marker.target, self.marker.attempt)
         self._clone(self.temp.name, self.post_temp_name, marker, None)
 
     def _clone(self, source: str, name: str, marker: Marker, strategy: str | None) -> None:
         clone_database(self.session, source, name, strategy=strategy)
         mark_newborn(self.session, name, marker)
-        self._dress(name)
+        self._set_properties(name)
 
-    def _dress(self, name: str) -> None:
-        """Give a database what the target has, so that hooks meet the same rights and settings.
+    def _set_properties(self, name: str) -> None:
+        """Give a database the properties of the target, then let sessions connect.
 
-        A drill has the rows of a production database, and nobody's rights.
+        The database of a drill may hold production rows, so only its owner can connect to it.
         """
         if self.marker.role == "drill":
             close_to_public(self.session, name)
@@ -101,15 +104,17 @@ class Attempt:
         open_database(self.session, name)
 
 
+# Creates the temporary database of an attempt, loads it and checks it.
 Fill = Callable[[Attempt], None]
-# What becomes of the temporary database: it is swapped in, is left ready for a swap, or is dropped.
+# How an attempt ends: swap the temporary database in, leave it for a later swap, or drop it.
 Ending = Literal["swap", "leave", "drop"]
 
 
 def check_kept_names(session: Session, target: str) -> None:
-    """Refuse a reversible restore whose ``:pre`` and ``:post`` cannot be kept.
+    """Refuse a reversible restore if its ``:pre`` and ``:post`` cannot be kept.
 
-    :raises InvalidInputError: when a name is too long, or belongs to a database that is not ours.
+    :raises InvalidInputError: when a name is too long.
+    :raises UnsupportedError: when a database that this package did not create has one of the names.
     """
     for role in (PRE, POST):
         check_database_name(kept_database_name(target, role))
@@ -117,12 +122,15 @@ def check_kept_names(session: Session, target: str) -> None:
 
 
 def replace_database(attempt: Attempt, fill: Fill, *, ending: Ending, wait_seconds: float) -> None:
-    """Fill a temporary database under the target's lock, and end as asked.
+    """Fill a temporary database under the target's lock, then swap it in, leave it or drop it.
 
-    Until the swap the target is as it was, whatever fails.
+    The target stays unchanged until the swap.
 
     :param fill: creates the temporary database, loads it and checks it.
-    :param wait_seconds: how long to wait for another restore, swap or copy into the target.
+    :param ending: what to do with the temporary database when it is complete.
+    :param wait_seconds: the time to wait for another restore, swap or copy into the target; 0 does
+        not wait.
+    :raises BusyError: when the other one has not finished by then.
     """
     session, marker = attempt.session, attempt.marker
     with target_lock(session, marker.target, wait_seconds=wait_seconds):

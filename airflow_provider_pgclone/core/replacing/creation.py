@@ -1,4 +1,4 @@
-"""Creates databases: empty ones, and copies on the same server."""
+"""Creates empty databases, and copies of databases on the same server."""
 
 import logging
 from collections.abc import Mapping
@@ -16,7 +16,6 @@ from airflow_provider_pgclone.core.replacing.sessions import terminating
 
 log = logging.getLogger(__name__)
 
-
 _CREATION_OPTIONS = {
     "ENCODING": sql.SQL("ENCODING"),
     "LOCALE_PROVIDER": sql.SQL("LOCALE_PROVIDER"),
@@ -29,17 +28,14 @@ _CREATION_OPTIONS = {
     "TABLESPACE": sql.SQL("TABLESPACE"),
 }
 
-
-# The options that older servers do not know: they have libc's locales alone, without saying so.
+# Options that older servers do not have. Such servers support only the locales of libc.
 _FIRST_MAJOR = {"LOCALE_PROVIDER": 15, "ICU_LOCALE": 15, "ICU_RULES": 16, "BUILTIN_LOCALE": 17}
-
-
 _LOCALE_PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 
 
 def creation_options(session: Session, name: str) -> dict[str, str]:
-    """Return the options of CREATE DATABASE by which a new one is like a database that exists."""
-    # By way of JSON, since which columns there are depends on the version.
+    """Return the options of CREATE DATABASE that create a database like an existing one."""
+    # By way of JSON, because the columns depend on the version of the server.
     encoding, provider_code, collate, ctype, locale_name, icu_rules, tablespace = session.fetch_row(
         "SELECT pg_encoding_to_char(d.encoding), row ->> 'datlocprovider', datcollate, datctype, "
         "coalesce(row ->> 'datlocale', row ->> 'daticulocale'), row ->> 'daticurules', spcname "
@@ -56,14 +52,18 @@ def creation_options(session: Session, name: str) -> dict[str, str]:
         "ICU_LOCALE": locale_name if provider_name == "icu" else None,
         "BUILTIN_LOCALE": locale_name if provider_name == "builtin" else None,
         "ICU_RULES": icu_rules,
-        # That of template0 needs no right when it is not named.
+        # Naming a tablespace requires a right on it, even for the one that template0 uses.
         "TABLESPACE": tablespace if tablespace != "pg_default" else None,
     }
     return {option: value for option, value in options.items() if value is not None}
 
 
 def create_database(session: Session, name: str, options: Mapping[str, str]) -> None:
-    """Make an empty database with an encoding and locale of its own, and closed."""
+    """Create an empty database that does not allow connections.
+
+    :param options: the options of CREATE DATABASE, such as encoding and locale. Options that the
+        server does not have are ignored.
+    """
     statement = _create_statement(name, "template0")
     major = session.major
     for option, value in options.items():
@@ -74,26 +74,27 @@ def create_database(session: Session, name: str, options: Mapping[str, str]) -> 
 
 
 def open_database(session: Session, name: str) -> None:
-    """Let sessions in, once a database has the rights that say whom.
+    """Allow connections to a database, after its rights have been set.
 
-    Who came in before would stay, whatever is taken from him then.
+    Revoking a right does not end the sessions that are already connected.
     """
     statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true")
     session.execute(statement.format(sql.Identifier(name)))
 
 
 def close_to_public(session: Session, name: str) -> None:
-    """Take from everybody the rights that a new database gives to all."""
+    """Revoke the rights that PUBLIC has on a new database."""
     session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
 
 
 def clone_database(session: Session, source: str, name: str, *, strategy: str | None) -> None:
-    """Make a closed copy of a database on its server, ending the sessions that are on it.
+    """Copy a database on its server; the copy does not allow connections.
 
-    The server wants nobody else on the source. It locks it, so that new clients wait for the copy,
-    while we end those that were there.
+    The server copies a database only if no other session is connected to it. CREATE DATABASE locks
+    the source, so that new clients wait. We terminate the clients that were already connected.
 
     :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
+    :raises UnsupportedError: when the user has no right to terminate a session on the source.
     """
     (oid,) = session.fetch_row("SELECT oid FROM pg_database WHERE datname = %s", [source])
     statement = _create_statement(name, source)
@@ -107,15 +108,38 @@ def clone_database(session: Session, source: str, name: str, *, strategy: str | 
 
 
 def check_strategy(session: Session, strategy: str | None) -> None:
-    """Refuse a strategy that the server does not know.
+    """Refuse a strategy on a server that does not support one.
 
     :raises UnsupportedError: on PostgreSQL 14.
     """
     major = session.major
     if strategy is not None and major < 15:
         raise UnsupportedError(
-            f"PostgreSQL {major} knows no strategy for copies", hint="Leave strategy out."
+            f"PostgreSQL {major} does not support a strategy for copies",
+            hint="Leave strategy out.",
         )
+
+
+def creation_for(session: Session, target: str, of_dump: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the options of CREATE DATABASE for the temporary database.
+
+    They are those of the target or, if it does not exist, those of the dump.
+
+    :param of_dump: the options in the dump.
+    """
+    if not database_exists(session, target):
+        return of_dump
+    of_target = creation_options(session, target)
+    for option in ("ENCODING", "LOCALE_PROVIDER"):
+        if option in of_dump and option in of_target and of_dump[option] != of_target[option]:
+            log.warning(
+                "the dump has %s %s, but the target %r keeps %s",
+                option,
+                of_dump[option],
+                target,
+                of_target[option],
+            )
+    return of_target
 
 
 def _create_statement(name: str, template: str) -> sql.Composed:
@@ -141,28 +165,8 @@ def _clone_files(session: Session, statement: sql.Composed, name: str) -> None:
     except (psycopg.errors.FeatureNotSupported, psycopg.errors.SystemError) as error:
         if database_exists(session, name):
             raise
-        log.info("the file system does not clone files, so they are copied: %s", error)
+        log.info("copying files, because the file system cannot clone them: %s", error)
         session.execute("SET file_copy_method = copy")
         session.execute(statement)
     finally:
         session.execute("RESET file_copy_method")
-
-
-def creation_for(session: Session, target: str, of_dump: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the encoding and locale of the temporary database: the target's, else the dump's.
-
-    :param of_dump: options of CREATE DATABASE, as the dump has them.
-    """
-    if not database_exists(session, target):
-        return of_dump
-    of_target = creation_options(session, target)
-    for option in ("ENCODING", "LOCALE_PROVIDER"):
-        if option in of_dump and option in of_target and of_dump[option] != of_target[option]:
-            log.warning(
-                "%s of the dump is %s and that of %r is %s, which stays",
-                option,
-                of_dump[option],
-                target,
-                of_target[option],
-            )
-    return of_target

@@ -1,4 +1,4 @@
-"""Puts a restored database in the place of its target, in one transaction."""
+"""Swaps a restored database in for its target, in one transaction."""
 
 import logging
 import time
@@ -36,31 +36,27 @@ from airflow_provider_pgclone.core.replacing.target import check_replaceable
 
 log = logging.getLogger(__name__)
 
-
-# While we wait for this lock every new connection of the server waits behind us.
+# While we wait for the lock on pg_database, every new connection to the server waits as well.
 CATALOG_LOCK_TIMEOUT_MS = 200
-
-
 CATALOG_LOCK_TRIES = 10
-
-
-# Two looks with nobody waiting: one may fall between a client's look-up of the name and its wait.
+# Two looks must find no waiting client: one look alone may miss a client that has looked up the
+# name and does not wait yet.
 QUIET_LOOKS = 2
-
-
 QUIET_LOOK_SECONDS = 0.002
 
 
 @dataclass(frozen=True)
 class Swap:
-    """What a swap renames.
+    """The databases that a swap renames.
 
-    :param new: the database that takes the target's place.
-    :param target: its place, which may be free.
-    :param retired: the name that the target's present database gets, and its marker there.
-    :param moved_aside: kept databases of the last reversible restore, and the names under which
-        they are dropped after the swap.
-    :param post: the copy of ``new`` that becomes *post*, and that name; ``None``.
+    :param new: the database that becomes the target.
+    :param target: the name of the target, which need not exist.
+    :param retired: the new name of the present target.
+    :param retired_marker: the new marker of the present target.
+    :param moved_aside: the kept databases of the last reversible restore, with the new names under
+        which they are dropped after the swap.
+    :param post: the present and the new name of the copy that becomes *post*; ``None`` if there is
+        no copy.
     :param may_replace: whether the target may exist.
     """
 
@@ -81,11 +77,18 @@ def swap_in(
     new_properties: Properties | None = None,
     may_replace: bool = True,
 ) -> None:
-    """Swap under the target's lock, then drop what is no longer kept.
+    """Swap a database in for its target, then drop the databases that are not kept.
 
-    :param new_properties: what the database gets where there is no target; ``None`` leaves it its
-        own.
-    :param may_replace: whether the target may exist.
+    The caller holds the target's lock.
+
+    :param temp_name: the database to swap in.
+    :param marker: its marker, which names the target.
+    :param new_properties: the properties of the database if the target does not exist; ``None``
+        leaves it its own.
+    :param may_replace: whether the target may exist; by default it may.
+    :raises InvalidInputError: when the target exists and may not be replaced.
+    :raises UnsupportedError: when something is bound to a database that must be renamed, or the
+        user lacks a right.
     """
     plan = replace(_plan(session, temp_name, marker), may_replace=may_replace)
     for name in (plan.target, *plan.moved_aside):
@@ -96,14 +99,15 @@ def swap_in(
 
 
 def exchange(session: Session, plan: Swap, properties: Properties | None) -> None:
-    """Do the renames of a plan in one transaction, while a second session ends all others.
+    """Rename the databases in one transaction, while a second session terminates the others.
 
-    The rename holds the lock of the target's database, so that new clients wait. A client that has
-    looked the name up before the commit would find, after it, that its database was renamed away,
-    and be told that the database does not exist (InitPostgres() in postinit.c). So before the
-    commit we lock the catalog that they look names up in, and end the few that already wait.
+    The rename locks the target, so that new clients wait. A client that looked up the name before
+    the commit finds the database renamed after it, and fails with "database does not exist"
+    (InitPostgres() in postinit.c). So before the commit we lock the catalog in which clients look
+    up names, and terminate the few clients that already wait.
 
-    :param properties: what the database that is swapped in gets; ``None`` leaves it its own.
+    :param properties: the properties of the database that is swapped in; ``None`` leaves it its
+        own.
     """
     started = time.monotonic()
     renamed = [plan.new, plan.target, *plan.moved_aside, *(plan.post or ())[:1]]
@@ -114,7 +118,7 @@ def exchange(session: Session, plan: Swap, properties: Properties | None) -> Non
         if properties is not None:
             carry_over(session, plan.new, properties)
         open_database(session, plan.new)
-        # The watcher sees what was bound since the last look, and the names before the renames.
+        # The watcher still sees the old names, and everything that was bound since the last check.
         with terminating(session, oids), naming_what_is_bound(watcher, renamed):
             _rename_all(session, plan, takes_place=takes_place)
         for name in (plan.target, *plan.moved_aside):
@@ -134,18 +138,39 @@ def exchange(session: Session, plan: Swap, properties: Properties | None) -> Non
 
 
 def check_kept_names_are_ours(session: Session, target: str) -> None:
-    """Refuse to take ``__pre`` or ``__post`` from a database that somebody else made.
+    """Refuse to use the name ``__pre`` or ``__post`` if another tool's database has it.
 
-    :raises UnsupportedError: naming the database.
+    :raises UnsupportedError: names the database.
     """
     markers = read_markers(session)
     for role in (PRE, POST):
         name = kept_database_name(target, role)
         if name not in markers and database_exists(session, name):
             raise UnsupportedError(
-                f"database {name!r} exists and was not made by a restore of this package",
-                hint="Rename or drop it; a reversible restore keeps its own database there.",
+                f"database {name!r} exists and was not created by a restore of this package",
+                hint="Rename or drop it. A reversible restore needs this name.",
             )
+
+
+def target_properties(session: Session, target: str) -> Properties | None:
+    """Return the properties of a target; ``None`` if it does not exist."""
+    return read_properties(session, target) if database_exists(session, target) else None
+
+
+def carry_over(session: Session, new: str, properties: Properties) -> None:
+    """Give a new database the properties of the target.
+
+    :raises UnsupportedError: when the user lacks a right.
+    """
+    try:
+        apply_properties(session, new, properties)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise UnsupportedError(
+            f"cannot apply the owner, rights and settings of the target to {new!r}: "
+            f"{error.diag.message_primary}",
+            hint="The user must be a member of the target's owner. A setting may require a further "
+            "right.",
+        ) from error
 
 
 def _plan(session: Session, temp_name: str, marker: Marker) -> Swap:
@@ -156,10 +181,9 @@ def _plan(session: Session, temp_name: str, marker: Marker) -> Swap:
     keep = from_dump and marker.reversible
     if keep:
         check_kept_names_are_ours(session, target)
-    # As in django-pgclone 3.8: a restore of a dump renews both or drops both, a restore of a
-    # local database leaves them alone, and so does a copy. Where no target is there to renew it,
-    # pre stays. Nor does a retry take what its first attempt has swapped in for the database
-    # before.
+    # As in django-pgclone 3.8, a restore of a dump renews both or drops both. A restore of a local
+    # database and a copy leave both alone. pre also stays if there is no target to replace it, and
+    # in a retry, because the target is then the database that the first attempt swapped in.
     is_retry = keep and pre in markers and marker.run and _same_run(markers[pre], marker)
     keeps_old = keep and not is_retry
     has_target = database_exists(session, target)
@@ -182,27 +206,6 @@ def _plan(session: Session, temp_name: str, marker: Marker) -> Swap:
 
 def _same_run(one: Marker, other: Marker) -> bool:
     return (one.maker, one.run) == (other.maker, other.run)
-
-
-def target_properties(session: Session, target: str) -> Properties | None:
-    """Return the properties that a target hands on, ``None`` where it does not exist."""
-    return read_properties(session, target) if database_exists(session, target) else None
-
-
-def carry_over(session: Session, new: str, properties: Properties) -> None:
-    """Give a new database the properties of the one whose place it takes.
-
-    :raises UnsupportedError: when the user has no right to.
-    """
-    try:
-        apply_properties(session, new, properties)
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise UnsupportedError(
-            f"the owner, rights or settings of the target cannot be given to {new!r}: "
-            f"{error.diag.message_primary}",
-            hint="The user must be a member of the target's owner, and may need a right for one of "
-            "its settings.",
-        ) from error
 
 
 def _rename_all(session: Session, plan: Swap, *, takes_place: bool) -> None:
@@ -231,10 +234,10 @@ def _refuse_connections(session: Session, name: str) -> None:
 
 
 def _keep_new_clients_out(session: Session) -> None:
-    """Lock the catalog of databases until the commit, which is milliseconds away.
+    """Lock the catalog of databases until the commit, which follows within milliseconds.
 
-    Without the right, or while another session creates a database, we go on without: then a client
-    that connects in these milliseconds may be told that the database does not exist.
+    Go on without the lock if the user lacks the right, or another session creates a database. A
+    client that connects in these milliseconds may then fail with "database does not exist".
     """
     reason = ""
     for _ in range(CATALOG_LOCK_TRIES):
@@ -244,13 +247,13 @@ def _keep_new_clients_out(session: Session) -> None:
                 session.execute("LOCK TABLE pg_catalog.pg_database IN ACCESS EXCLUSIVE MODE")
                 return
         except psycopg.errors.InsufficientPrivilege:
-            reason = "the user of the connection is no superuser"
+            reason = "the user of the connection is not a superuser"
             break
         except psycopg.errors.LockNotAvailable:
-            reason = "another session holds it, perhaps by CREATE DATABASE"
+            reason = "another session holds a lock on it, perhaps by CREATE DATABASE"
     log.warning(
-        "pg_database cannot be locked (%s): a client that connects during the swap may be told "
-        "that the database does not exist, and must connect again",
+        "cannot lock pg_database (%s): a client that connects during the swap may be told that "
+        "the database does not exist, and must connect again",
         reason,
     )
 
@@ -264,7 +267,9 @@ def _end_waiting_clients(session: Session, watcher: Session, oids: list[int]) ->
         try:
             ended = terminate_connecting(watcher, oids, spare=spare)
         except psycopg.errors.InsufficientPrivilege:
-            log.warning("a superuser's client that waits for the swap must connect again")
+            log.warning(
+                "cannot end a superuser's client that waits for the swap: it must connect again"
+            )
             return
         quiet = 0 if ended else quiet + 1
         time.sleep(QUIET_LOOK_SECONDS)

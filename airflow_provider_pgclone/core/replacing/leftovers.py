@@ -1,4 +1,4 @@
-"""Databases of ours that nobody waits for any more, known by their markers."""
+"""Drops the databases that failed attempts left, which their markers identify."""
 
 import logging
 import re
@@ -24,38 +24,40 @@ from airflow_provider_pgclone.core.replacing.names import MAX_DATABASE_NAME_BYTE
 log = logging.getLogger(__name__)
 
 GivenUp = Callable[[Marker], bool]
-# The roles of databases that somebody is at work on, or that nobody wants.
+# The roles of databases that an attempt needs only while it runs.
 _PASSING = ("temp", "post_temp", "old", "drill")
-# The names of attempt_database_name() for these; a drill is a target of its own.
+# The names that attempt_database_name() creates for these. A drill is its own target.
 _ATTEMPT = re.compile(r"(.+)__(temp|post|drill)_[0-9a-f]{8}", re.DOTALL)
-# A name is cut between two characters, which have 4 bytes at the most.
+# A longer name may have been cut. It is cut between two characters, which have at most 4 bytes.
 _SURELY_UNCUT_BYTES = MAX_DATABASE_NAME_BYTES - 4
 
 
 def remove_leftovers(session: Session, target: str, *, maker: str) -> None:
-    """Drop what dead attempts have left, under the lock of their target.
+    """Drop what failed attempts on a target left; the caller holds the target's lock.
 
-    :param maker: who takes the place of what it left ready at an earlier time.
+    :param maker: the maker of the new attempt. Databases that it left ready for a swap are dropped
+        too, because the new attempt replaces them.
     """
 
     def is_given_up(marker: Marker) -> bool:
         return bool(maker) and marker.maker == maker
 
     for name in _leftovers(session, is_given_up).get(target, ()):
-        log.info("dropping %r, which an earlier attempt has left", name)
+        log.info("dropping database %r, left by an earlier attempt", name)
         drop_database(session, name)
 
 
 def remove_all_leftovers(
     maintenance: Database, *, given_up_before: datetime, preview: bool, cancellation: Cancellation
 ) -> list[str]:
-    """Drop what dead attempts have left on a server, and return the names.
+    """Drop what failed attempts left on a server, and return the names of the databases.
 
-    It takes the lock of one target after another, of those alone that have something to drop: a
-    restore that wants it meanwhile is refused unless it waits. What cannot be dropped is left.
+    For each target that has leftovers, this takes the target's lock. A restore of the same target
+    fails during that time unless it waits. A database that cannot be dropped stays.
 
-    :param given_up_before: what has been waiting for its swap since before then is dropped as well.
-    :param preview: whether to drop nothing and take no lock.
+    :param given_up_before: also drop databases that have waited for their swap since before this
+        time.
+    :param preview: return the names only, without dropping or locking anything.
     """
 
     def is_given_up(marker: Marker) -> bool:
@@ -64,14 +66,14 @@ def remove_all_leftovers(
 
     with connect(maintenance, cancellation) as session:
         if is_standby(session):
-            log.info("no database is dropped: the server is a standby")
+            log.info("not dropping any database: the server is a standby")
             return []
         found = _leftovers(session, is_given_up)
         if preview:
             free = [one for one in sorted(found) if not is_locked_by_others(session, one)]
             names = [name for target in free for name in found[target]]
             for name in names:
-                log.info("would drop database %r, which was left over", name)
+                log.info("would drop leftover database %r", name)
             return names
         return [
             name for target in sorted(found) for name in _remove_dead(session, target, is_given_up)
@@ -79,7 +81,7 @@ def remove_all_leftovers(
 
 
 def remove_dead_drills(session: Session) -> None:
-    """Drop the databases of drills that were killed; one at work holds the lock of its own."""
+    """Drop the databases of drills that were killed. A running drill holds its lock."""
     found = _leftovers(session, _never)
     for target in (target for target, names in found.items() if target in names):
         _remove_dead(session, target, _never)
@@ -95,51 +97,77 @@ def drop_attempt(session: Session, dropped: Marker) -> None:
 
 
 def drop_old(session: Session, target: str) -> None:
-    """Drop the databases that swaps of this target have retired.
+    """Drop the databases that were swapped out for this target.
 
-    It raises nothing: the swap is done, and a retry of it would take the new database for the old
-    one. What cannot be dropped now is dropped by the next attempt.
+    This does not raise database errors. The swap is done, and a retry would treat the new database
+    as the old one. The next attempt drops what cannot be dropped now.
     """
     try:
         for name, marker in _made_by_attempts(session).items():
             if marker.role == "old" and marker.target == target:
                 drop_database(session, name)
-                log.info("dropped database %r, which was swapped out", name)
+                log.info("dropped swapped-out database %r", name)
     except psycopg.Error as error:
-        log.warning("a database that was swapped out is left for the next attempt: %s", error)
+        log.warning("leaving a swapped-out database for the next attempt to drop: %s", error)
+
+
+@contextmanager
+def dropped_on_error(session: Session, names: Sequence[str]) -> Iterator[None]:
+    """Drop the databases of an attempt if the block fails.
+
+    If they cannot be dropped, the next attempt drops them.
+
+    :param session: the session of the attempt. If it is still running a statement, the statement is
+        cancelled and the session closed.
+    """
+    try:
+        yield
+    except BaseException:
+        if not session.is_idle:
+            session.connection.cancel()
+            session.connection.close()
+        try:
+            # A cancellation of the attempt does not cancel the clean-up.
+            with connect(session.database, Cancellation()) as cleaner:
+                for name in names:
+                    drop_database(cleaner, name)
+        except PgCloneError as error:
+            log.warning("leaving %s for the next attempt to drop: %s", ", ".join(names), error)
+        raise
 
 
 def _remove_dead(session: Session, target: str, is_given_up: GivenUp) -> list[str]:
-    """Drop what is dead of a target, unless somebody is at work on it, and return the names."""
+    """Drop the leftovers of a target unless its lock is held, and return their names."""
     try:
         with target_lock(session, target, wait_seconds=0):
-            # Looked for again: what was there before may have been swapped in since.
+            # Search again under the lock: a database may have been swapped in since then.
             names = _leftovers(session, is_given_up).get(target, [])
-            return [name for name in names if _is_dropped(session, name)]
+            return [name for name in names if _try_drop(session, name)]
     except BusyError:
-        log.info("the databases of %r are left: a restore, swap or copy into it is running", target)
+        log.info("skipping the leftovers of %r: a restore, swap or copy into it is running", target)
     return []
 
 
-def _is_dropped(session: Session, name: str) -> bool:
-    """Drop a database, and return whether that was possible."""
+def _try_drop(session: Session, name: str) -> bool:
+    """Drop a database, and return whether it could be dropped."""
     try:
         drop_database(session, name)
     except psycopg.Error as error:
         session.cancellation.check()
         if session.connection.broken:
             raise
-        log.warning("database %r, which was left over, cannot be dropped: %s", name, error)
+        log.warning("leftover database %r cannot be dropped: %s", name, error)
         return False
-    log.info("dropped database %r, which was left over", name)
+    log.info("dropped leftover database %r", name)
     return True
 
 
 def _leftovers(session: Session, is_given_up: GivenUp) -> dict[str, list[str]]:
-    """Return, by their targets, the databases that are dead unless the lock of the target is held.
+    """Return the names of leftover databases by target, unless a running attempt uses them.
 
-    One that is not ready is dead, since its maker held the lock. One that is ready waits for a
-    swap, until it is given up; the copy that is to be *post* with it goes when it goes.
+    A running attempt holds the lock of its target; the caller must check the lock. If nobody holds
+    it, a database that is not ready is a leftover. A database that is ready waits for its swap
+    until it is given up, and so does the copy that becomes *post*.
     """
     ours = _made_by_attempts(session)
     waiting = {
@@ -159,9 +187,9 @@ def _leftovers(session: Session, is_given_up: GivenUp) -> dict[str, list[str]]:
 
 
 def _made_by_attempts(session: Session) -> dict[str, Marker]:
-    """Return our databases that have the name that an attempt gave them.
+    """Return our databases that still have the name that an attempt gave them.
 
-    A marker goes with a rename. One that somebody has put into another place by hand is in use.
+    A database keeps its marker when it is renamed. A database that a user renamed is in use.
     """
     return {
         name: marker
@@ -173,7 +201,7 @@ def _made_by_attempts(session: Session) -> dict[str, Marker]:
 def _target_of_newborn(name: str) -> str | None:
     """Return the target of a database that has our birthmark and no marker yet.
 
-    :return: ``None`` where the name may have been cut, so that it tells no target.
+    :return: ``None`` if the name does not contain the target, or may have been cut.
     """
     match = _ATTEMPT.fullmatch(name)
     if match is None:
@@ -186,25 +214,3 @@ def _target_of_newborn(name: str) -> str | None:
 
 def _never(marker: Marker) -> bool:
     return False
-
-
-@contextmanager
-def dropped_on_error(session: Session, names: Sequence[str]) -> Iterator[None]:
-    """Drop the databases of an attempt that fails; where even that fails, the next one does it.
-
-    :param session: the session of the attempt; a statement that it still runs is stopped.
-    """
-    try:
-        yield
-    except BaseException:
-        if not session.is_idle:
-            session.connection.cancel()
-            session.connection.close()
-        try:
-            # The work may have been cancelled; the clean-up is not.
-            with connect(session.database, Cancellation()) as cleaner:
-                for name in names:
-                    drop_database(cleaner, name)
-        except PgCloneError as error:
-            log.warning("%s are left for the next attempt to drop: %s", ", ".join(names), error)
-        raise

@@ -1,4 +1,4 @@
-"""The lock of a target: two restores, swaps or copies into it never run at once."""
+"""The lock of a target. Only one restore, swap or copy into it can run at a time."""
 
 import hashlib
 import threading
@@ -13,8 +13,7 @@ from airflow_provider_pgclone.core.postgres import Session
 
 LOCK_POLL_SECONDS = 0.5
 
-
-# How pg_locks shows a key of 64 bits: the view's page in PostgreSQL's documentation.
+# pg_locks shows a key of 64 bits in two columns: "pg_locks" in PostgreSQL's documentation.
 _LOCK_OF_OTHERS = """
 SELECT EXISTS (
     SELECT FROM pg_locks
@@ -31,14 +30,14 @@ def target_lock(
     *,
     wait_seconds: float,
 ) -> Iterator[None]:
-    """Hold the lock of a target: two restores, swaps or copies into it never run at once.
+    """Hold the lock of a target while the block runs.
 
-    The lock ends with the session, so a killed task leaves none. It is an advisory lock, which
-    PostgreSQL keeps per database: so it is looked for in the others as well.
+    The lock ends with the session, so a killed task does not leave a lock. It is an advisory lock.
+    PostgreSQL keeps these per database, so this also looks for the lock in other databases.
 
-    :param session: a session on the maintenance database, open for as long as the work takes.
-    :param wait_seconds: how long to wait for another holder; 0 does not wait.
-    :raises BusyError: when another session holds it for longer.
+    :param session: a session on the maintenance database; it must stay open during the block.
+    :param wait_seconds: the time to wait for the lock; 0 does not wait.
+    :raises BusyError: when another session still holds the lock after this time.
     """
     key = _lock_key(target)
     deadline = time.monotonic() + wait_seconds
@@ -48,24 +47,24 @@ def target_lock(
         if time.monotonic() >= deadline:
             raise BusyError(
                 f"another restore, swap or copy into database {target!r} is running",
-                hint="Wait for it to end, or give wait_seconds.",
+                hint="Wait until it has finished, or set wait_seconds.",
             )
         pause.wait(LOCK_POLL_SECONDS)
     try:
         yield
     finally:
-        # Where the session is broken or busy, its end frees the lock.
+        # If the session is broken or busy, its end releases the lock.
         with suppress(psycopg.Error):
             session.execute("SELECT pg_advisory_unlock(%s)", [key])
 
 
 def is_locked_by_others(session: Session, target: str) -> bool:
-    """Return whether another session holds the lock of a target, in whichever database it is."""
+    """Tell whether another session holds the lock of a target, in any database."""
     return _is_held_by_others(session, _lock_key(target))
 
 
 def _try_lock(session: Session, key: int) -> bool:
-    """Take a lock unless another session has it; of two that take it at once neither may."""
+    """Try to take a lock. If two sessions take it at the same time, neither may get it."""
     if session.fetch_row("SELECT pg_try_advisory_lock(%s)", [key]) != (True,):
         return False
     if _is_held_by_others(session, key):

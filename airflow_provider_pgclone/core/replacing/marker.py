@@ -1,4 +1,4 @@
-"""The comment by which this package knows the databases that it made."""
+"""The comment that identifies the databases that this package creates."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -10,26 +10,29 @@ from psycopg import sql
 from airflow_provider_pgclone.core.postgres import Session
 
 _HEAD = "airflow-provider-pgclone "
-
+# A new database has this connection limit until it gets its marker. So it can be identified if its
+# maker is killed in between. No server allows that many connections.
+BIRTHMARK_CONNECTION_LIMIT = 1_886_840_687
 Role = Literal["temp", "post_temp", "pre", "post", "old", "drill"]
 
 
 @dataclass(frozen=True)
 class Marker:
-    """What a database of ours is for.
+    """The purpose and the origin of a database.
 
-    :param role: *temp* is being restored or copied, or waits for its swap, and *post_temp* with it;
-        *old* was swapped out and is to be dropped; *pre* and *post* are kept by a reversible
-        restore; *drill* shows that a dump can be restored, and is dropped then.
-    :param target: the database that it was made for.
-    :param attempt: which attempt made it.
-    :param maker: who made it, such as a task; its next attempt replaces what is left of the last.
-    :param run: which run of its maker; of one run only the first attempt sets *pre*.
-    :param ready: whether it is whole, so that a swap may take it.
-    :param key: what was restored into it.
-    :param reversible: whether its swap keeps *pre* and *post*.
-    :param created_at: when the database was made, or made ready, in ISO 8601; empty where nobody
-        noted it.
+    :param role: *temp* is being filled, or waits for its swap. *post_temp* is a copy of *temp* that
+        becomes *post* in the swap. *old* was swapped out and is dropped next. A reversible restore
+        keeps *pre* and *post*. *drill* tests that a dump can be restored, and is then dropped.
+    :param target: the name of the database that the attempt replaces.
+    :param attempt: the id of the attempt that created the database.
+    :param maker: the creator, such as an Airflow task. Its next attempt replaces the leftovers of
+        the last one.
+    :param run: the run of the maker. Only the first attempt of a run sets *pre*.
+    :param ready: whether the database is complete, so that it can be swapped in.
+    :param key: the key of the dump or local database that was restored.
+    :param reversible: whether the swap keeps *pre* and *post*.
+    :param created_at: the time when the database was created or became ready, in ISO 8601; empty if
+        unknown.
     """
 
     role: Role
@@ -43,14 +46,16 @@ class Marker:
     created_at: str = ""
 
     def text(self) -> str:
+        """Return the comment for the database."""
         return _HEAD + json.dumps(asdict(self), sort_keys=True)
 
     def made_ready(self) -> "Marker":
+        """Return the marker of the database once it is complete."""
         return replace(self, ready=True, created_at=_now())
 
     @property
     def made_at(self) -> datetime | None:
-        """When it was made, or made ready; ``None`` where that is not known."""
+        """The time when the database was created or became ready; ``None`` if unknown."""
         try:
             made_at = datetime.fromisoformat(self.created_at)
         except (ValueError, TypeError):
@@ -59,7 +64,7 @@ class Marker:
 
     @classmethod
     def parse(cls, comment: str | None) -> "Marker | None":
-        """Read a database comment; ``None`` where it is not ours."""
+        """Parse the comment of a database; return ``None`` if it is not a marker."""
         if comment is None or not comment.startswith(_HEAD):
             return None
         try:
@@ -68,13 +73,8 @@ class Marker:
             return None
 
 
-# A new database has it from the statement that creates it, until it gets its marker: so that one
-# whose maker is killed in between is known. It limits nothing: no server has as many connections.
-BIRTHMARK_CONNECTION_LIMIT = 1_886_840_687
-
-
 def mark_newborn(session: Session, name: str, marker: Marker) -> None:
-    """Give a database that was just made its marker in the place of its birthmark."""
+    """Replace the birthmark of a new database by its marker."""
     marker = replace(marker, created_at=_now())
     with session.transaction():
         set_comment(session, name, marker.text())
@@ -83,7 +83,7 @@ def mark_newborn(session: Session, name: str, marker: Marker) -> None:
 
 
 def unmarked_newborn(session: Session) -> list[str]:
-    """Return the databases that have a birthmark and no marker."""
+    """Return the names of the databases with a birthmark and without a marker."""
     rows = session.execute(
         "SELECT datname FROM pg_database WHERE datconnlimit = %s", [BIRTHMARK_CONNECTION_LIMIT]
     ).fetchall()
@@ -97,7 +97,7 @@ def set_comment(session: Session, name: str, comment: str | None) -> None:
 
 
 def read_markers(session: Session) -> dict[str, Marker]:
-    """Return our databases of a server by name."""
+    """Return the databases of a server that have a marker, by name."""
     rows = session.execute("SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database")
     markers = {name: Marker.parse(comment) for name, comment in rows}
     return {name: marker for name, marker in markers.items() if marker is not None}

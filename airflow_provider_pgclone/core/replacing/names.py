@@ -1,37 +1,34 @@
-"""The names of databases: local keys, and the databases of an attempt."""
+"""The names of databases: local keys, kept databases and the databases of an attempt."""
 
 from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
 
 LOCAL_MARK = ":"
-
-
 PRE = "pre"
-
-
 POST = "post"
-
-
 # NAMEDATALEN - 1, https://www.postgresql.org/docs/current/limits.html
 MAX_DATABASE_NAME_BYTES = 63
 
 
 @dataclass(frozen=True)
 class LocalKey:
-    """A database on the same server; ``:pre`` and ``:post`` stand for those of the last restore."""
+    """A database on the server of the target, written as ``:name``.
+
+    ``:pre`` and ``:post`` are the databases that the last reversible restore kept.
+    """
 
     name: str
 
     @classmethod
     def parse(cls, text: str) -> "LocalKey":
-        """Read ``:name``.
+        """Parse ``:name``.
 
-        :raises InvalidInputError: without the colon, or with a name that no database can have.
+        :raises InvalidInputError: when the colon is missing, or the name is not valid.
         """
         if not text.startswith(LOCAL_MARK):
             raise InvalidInputError(
-                f"{text!r} is no local key", hint="Write it as a colon and a database name."
+                f"{text!r} is not a local key", hint="Write a colon and the name of a database."
             )
         name = text.removeprefix(LOCAL_MARK)
         check_database_name(name)
@@ -39,10 +36,11 @@ class LocalKey:
 
     @property
     def is_reserved(self) -> bool:
+        """Whether the key is ``:pre`` or ``:post``."""
         return self.name in (PRE, POST)
 
     def check_not_reserved(self) -> None:
-        """Refuse a name that only a reversible restore gives.
+        """Refuse a name that only a reversible restore may create.
 
         :raises InvalidInputError: for ``:pre`` and ``:post``.
         """
@@ -52,7 +50,7 @@ class LocalKey:
             )
 
     def database_name(self, target: str) -> str:
-        """Return the name of the database that the key stands for beside ``target``."""
+        """Return the name of the database; ``:pre`` and ``:post`` depend on the target."""
         return kept_database_name(target, self.name) if self.is_reserved else self.name
 
     def __str__(self) -> str:
@@ -60,27 +58,30 @@ class LocalKey:
 
 
 def kept_database_name(target: str, role: str) -> str:
-    """Return the name that a reversible restore of ``target`` gives to ``pre`` or ``post``."""
+    """Return the name of the *pre* or *post* database of a target."""
     return f"{target}__{role}"
 
 
 def check_database_name(name: str) -> None:
-    """Refuse a name that PostgreSQL would refuse or cut.
+    """Refuse a name that PostgreSQL would reject or truncate.
 
-    :raises InvalidInputError: when it is empty, has a NUL or is longer than 63 bytes.
+    :raises InvalidInputError: when it is empty, contains a NUL or is longer than 63 bytes.
     """
     if not name or "\0" in name:
-        raise InvalidInputError(f"{name!r} is no database name")
+        raise InvalidInputError(f"{name!r} is not a database name")
     length = len(name.encode())
     if length > MAX_DATABASE_NAME_BYTES:
         raise InvalidInputError(
             f"the database name {name!r} has {length} bytes",
-            hint=f"PostgreSQL takes {MAX_DATABASE_NAME_BYTES} at the most.",
+            hint=f"PostgreSQL allows at most {MAX_DATABASE_NAME_BYTES} bytes.",
         )
 
 
 def attempt_database_name(target: str, role: str, attempt: str) -> str:
-    """Return a name for a database of one attempt, cut to fit; its marker tells what it is."""
+    """Return the name of a database of an attempt; a long target name is cut.
+
+    The marker of the database holds the whole name of the target.
+    """
     suffix = f"__{role}_{attempt}"
     room = MAX_DATABASE_NAME_BYTES - len(suffix)
     return target.encode()[:room].decode(errors="ignore") + suffix

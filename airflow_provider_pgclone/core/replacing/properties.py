@@ -1,4 +1,4 @@
-"""What belongs to a database beside its contents: owner, rights, settings, limit, comment."""
+"""The properties of a database besides its contents, such as owner, rights and settings."""
 
 from dataclasses import dataclass, replace
 
@@ -7,8 +7,8 @@ from psycopg import sql
 from airflow_provider_pgclone.core.postgres import Session
 from airflow_provider_pgclone.core.replacing.marker import Marker
 
-# Settings whose stored value is a list of quoted names, not one string; pg_dump's
-# variable_is_guc_list_quote() knows the same ones.
+# Settings that are stored as a list of quoted names, not as one string. The list is the same as in
+# variable_is_guc_list_quote() of pg_dump.
 _LIST_SETTINGS = frozenset(
     {
         "local_preload_libraries",
@@ -19,6 +19,7 @@ _LIST_SETTINGS = frozenset(
         "unix_socket_directories",
     }
 )
+
 _PRIVILEGES = {
     "CREATE": sql.SQL("CREATE"),
     "TEMPORARY": sql.SQL("TEMPORARY"),
@@ -28,7 +29,7 @@ _PRIVILEGES = {
 
 @dataclass(frozen=True)
 class Grant:
-    """A right on a database; no grantee means everybody."""
+    """A right on a database; a grantee of ``None`` is PUBLIC."""
 
     grantee: str | None
     privilege: str
@@ -46,11 +47,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Properties:
-    """The properties of a database that a restore and a copy keep.
+    """The properties of a target that a restore and a copy preserve.
 
-    :param has_own_grants: whether a right was ever granted or revoked; otherwise ``grants`` are
-        the server's default.
-    :param comment: ``None`` also where it is our own marker, which belongs to one database alone.
+    :param has_own_grants: whether a right was ever granted or revoked. Otherwise ``grants`` are the
+        default rights.
+    :param comment: the comment; ``None`` if there is none, or it is a marker of this package.
     """
 
     owner: str
@@ -63,7 +64,7 @@ class Properties:
 
 
 def read_properties(session: Session, name: str) -> Properties:
-    """Read the properties of a database that exists."""
+    """Read the properties of an existing database."""
     oid, owner, has_own_grants, connection_limit, allows_connections, comment = session.fetch_row(
         "SELECT oid, pg_get_userbyid(datdba), datacl IS NOT NULL, datconnlimit, datallowconn, "
         "shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s",
@@ -93,10 +94,11 @@ def read_properties(session: Session, name: str) -> Properties:
 
 
 def fitted(session: Session, properties: Properties) -> Properties:
-    """Return what of the properties of another server's database can be had on this one.
+    """Return the properties of another server's database that can be set on this server.
 
-    Rights and settings of roles that it lacks are left out. What was revoked from everybody stays
-    revoked.
+    Rights and settings of roles that this server does not have are left out. Rights that were
+    revoked from PUBLIC stay revoked. If the user cannot give the database to its owner, the user
+    becomes the owner.
     """
     rows = session.execute(
         "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles"
@@ -118,10 +120,10 @@ def fitted(session: Session, properties: Properties) -> Properties:
 
 
 def apply_properties(session: Session, name: str, properties: Properties) -> None:
-    """Give a database all properties but the comment and whether it takes connections.
+    """Apply all properties except the comment and whether connections are allowed.
 
-    What it had of its own is taken from it, so that a right which was revoked from the target since
-    does not come back.
+    Rights and settings that the database already has are removed. Otherwise a right that was
+    revoked from the target in the meantime would come back.
     """
     database = sql.Identifier(name)
     present = read_properties(session, name)
@@ -147,8 +149,26 @@ def apply_properties(session: Session, name: str, properties: Properties) -> Non
             session.execute(_grant_statement(database, grant))
 
 
+def split_names(value: str) -> list[str]:
+    """Split a stored list such as ``"$user", public`` into names; an empty list has one, ``""``."""
+    names: list[str] = []
+    name, quoted, position = "", False, 0
+    while position < len(value):
+        character = value[position]
+        if character == '"' and quoted and value[position + 1 : position + 2] == '"':
+            name, position = name + '"', position + 1
+        elif character == '"':
+            quoted = not quoted
+        elif character == "," and not quoted:
+            names, name = [*names, name], ""
+        elif quoted or not character.isspace():
+            name += character
+        position += 1
+    return [*names, name]
+
+
 def _holder(database: sql.Identifier, role: str | None) -> sql.Composed:
-    """Return whose settings in a database are meant: its own, or those of a role."""
+    """Return the object of ALTER … SET: the database, or a role in the database."""
     if role is None:
         return sql.SQL("DATABASE {}").format(database)
     return sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), database)
@@ -172,21 +192,3 @@ def _grant_statement(database: sql.Identifier, grant: Grant) -> sql.Composed:
     return sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
         _PRIVILEGES[grant.privilege], database, _grantee(grant.grantee), option
     )
-
-
-def split_names(value: str) -> list[str]:
-    """Split a stored list such as ``"$user", public`` into its names; an empty one has ``""``."""
-    names: list[str] = []
-    name, quoted, position = "", False, 0
-    while position < len(value):
-        character = value[position]
-        if character == '"' and quoted and value[position + 1 : position + 2] == '"':
-            name, position = name + '"', position + 1
-        elif character == '"':
-            quoted = not quoted
-        elif character == "," and not quoted:
-            names, name = [*names, name], ""
-        elif quoted or not character.isspace():
-            name += character
-        position += 1
-    return [*names, name]

@@ -1,4 +1,4 @@
-"""Ends other sessions of a server, and finds what keeps a database from being renamed."""
+"""Terminates other sessions, and finds what prevents a database from being renamed."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -9,21 +9,20 @@ import psycopg
 from airflow_provider_pgclone.core.errors import UnsupportedError
 from airflow_provider_pgclone.core.postgres import Session, database_oid
 
-# PostgreSQL looks for other sessions every 100 ms for 5 s: CountOtherDBBackends() in procarray.c.
+# PostgreSQL waits for other sessions to end for 5 s, and looks every 100 ms: CountOtherDBBackends()
+# in procarray.c.
 TERMINATE_POLL_SECONDS = 0.02
 
-
-# pg_stat_activity would wait for pg_database, which a swap locks; this function does not. Of other
-# roles' sessions it shows all users the database and the role alone, which autovacuum has not.
+# The view pg_stat_activity would wait for pg_database, which a swap locks; this function does not.
+# Every user can see the database and the role of other roles' sessions. Autovacuum has no role.
 _SESSIONS = """
 SELECT pid FROM pg_stat_get_activity(NULL)
 WHERE datid = ANY(%s) AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
   AND backend_type IS DISTINCT FROM 'parallel worker'
 """
 
-
-# A backend that is still connecting has no database yet: it shows only as a wait for its lock.
-# 1262 is the OID of pg_database, fixed in pg_class.dat.
+# A backend that is still connecting does not show a database yet, only a wait for the lock of one.
+# 1262 is the OID of pg_database, from pg_class.dat.
 _TERMINATE_CONNECTING = """
 SELECT pg_terminate_backend(pid) FROM pg_locks
 WHERE NOT granted AND locktype = 'object' AND classid = 1262 AND objid = ANY(%s) AND pid <> ALL(%s)
@@ -32,12 +31,13 @@ WHERE NOT granted AND locktype = 'object' AND classid = 1262 AND objid = ANY(%s)
 
 @contextmanager
 def terminating(session: Session, oids: Sequence[int]) -> Iterator[None]:
-    """Keep ending all sessions on some databases while the block runs, from a session of its own.
+    """Terminate all sessions on some databases, again and again, while the block runs.
 
-    Meanwhile the block's statement takes the databases' lock, which keeps new sessions waiting.
+    A second session does this. A statement of the block locks the databases, so that new sessions
+    wait.
 
-    :raises UnsupportedError: when the block fails and a session could not be ended for want of
-        rights; it names the session.
+    :raises UnsupportedError: when the block fails because the user has no right to terminate a
+        session; names the session.
     """
     refused: list[str] = []
     done = threading.Event()
@@ -60,38 +60,27 @@ def terminating(session: Session, oids: Sequence[int]) -> Iterator[None]:
                 raise
             raise UnsupportedError(
                 f"a session on the database cannot be ended: {refused[0]}",
-                hint="Grant pg_signal_backend to the user of the connection, or end it by hand.",
+                hint="Grant pg_signal_backend to the user of the connection, or end it yourself.",
             ) from error
         finally:
             done.set()
             thread.join()
 
 
-def _terminate_all(session: Session, oids: Sequence[int]) -> list[str]:
-    """End the sessions on some databases, and return why some could not be."""
-    refused = []
-    for (pid,) in session.execute(_SESSIONS, [list(oids)]).fetchall():
-        try:
-            session.execute("SELECT pg_terminate_backend(%s)", [pid])
-        except psycopg.errors.InsufficientPrivilege as error:
-            refused.append(f"process {pid}: {error.diag.message_primary}")
-    return refused
-
-
 def terminate_connecting(session: Session, oids: Sequence[int], *, spare: Sequence[int]) -> int:
-    """End the backends that wait for the lock of a database to connect to it.
+    """Terminate the backends that wait for the lock of a database to connect to it.
 
-    :param spare: process ids to leave alone.
-    :return: how many there were.
+    :param spare: the process ids of backends to leave alone.
+    :return: the number of terminated backends.
     """
     cursor = session.execute(_TERMINATE_CONNECTING, [list(oids), list(spare)])
     return cursor.rowcount
 
 
 def check_nothing_bound(session: Session, name: str) -> None:
-    """Refuse a database whose rename or drop PostgreSQL would refuse, or that would lose its slot.
+    """Refuse a database with objects that prevent its replacement or would be lost by it.
 
-    :raises UnsupportedError: naming the prepared transactions, replication slots or subscriptions.
+    :raises UnsupportedError: names the prepared transactions, replication slots or subscriptions.
     """
     queries = {
         "prepared transactions": "SELECT gid FROM pg_prepared_xacts WHERE database = %s",
@@ -106,16 +95,16 @@ def check_nothing_bound(session: Session, name: str) -> None:
         if names:
             raise UnsupportedError(
                 f"database {name!r} has {kind}: {', '.join(names)}",
-                hint="Finish or drop them first; they cannot follow a database that is replaced.",
+                hint="Finish or drop them first. They cannot move to the new database.",
             )
 
 
 @contextmanager
 def naming_what_is_bound(session: Session, names: Sequence[str]) -> Iterator[None]:
-    """Say by name what keeps a block from renaming databases, where it is more than a session.
+    """Explain by name why the block cannot rename databases, if it is not because of a session.
 
-    :param session: another session than that of the block.
-    :raises UnsupportedError: naming the prepared transactions.
+    :param session: a session other than that of the block.
+    :raises UnsupportedError: names the prepared transactions, replication slots or subscriptions.
     """
     try:
         yield
@@ -126,5 +115,17 @@ def naming_what_is_bound(session: Session, names: Sequence[str]) -> Iterator[Non
 
 
 def existing_oids(session: Session, names: Sequence[str]) -> list[int]:
+    """Return the OIDs of those of the databases that exist."""
     found = (database_oid(session, name) for name in names)
     return [oid for oid in found if oid is not None]
+
+
+def _terminate_all(session: Session, oids: Sequence[int]) -> list[str]:
+    """Terminate the sessions on some databases, and return an error for each that we may not."""
+    refused = []
+    for (pid,) in session.execute(_SESSIONS, [list(oids)]).fetchall():
+        try:
+            session.execute("SELECT pg_terminate_backend(%s)", [pid])
+        except psycopg.errors.InsufficientPrivilege as error:
+            refused.append(f"process {pid}: {error.diag.message_primary}")
+    return refused

@@ -9,19 +9,19 @@ from airflow_provider_pgclone.core.replacing.sessions import check_nothing_bound
 def check_target(session: Session, name: str) -> None:
     """Refuse a target before anything is created for it.
 
-    :param session: on the maintenance database.
+    :param session: a session on the maintenance database.
     :raises InvalidInputError: when it is the maintenance database or a template.
     :raises UnsupportedError: when the user may not create or rename databases, the server is a
-        standby, or something is bound to the target that cannot follow.
+        standby, or something is bound to the target that cannot move to the new database.
     """
     check_not_maintenance(session.database, name)
     check_may_replace(session, name)
 
 
 def check_not_maintenance(maintenance: Database, name: str) -> None:
-    """Refuse the database to which we connect while others are renamed.
+    """Refuse the maintenance database, to which we are connected during the swap.
 
-    :raises InvalidInputError: also for a name that is too long.
+    :raises InvalidInputError: also when the name is not valid.
     """
     check_database_name(name)
     if name == maintenance.name:
@@ -35,7 +35,8 @@ def check_may_replace(session: Session, name: str) -> None:
     """Refuse a target that the user cannot replace.
 
     :raises InvalidInputError: when it is a template.
-    :raises UnsupportedError: for want of a right, or when something is bound to the target.
+    :raises UnsupportedError: when the user lacks a right, the server is a standby, or something is
+        bound to the target that cannot move to the new database.
     """
     check_primary(session)
     check_may_create(session)
@@ -52,7 +53,7 @@ def check_may_replace(session: Session, name: str) -> None:
         raise InvalidInputError(f"database {name!r} is a template and cannot be replaced")
     if is_half_dropped:
         raise UnsupportedError(
-            f"database {name!r} is what an interrupted DROP DATABASE has left",
+            f"database {name!r} is invalid after an interrupted DROP DATABASE",
             hint="Drop it.",
         )
     if not is_member:
@@ -64,18 +65,18 @@ def check_may_replace(session: Session, name: str) -> None:
 
 
 def check_primary(session: Session) -> None:
-    """Refuse a server on which nothing can be made.
+    """Refuse a standby, which is read-only.
 
-    :raises UnsupportedError: when it is a standby.
+    :raises UnsupportedError: when the server is a standby.
     """
     if is_standby(session):
         raise UnsupportedError("the server is a standby", hint="Connect to its primary.")
 
 
 def check_may_create(session: Session) -> None:
-    """Refuse a user who cannot make databases.
+    """Refuse a user who may not create databases.
 
-    :raises UnsupportedError: naming the user.
+    :raises UnsupportedError: names the user.
     """
     may_create, user = session.fetch_row(
         "SELECT rolsuper OR rolcreatedb, rolname FROM pg_roles WHERE rolname = current_user"
@@ -88,23 +89,24 @@ def check_may_create(session: Session) -> None:
 
 
 def check_replaceable(session: Session, name: str, *, replace: bool) -> None:
-    """Refuse a database that exists and may not be replaced.
+    """Refuse a target that exists, unless it may be replaced.
 
-    :raises InvalidInputError: when it is there.
+    :raises InvalidInputError: when the target exists and ``replace`` is false.
     """
     if not replace and database_exists(session, name):
         raise InvalidInputError(
             f"database {name!r} exists and may not be replaced",
-            hint="Drop it first, or allow it by replace and by allow_restore.",
+            hint="Drop it first, or allow its replacement by replace and allow_restore.",
         )
 
 
 def check_source(session: Session, source: str, name: str) -> None:
-    """Refuse a source of a copy on the server.
+    """Refuse a source of a copy on the same server.
 
-    :raises InvalidInputError: when it is its own copy, or the maintenance database, whose sessions
-        are ours.
-    :raises NotFoundError: when it does not exist.
+    :param name: the name of the copy.
+    :raises InvalidInputError: when the source is the copy itself, or the maintenance database, to
+        which we are connected.
+    :raises NotFoundError: when the source does not exist.
     """
     if source == name:
         raise InvalidInputError(f"database {source!r} cannot be copied to itself")
@@ -116,5 +118,5 @@ def check_source(session: Session, source: str, name: str) -> None:
     if not database_exists(session, source):
         raise NotFoundError(
             f"the local database {source!r} does not exist",
-            hint="List the local databases to see which there are.",
+            hint="List the local databases to see their names.",
         )
