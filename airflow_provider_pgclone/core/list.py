@@ -1,4 +1,4 @@
-"""List dumps, parts of their keys, files, and the databases of a server."""
+"""List dumps, and the databases of a server."""
 
 from functools import partial
 
@@ -21,7 +21,7 @@ def list_dumps(
 
     :param limit: the largest number of dumps, ``None`` for all.
     :param verified: whether to return only dumps that a verification has found whole.
-    :param masked: whether to return only masked dumps, for which each is read a little.
+    :param masked: whether to return only masked dumps; the manifest of each dump is read then.
     """
     only = partial(is_dump_masked, storage, cancellation=cancellation) if masked else None
     return newest_dumps(storage, prefix_text, limit=limit, verified=verified, only=only)
