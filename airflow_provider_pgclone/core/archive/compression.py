@@ -11,18 +11,8 @@ from isal import isal_zlib
 # zstd 1 and isal 1 keep up with two COPYs on two cores.
 DEFAULT_ZSTD_LEVEL = 1
 GZIP_LEVEL = 1
-
-
 # pg_dump ends the rows of a table so; a script that pg_restore writes for psql needs it.
 COPY_END = b"\\.\n\n\n"
-
-
-def count_rows(piece: bytes) -> int:
-    """Return how many rows of COPY's text format end in a piece.
-
-    The end of the rows comes as a piece of its own, and as this very object: a row may look alike.
-    """
-    return 0 if piece is COPY_END else piece.count(b"\n")
 
 
 @dataclass(frozen=True)
@@ -97,3 +87,11 @@ def decompress(compression: str, payloads: Iterable[bytes]) -> Iterator[bytes]:
     for payload in payloads:
         yield stream.decompress(payload)
     yield stream.flush()
+
+
+def count_rows(piece: bytes) -> int:
+    """Return how many rows of COPY's text format end in a piece.
+
+    The end of the rows comes as a piece of its own, and as this very object: a row may look alike.
+    """
+    return 0 if piece is COPY_END else piece.count(b"\n")

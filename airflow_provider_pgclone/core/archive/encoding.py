@@ -6,18 +6,13 @@ from collections.abc import Iterator
 from airflow_provider_pgclone.core.errors import ArchiveError
 
 MAGIC = b"PGDMP"
-
-
+DATA, LARGE_OBJECTS = 1, 3
 INT_BYTES, OFFSET_BYTES = 4, 8
-
-
 # The sign of a number, then its magnitude, by how many bytes that has.
 INTEGERS = {4: struct.Struct("<?I"), 8: struct.Struct("<?Q")}
-
-
 _INTEGER = INTEGERS[INT_BYTES]
-
-
+END = _INTEGER.pack(False, 0)
+PIECE_BYTES = 1024 * 1024
 _MAX_STRING_BYTES = 1 << 30
 
 
@@ -38,19 +33,6 @@ class ArchiveReader:
         taken = self._buffer[self._position : self._position + count]
         self._position += count
         return taken
-
-    def _fill(self, count: int) -> None:
-        """Have at least ``count`` bytes in the buffer."""
-        pieces = [self._buffer[self._position :]]
-        missing = count - len(pieces[0])
-        while missing > 0:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                self.has_ended = True
-                raise ArchiveError("the archive ends too early")
-            pieces.append(chunk)
-            missing -= len(chunk)
-        self._buffer, self._position = b"".join(pieces), 0
 
     def at_end(self) -> bool:
         """Whether all bytes were taken."""
@@ -83,6 +65,19 @@ class ArchiveReader:
             raise ArchiveError(f"the archive has a string of {length} bytes: it is damaged")
         return self.take(length).decode(errors="surrogateescape")
 
+    def _fill(self, count: int) -> None:
+        """Have at least ``count`` bytes in the buffer."""
+        pieces = [self._buffer[self._position :]]
+        missing = count - len(pieces[0])
+        while missing > 0:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                self.has_ended = True
+                raise ArchiveError("the archive ends too early")
+            pieces.append(chunk)
+            missing -= len(chunk)
+        self._buffer, self._position = b"".join(pieces), 0
+
 
 def write_integer(value: int) -> bytes:
     """Return a number as archives hold it: its sign, then its magnitude."""
@@ -94,12 +89,3 @@ def write_text(value: str | None) -> bytes:
         return write_integer(-1)
     data = value.encode(errors="surrogateescape")
     return write_integer(len(data)) + data
-
-
-DATA, LARGE_OBJECTS = 1, 3
-
-
-PIECE_BYTES = 1024 * 1024
-
-
-END = write_integer(0)

@@ -26,6 +26,8 @@ HEAD_BYTES = 1 + 2 * len(END)
 TAIL_BYTES = len(_FOOTER_LENGTH) + _FOOTER.size + len(END)
 _MAX_MANIFEST_BYTES = 1 << 30
 
+Names = tuple[tuple[str, ...], ...]
+
 
 @dataclass(frozen=True)
 class Block:
@@ -74,9 +76,6 @@ class TableChecksum:
 
     rows: int
     total: str
-
-
-Names = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -207,13 +206,13 @@ class Manifest:
         return facts
 
 
-def _names_of(kind: type[Manifest] | type[MaskingFacts]) -> Iterable[str]:
-    return (one.name for one in fields(kind))
+@dataclass(frozen=True)
+class Footer:
+    """Where the manifest of an archive is."""
 
-
-def _entry(values: dict[str, Any]) -> ManifestEntry:
-    schema, table = values.pop("schema"), values.pop("table")
-    return ManifestEntry(Block(**values), schema, table)
+    offset: int
+    length: int
+    sha256: bytes
 
 
 def manifest_block(manifest: Manifest, *, dump_id: int, offset: int) -> bytes:
@@ -234,15 +233,6 @@ def manifest_block(manifest: Manifest, *, dump_id: int, offset: int) -> bytes:
 def manifest_head(dump_id: int, manifest_bytes: int) -> bytes:
     """Return what the last block has before its manifest."""
     return bytes([DATA]) + write_integer(dump_id) + write_integer(manifest_bytes)
-
-
-@dataclass(frozen=True)
-class Footer:
-    """Where the manifest of an archive is."""
-
-    offset: int
-    length: int
-    sha256: bytes
 
 
 def read_footer(tail: bytes, archive_bytes: int) -> Footer | None:
@@ -280,3 +270,12 @@ def read_manifest(data: bytes, footer: Footer) -> Manifest:
             hint="Update airflow-provider-pgclone.",
         )
     return Manifest.from_json(values)
+
+
+def _names_of(kind: type[Manifest] | type[MaskingFacts]) -> Iterable[str]:
+    return (one.name for one in fields(kind))
+
+
+def _entry(values: dict[str, Any]) -> ManifestEntry:
+    schema, table = values.pop("schema"), values.pop("table")
+    return ManifestEntry(Block(**values), schema, table)

@@ -20,40 +20,26 @@ from airflow_provider_pgclone.core.archive.encoding import (
 from airflow_provider_pgclone.core.errors import ArchiveError, UnsupportedError
 
 FORMAT_CUSTOM = 1
-
-
 # What the toc.dat of a directory says: _CloseArchive() in pg_backup_directory.c.
 _FORMAT_TAR = 3
-
-
 OLDEST_ARCHIVE, NEWEST_ARCHIVE = (1, 12), (1, 16)
-
-
 # The first pg_restore that reads each version of the format: K_VERS_… in pg_backup_archiver.h.
 _FIRST_READER = {(1, 12): 9, (1, 13): 10, (1, 14): 12, (1, 15): 16, (1, 16): 17}
-
-
 _COMPRESSION_NAMES = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
-
-
 _COMPRESSION_NUMBERS = {name: number for number, name in _COMPRESSION_NAMES.items()}
-
-
 _MAX_ENTRY_COUNT = 10_000_000
-
-
 SECTION_DATA = 3
-
-
 SECTION_POST_DATA = 4
-
-
 # Whether and where an entry has data: K_OFFSET_… in pg_backup_archiver.h.
 POSITION_NOT_SET = 1
-
-
 NO_DATA = 3
 
+_GRANTEE = re.compile(r'\b(?:TO|FROM|FOR ROLE) (?:"((?:[^"]|"")+)"|(\w+))')
+_CREATE_DATABASE = re.compile(r'CREATE DATABASE (?:"(?:[^"]|"")*"|\S+)')
+_DATABASE_OPTION = re.compile(
+    r"\b(ENCODING|LOCALE_PROVIDER|LOCALE|LC_COLLATE|LC_CTYPE|ICU_LOCALE|ICU_RULES|BUILTIN_LOCALE)"
+    r" = (?:'((?:[^']|'')*)'|(\w+))"
+)
 
 # The schema and the name of a table, as a table of contents has them.
 TableName = tuple[str, str]
@@ -149,18 +135,6 @@ class Toc:
         return {}
 
 
-_GRANTEE = re.compile(r'\b(?:TO|FROM|FOR ROLE) (?:"((?:[^"]|"")+)"|(\w+))')
-
-
-_CREATE_DATABASE = re.compile(r'CREATE DATABASE (?:"(?:[^"]|"")*"|\S+)')
-
-
-_DATABASE_OPTION = re.compile(
-    r"\b(ENCODING|LOCALE_PROVIDER|LOCALE|LC_COLLATE|LC_CTYPE|ICU_LOCALE|ICU_RULES|BUILTIN_LOCALE)"
-    r" = (?:'((?:[^']|'')*)'|(\w+))"
-)
-
-
 def read_toc(chunks: Iterator[bytes]) -> Toc:
     """Read the start of an archive.
 
@@ -188,6 +162,25 @@ def read_start(reader: ArchiveReader) -> Toc:
         server_version=server_version or "",
         pg_dump_version=pg_dump_version or "",
         entries=tuple(_read_entry(reader, version) for _ in range(count)),
+    )
+
+
+def write_toc(toc: Toc) -> bytes:
+    """Return the start of a custom-format archive whose blocks follow one after another."""
+    return _write_start(toc, FORMAT_CUSTOM) + b"".join(
+        _write_entry(entry, toc.version) + bytes([entry.data_state]) + bytes(OFFSET_BYTES)
+        for entry in toc.entries
+    )
+
+
+def write_directory_toc(toc: Toc, file_names: Mapping[int, str]) -> bytes:
+    """Return the ``toc.dat`` of an archive in directory format, its files not compressed.
+
+    :param file_names: of the data, by dump id.
+    """
+    return _write_start(replace(toc, compression="none"), _FORMAT_TAR) + b"".join(
+        _write_entry(entry, toc.version) + write_text(file_names.get(entry.dump_id, ""))
+        for entry in toc.entries
     )
 
 
@@ -256,25 +249,6 @@ def _read_data_state(reader: ArchiveReader) -> int:
     state = reader.byte()
     reader.take(reader.offset_bytes)
     return state
-
-
-def write_toc(toc: Toc) -> bytes:
-    """Return the start of a custom-format archive whose blocks follow one after another."""
-    return _write_start(toc, FORMAT_CUSTOM) + b"".join(
-        _write_entry(entry, toc.version) + bytes([entry.data_state]) + bytes(OFFSET_BYTES)
-        for entry in toc.entries
-    )
-
-
-def write_directory_toc(toc: Toc, file_names: Mapping[int, str]) -> bytes:
-    """Return the ``toc.dat`` of an archive in directory format, its files not compressed.
-
-    :param file_names: of the data, by dump id.
-    """
-    return _write_start(replace(toc, compression="none"), _FORMAT_TAR) + b"".join(
-        _write_entry(entry, toc.version) + write_text(file_names.get(entry.dump_id, ""))
-        for entry in toc.entries
-    )
 
 
 def _write_start(toc: Toc, archive_format: int) -> bytes:

@@ -18,18 +18,13 @@ from airflow_provider_pgclone.core.postgres.settings import loading_options
 
 log = logging.getLogger(__name__)
 
-
 OLDEST_CLIENT, NEWEST_CLIENT = 14, 30
-
-
 # Where packages of Debian, of the PostgreSQL project for Red Hat, and of Homebrew put each major.
 PACKAGED_BIN_DIRS = (
     "/usr/lib/postgresql/{major}/bin",
     "/usr/pgsql-{major}/bin",
     "/opt/homebrew/opt/postgresql@{major}/bin",
 )
-
-
 # What we give ourselves, or what would send the dump elsewhere or make it another format.
 _OUR_OPTIONS = {
     "pg_dump": (
@@ -38,8 +33,6 @@ _OUR_OPTIONS = {
         *("-?", "--help", "-Z", "--compress", "-w", "--no-password"),
     ),
 }
-
-
 # pg_dump's short options without a value: several may stand in one argument.
 _FLAG_LETTERS = "abBcCORsvwx"
 
@@ -125,6 +118,16 @@ def tools_for_restore(server: int, archive: int, bin_dir: str | None) -> ClientT
     return next((tools for tools in readers if tools.major >= server), readers[-1])
 
 
+@functools.lru_cache(maxsize=64)
+def tool_major(program: str) -> int:
+    """Return the major version of a program, as it says itself."""
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    version = re.search(r"\(PostgreSQL\) (\d+)", said.stdout)
+    if version is None:
+        raise UnsupportedError(f"{program} does not tell its version: {said.stderr.strip()}")
+    return int(version.group(1))
+
+
 def connection_arguments(database: Database) -> list[str]:
     """Return the arguments by which every program connects; the rest is in the environment.
 
@@ -148,16 +151,6 @@ def loading_environment(database: Database, settings: Sequence[str] = ()) -> dic
     variables = tool_environment(database)
     options = f"{variables.get('PGOPTIONS', '')} {loading_options(settings)}"
     return {**variables, "PGOPTIONS": options.strip()}
-
-
-@functools.lru_cache(maxsize=64)
-def tool_major(program: str) -> int:
-    """Return the major version of a program, as it says itself."""
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    version = re.search(r"\(PostgreSQL\) (\d+)", said.stdout)
-    if version is None:
-        raise UnsupportedError(f"{program} does not tell its version: {said.stderr.strip()}")
-    return int(version.group(1))
 
 
 def check_extra_arguments(program: str, arguments: Sequence[str]) -> None:

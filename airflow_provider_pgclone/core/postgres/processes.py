@@ -229,18 +229,18 @@ def run_child(
         child.reap()
 
 
-def _die_with(parent: int, end_signal: int) -> None:
-    if _PRCTL is not None:
-        _PRCTL(_PR_SET_PDEATHSIG, end_signal)
-        if os.getppid() != parent:
-            os._exit(1)
-
-
 def widen_pipe(descriptor: int) -> None:
     """Give a pipe room for a chunk, so that both sides switch less often."""
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):  # the user's pipes may have used up their share
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+def _die_with(parent: int, end_signal: int) -> None:
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, end_signal)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def _close(pipe: IO[bytes]) -> None:

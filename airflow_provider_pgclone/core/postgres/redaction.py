@@ -7,19 +7,13 @@ from airflow_provider_pgclone.core.postgres.sql_text import REDACTED
 
 # What a program says itself, and what it passes on of the server behind its first line.
 _TOOL_LINE = re.compile(r"\S+: (?:error|warning|detail|hint|ERROR|FATAL|PANIC)\b")
-
-
 _SERVER_FIELD = re.compile(r"[^\s:]+:  ")
-
-
 # pg_restore's own words before the server's, and the server's, which may be in any language.
 _SERVER_SAID = re.compile(
     r"(could not execute query: |query failed: |error returned by \w+: |"
     r'COPY failed for table "(?:[^"]|"")*": |.*?(?=(?:ERROR|FATAL|PANIC): ))'
     r"((?:ERROR|FATAL|PANIC): +)?(.*)"
 )
-
-
 # What the server quotes is the name of such a thing, or else it may be a value of a row.
 _NAMED = re.compile(
     r"\b(?:attribute|class|collation|column|configuration|constraint|conversion|database|dictionary"
@@ -28,15 +22,9 @@ _NAMED = re.compile(
     r"|schema|sequence|server|subscription|table|tablespace|template|trigger|type|user|view"
     r"|wrapper) $"
 )
-
-
 _ANY_QUOTES = re.compile("[\"'`´“”„‟‘’‚«»‹›「」『』].*")
-
-
 # The server may call an error ERROR in other languages, too.
 _OTHER_QUOTES = re.compile("[`´“”„‟‘’‚«»‹›「」『』].*")
-
-
 _BYTES = re.compile(r"0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
 
 

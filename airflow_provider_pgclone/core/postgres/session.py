@@ -110,6 +110,24 @@ def connect(database: Database, cancellation: Cancellation) -> Iterator[Session]
                 raise _server_error(database, error) from error
 
 
+def database_exists(session: Session, name: str) -> bool:
+    return database_oid(session, name) is not None
+
+
+def database_oid(session: Session, name: str) -> int | None:
+    row = session.execute("SELECT oid FROM pg_database WHERE datname = %s", [name]).fetchone()
+    return row[0] if row else None
+
+
+def is_standby(session: Session) -> bool:
+    return session.fetch_row("SELECT pg_is_in_recovery()") == (True,)
+
+
+def drop_database(session: Session, name: str) -> None:
+    """Drop a database, and its sessions with it; no error where it does not exist."""
+    session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
 def _open(database: Database, cancellation: Cancellation) -> psycopg.Connection:
     cancellation.check()
     keepalives = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
@@ -149,21 +167,3 @@ def _server_error(database: Database, error: psycopg.Error) -> Exception:
             hint="Grant it to the user of the connection, or use another connection.",
         )
     return ServerError(f"the server of {database.name!r}: {message}")
-
-
-def database_exists(session: Session, name: str) -> bool:
-    return database_oid(session, name) is not None
-
-
-def database_oid(session: Session, name: str) -> int | None:
-    row = session.execute("SELECT oid FROM pg_database WHERE datname = %s", [name]).fetchone()
-    return row[0] if row else None
-
-
-def is_standby(session: Session) -> bool:
-    return session.fetch_row("SELECT pg_is_in_recovery()") == (True,)
-
-
-def drop_database(session: Session, name: str) -> None:
-    """Drop a database, and its sessions with it; no error where it does not exist."""
-    session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -3,6 +3,21 @@
 import re
 from collections.abc import Callable
 
+REDACTED = "…"
+# Double quotes hold a name; comments and all other quotes may hold anything.
+_TOKEN = re.compile(
+    r"""
+    (?P<name>"(?:[^"]|"")*")
+    | (?<![\w$])[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)
+    | '(?:[^']|'')*(?:'|\Z)
+    | "[^"]*\Z
+    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+    | --[^\n]*
+    | /\*.*?(?:\*/|\Z)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
 
 def qualified(schema: str, name: str) -> str:
     """Return a name with its schema in SQL, whatever the encoding of the client."""
@@ -38,24 +53,6 @@ def literal(text: str) -> str:
         )
         return f"E'{escaped}'"
     return "'" + text.replace("'", "''") + "'"
-
-
-# Double quotes hold a name; comments and all other quotes may hold anything.
-_TOKEN = re.compile(
-    r"""
-    (?P<name>"(?:[^"]|"")*")
-    | (?<![\w$])[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)
-    | '(?:[^']|'')*(?:'|\Z)
-    | "[^"]*\Z
-    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
-    | --[^\n]*
-    | /\*.*?(?:\*/|\Z)
-    """,
-    re.DOTALL | re.VERBOSE,
-)
-
-
-REDACTED = "…"
 
 
 def without_literals(statement: str) -> str:

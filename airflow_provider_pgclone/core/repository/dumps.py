@@ -13,11 +13,7 @@ from airflow_provider_pgclone.core.repository.keys import PREFIX_HINT, SUFFIX, D
 from airflow_provider_pgclone.core.storage import Storage, StoredObject
 
 KeyPart = Literal["instances", "databases", "configs"]
-
-
 PARTS: tuple[KeyPart, ...] = ("instances", "databases", "configs")
-
-
 _FOLDER_DEPTH = 3
 
 
@@ -40,15 +36,6 @@ class Dump:
         return self.finding in ("archive", "restore")
 
 
-def newest_first(storage: Storage, prefix: KeyPrefix) -> Iterator[Dump]:
-    """Yield the dumps under a prefix lazily: pages of storage are fetched as dumps are taken."""
-    walks = [
-        _walk(storage, f"{folder}{prefix.timestamp}") for folder in _config_folders(storage, prefix)
-    ]
-    merged = heapq.merge(*walks, key=_key_of, reverse=True)
-    return (dump for _, dump in merged)
-
-
 def newest_dumps(
     storage: Storage,
     prefix_text: str,
@@ -68,6 +55,15 @@ def newest_dumps(
     dumps = newest_first(storage, prefix)
     wanted = (dump for dump in dumps if dump.is_verified or not verified)
     return list(itertools.islice(filter(only, wanted) if only else wanted, limit))
+
+
+def newest_first(storage: Storage, prefix: KeyPrefix) -> Iterator[Dump]:
+    """Yield the dumps under a prefix lazily: pages of storage are fetched as dumps are taken."""
+    walks = [
+        _walk(storage, f"{folder}{prefix.timestamp}") for folder in _config_folders(storage, prefix)
+    ]
+    merged = heapq.merge(*walks, key=_key_of, reverse=True)
+    return (dump for _, dump in merged)
 
 
 def dumps_among(objects: Sequence[StoredObject]) -> list[Dump]:

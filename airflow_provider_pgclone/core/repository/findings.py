@@ -22,6 +22,8 @@ _SUFFIXES: Mapping[Verdict, str] = {
     "restore": ".verified_restore",
     "archive": ".verified_archive",
 }
+# What records have called the hash of the manifest from the first version on.
+_SHA256_KEY = "account_sha256"
 
 
 @dataclass(frozen=True)
@@ -72,21 +74,6 @@ def write_record(storage: Storage, key: str, record: Record) -> None:
             remove_record(storage, key, finding)
 
 
-def remove_record(storage: Storage, key: str, finding: Verdict) -> None:
-    """Remove a record; no error where there is none."""
-    storage.delete(key + _SUFFIXES[finding])
-
-
-def _agrees(storage: Storage, key: str, finding: Verdict, new: Record) -> bool:
-    """Whether another record of a dump may stay beside a new one."""
-    if "damaged" in (finding, new.finding):
-        return False
-    try:
-        return read_record(storage, key, finding).manifest_sha256 == new.manifest_sha256
-    except (NotFoundError, ArchiveError):
-        return False
-
-
 def read_record(storage: Storage, key: str, finding: Verdict) -> Record:
     """Read a record that a listing has shown.
 
@@ -101,8 +88,19 @@ def read_record(storage: Storage, key: str, finding: Verdict) -> Record:
         ) from error
 
 
-# What records have called the hash of the manifest from the first version on.
-_SHA256_KEY = "account_sha256"
+def remove_record(storage: Storage, key: str, finding: Verdict) -> None:
+    """Remove a record; no error where there is none."""
+    storage.delete(key + _SUFFIXES[finding])
+
+
+def _agrees(storage: Storage, key: str, finding: Verdict, new: Record) -> bool:
+    """Whether another record of a dump may stay beside a new one."""
+    if "damaged" in (finding, new.finding):
+        return False
+    try:
+        return read_record(storage, key, finding).manifest_sha256 == new.manifest_sha256
+    except (NotFoundError, ArchiveError):
+        return False
 
 
 def _as_json(record: Record) -> dict[str, Any]:

@@ -7,23 +7,11 @@ from datetime import UTC, datetime
 from airflow_provider_pgclone.core.errors import InvalidInputError
 
 SUFFIX = ".dump"
-
-
 NO_CONFIG = "none"
-
-
 PREFIX_HINT = "A prefix is made of whole parts of <instance>/<database>/<config>/<timestamp>."
-
-
 _TIMESTAMP_FORMAT = "%Y-%m-%d-%H-%M-%S-%f"
-
-
 _PART = re.compile(r"[A-Za-z0-9_-]+")
-
-
 _OTHER_CHARACTER = re.compile(r"[^A-Za-z0-9_-]")
-
-
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}-\d{1,6}", re.ASCII)
 
 

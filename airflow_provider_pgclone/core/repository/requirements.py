@@ -30,26 +30,6 @@ def check_masked(archive: Archive) -> None:
         )
 
 
-def is_dump_masked(storage: Storage, dump: Dump, cancellation: Cancellation) -> bool:
-    """Whether a dump in storage is masked; one that no restore would take is not, and is logged.
-
-    :param cancellation: checked first, since many dumps may be asked for.
-    :raises StorageError: when storage cannot be reached.
-    """
-    cancellation.check()
-    if dump.finding == "damaged":
-        log.warning("%s counts as not masked: it was found to be damaged", dump.key)
-        return False
-    try:
-        manifest = read_manifest_of(storage, dump)
-        return manifest is not None and manifest.masks_columns
-    except NotFoundError:  # deleted since it was listed
-        return False
-    except (ArchiveError, UnsupportedError) as error:
-        log.warning("%s counts as not masked: %s", dump.key, error)
-        return False
-
-
 def check_verified(archive: Archive) -> None:
     """Refuse a dump that no verification has found whole.
 
@@ -72,3 +52,23 @@ def check_verified(archive: Archive) -> None:
         raise ArchiveError(
             f"the record of {dump.key} is that of another archive", hint="Verify the dump again."
         )
+
+
+def is_dump_masked(storage: Storage, dump: Dump, cancellation: Cancellation) -> bool:
+    """Whether a dump in storage is masked; one that no restore would take is not, and is logged.
+
+    :param cancellation: checked first, since many dumps may be asked for.
+    :raises StorageError: when storage cannot be reached.
+    """
+    cancellation.check()
+    if dump.finding == "damaged":
+        log.warning("%s counts as not masked: it was found to be damaged", dump.key)
+        return False
+    try:
+        manifest = read_manifest_of(storage, dump)
+        return manifest is not None and manifest.masks_columns
+    except NotFoundError:  # deleted since it was listed
+        return False
+    except (ArchiveError, UnsupportedError) as error:
+        log.warning("%s counts as not masked: %s", dump.key, error)
+        return False

@@ -30,7 +30,6 @@ OUR_MARK = "airflow-provider-pgclone"
 _HEADER_BYTES = 4096
 _NO_END = "the end is missing: the archive was cut"
 
-
 # The name, length and hash of what an archive has in one place.
 Region = tuple[str, int, str]
 
@@ -62,13 +61,20 @@ class Archive:
         return self.manifest
 
 
-@contextmanager
-def naming(dump: Dump) -> Iterator[None]:
-    """Name the dump in the errors about its bytes."""
-    try:
-        yield
-    except ArchiveError as error:
-        raise ArchiveError(f"{dump.key}: {error.message}", hint=error.hint) from error
+@dataclass(frozen=True)
+class _End:
+    """The last block of one of our archives.
+
+    :param head: what it has before the manifest.
+    """
+
+    head: bytes
+    footer: Footer
+    manifest: Manifest
+
+    @property
+    def start(self) -> int:
+        return self.footer.offset - HEAD_BYTES
 
 
 def open_archive(storage: Storage, dump: Dump) -> Archive:
@@ -92,42 +98,24 @@ def read_manifest_of(storage: Storage, dump: Dump) -> Manifest | None:
         return None
 
 
-def _check_header(header: bytes) -> None:
-    """Make sure that an archive that has no manifest may be without one."""
-    if not header.startswith(MAGIC):
-        raise ArchiveError("it is no archive of pg_dump")
-    if OUR_MARK.encode() in header:
-        raise ArchiveError(_NO_END)
+def check_bytes(archive: Archive, cancellation: Cancellation) -> None:
+    """Read a whole archive, and raise where its bytes are not those that were written.
 
-
-@dataclass(frozen=True)
-class _End:
-    """The last block of one of our archives.
-
-    :param head: what it has before the manifest.
+    :raises ArchiveError: naming the table of the first block that differs.
+    :raises UnsupportedError: when it is not ours, so that there is nothing to check it by.
     """
-
-    head: bytes
-    footer: Footer
-    manifest: Manifest
-
-    @property
-    def start(self) -> int:
-        return self.footer.offset - HEAD_BYTES
+    regions = _regions(archive.required_manifest)
+    with naming(archive.dump):
+        _check_regions(archive.storage.read(archive.dump.key, cancellation), regions, cancellation)
 
 
-def _read_end(storage: Storage, dump: Dump) -> _End | None:
-    """Read the manifest of an archive, ``None`` where it has none."""
-    if not dump.size_bytes:  # of which storage gives no range
-        raise ArchiveError("the archive is empty")
-    tail_start = max(0, dump.size_bytes - TAIL_BYTES)
-    tail = storage.read_range(dump.key, tail_start, dump.size_bytes)
-    footer = read_footer(tail, dump.size_bytes)
-    if footer is None:
-        return None
-    end = footer.offset + footer.length
-    block = storage.read_range(dump.key, footer.offset - HEAD_BYTES, end)
-    return _End(block[:HEAD_BYTES], footer, read_manifest(block[HEAD_BYTES:], footer))
+@contextmanager
+def naming(dump: Dump) -> Iterator[None]:
+    """Name the dump in the errors about its bytes."""
+    try:
+        yield
+    except ArchiveError as error:
+        raise ArchiveError(f"{dump.key}: {error.message}", hint=error.hint) from error
 
 
 def _opened(storage: Storage, dump: Dump) -> Archive:
@@ -144,6 +132,28 @@ def _opened(storage: Storage, dump: Dump) -> Archive:
     return Archive(storage, dump, toc, end.manifest, end.footer.sha256.hex())
 
 
+def _read_end(storage: Storage, dump: Dump) -> _End | None:
+    """Read the manifest of an archive, ``None`` where it has none."""
+    if not dump.size_bytes:  # of which storage gives no range
+        raise ArchiveError("the archive is empty")
+    tail_start = max(0, dump.size_bytes - TAIL_BYTES)
+    tail = storage.read_range(dump.key, tail_start, dump.size_bytes)
+    footer = read_footer(tail, dump.size_bytes)
+    if footer is None:
+        return None
+    end = footer.offset + footer.length
+    block = storage.read_range(dump.key, footer.offset - HEAD_BYTES, end)
+    return _End(block[:HEAD_BYTES], footer, read_manifest(block[HEAD_BYTES:], footer))
+
+
+def _check_header(header: bytes) -> None:
+    """Make sure that an archive that has no manifest may be without one."""
+    if not header.startswith(MAGIC):
+        raise ArchiveError("it is no archive of pg_dump")
+    if OUR_MARK.encode() in header:
+        raise ArchiveError(_NO_END)
+
+
 def _checked_toc(storage: Storage, dump: Dump, manifest: Manifest) -> Toc:
     if not 0 < manifest.toc_bytes <= dump.size_bytes:
         raise ArchiveError("the manifest of the archive does not fit it: the archive is damaged")
@@ -151,6 +161,15 @@ def _checked_toc(storage: Storage, dump: Dump, manifest: Manifest) -> Toc:
     if hashlib.sha256(start).hexdigest() != manifest.toc_sha256:
         raise ArchiveError("the table of contents differs from what was written: it is damaged")
     return read_toc(iter([start]))
+
+
+def _start_of(storage: Storage, dump: Dump) -> Iterator[bytes]:
+    """Yield the first bytes of a dump in ranges that grow, as its table of contents may."""
+    start, size = 0, TOC_RANGE_BYTES
+    while start < dump.size_bytes:
+        end = min(start + size, dump.size_bytes)
+        yield storage.read_range(dump.key, start, end)
+        start, size = end, size * 2
 
 
 def _check_entries(toc: Toc, manifest: Manifest) -> int:
@@ -171,17 +190,6 @@ def _check_entries(toc: Toc, manifest: Manifest) -> int:
         dump_id, (schema, table) = next(iter(names.items()))
         raise ArchiveError(f"the data of {schema}.{table} (block {dump_id}) is not in the manifest")
     return offset
-
-
-def check_bytes(archive: Archive, cancellation: Cancellation) -> None:
-    """Read a whole archive, and raise where its bytes are not those that were written.
-
-    :raises ArchiveError: naming the table of the first block that differs.
-    :raises UnsupportedError: when it is not ours, so that there is nothing to check it by.
-    """
-    regions = _regions(archive.required_manifest)
-    with naming(archive.dump):
-        _check_regions(archive.storage.read(archive.dump.key, cancellation), regions, cancellation)
 
 
 def _check_regions(
@@ -210,12 +218,3 @@ def _regions(manifest: Manifest) -> Iterator[Region]:
     yield "the table of contents", manifest.toc_bytes, manifest.toc_sha256
     for entry in manifest.entries:
         yield entry.display_name, entry.block.length, entry.block.sha256
-
-
-def _start_of(storage: Storage, dump: Dump) -> Iterator[bytes]:
-    """Yield the first bytes of a dump in ranges that grow, as its table of contents may."""
-    start, size = 0, TOC_RANGE_BYTES
-    while start < dump.size_bytes:
-        end = min(start + size, dump.size_bytes)
-        yield storage.read_range(dump.key, start, end)
-        start, size = end, size * 2

@@ -58,25 +58,6 @@ class ObjectStorage:
 
         return queued_upload(put, lambda: self.delete(path), cancellation)
 
-    def _put(self, path: str, chunks: Iterator[bytes], part_bytes: int) -> None:
-        start = bytearray()
-        for chunk in chunks:
-            start += chunk
-            if goes_in_parts(len(start)):
-                break
-        else:  # one request, of which no part can be left
-            with self._errors(path):
-                obstore.put(self._store, path, bytes(start), use_multipart=False)
-            return
-        with self._errors(path):
-            obstore.put(
-                self._store,
-                path,
-                itertools.chain([bytes(start)], chunks),
-                chunk_size=part_bytes,
-                max_concurrency=PARALLEL_PARTS,
-            )
-
     def read(self, path: str, cancellation: Cancellation | None = None) -> Iterator[bytes]:
         """Yield the bytes of an object by ranged reads, a few of them ahead of their use.
 
@@ -126,6 +107,25 @@ class ObjectStorage:
     def not_found(self, path: str) -> NotFoundError:
         """Return the error for an object that does not exist."""
         return NotFoundError(f"{path!r} does not exist in {self.location}")
+
+    def _put(self, path: str, chunks: Iterator[bytes], part_bytes: int) -> None:
+        start = bytearray()
+        for chunk in chunks:
+            start += chunk
+            if goes_in_parts(len(start)):
+                break
+        else:  # one request, of which no part can be left
+            with self._errors(path):
+                obstore.put(self._store, path, bytes(start), use_multipart=False)
+            return
+        with self._errors(path):
+            obstore.put(
+                self._store,
+                path,
+                itertools.chain([bytes(start)], chunks),
+                chunk_size=part_bytes,
+                max_concurrency=PARALLEL_PARTS,
+            )
 
     def _fetch(self, path: str, start: int, end: int, e_tag: str | None) -> bytes:
         options: GetOptions = {"range": (start, end)}

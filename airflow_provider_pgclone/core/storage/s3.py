@@ -67,39 +67,6 @@ class S3Storage(ObjectStorage):
                 log.warning("storage does not answer: parts of %s may be left there", path)
             raise
 
-    def _put(self, path: str, chunks: Iterator[bytes], part_bytes: int) -> None:
-        """Write an object; where storage has it whole, an error that it told last does not count.
-
-        Of two requests of which the answer to the first was lost, the second fails.
-        """
-        before = self._look_up(path)
-        counted = _Counted(chunks)
-        try:
-            super()._put(path, counted, part_bytes)
-        except PgCloneError as error:
-            if not counted.ended or not self._has_arrived(path, counted.size_bytes, before):
-                if isinstance(error, NotFoundError):
-                    self.check_readable()  # which names a bucket that is missing
-                    raise StorageError(f"the upload of {path!r} to {self.location} is gone") from (
-                        error
-                    )
-                raise
-            log.warning("storage has all of %s, but told of an error: %s", path, error)
-        if goes_in_parts(counted.size_bytes):
-            # There is another upload where the answer to the request for the first one was lost.
-            run_for(CLEAN_UP_SECONDS, lambda: self._abort_uploads(path, logging.DEBUG))
-
-    def _has_arrived(self, path: str, size_bytes: int, before: StoredObject | None) -> bool:
-        try:
-            found = self._look_up(path)
-        except PgCloneError:
-            return False
-        return found is not None and found != before and found.size_bytes == size_bytes
-
-    def _look_up(self, path: str) -> StoredObject | None:
-        """Return an object by a listing, which needs no right to read it."""
-        return next((s for s in next(self.list(path)).objects if s.path == path), None)
-
     def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Page]:
         """Yield pages of up to 1,000 objects, each by one request."""
         query = {"Prefix": self._prefix + prefix}
@@ -169,6 +136,44 @@ class S3Storage(ObjectStorage):
         with suppress(NotFoundError):
             self._ask("abort_multipart_upload", **self._upload_query(upload))
 
+    def not_found(self, path: str) -> NotFoundError:
+        """Tell a missing bucket from a missing object."""
+        self.check_readable()
+        return super().not_found(path)
+
+    def _put(self, path: str, chunks: Iterator[bytes], part_bytes: int) -> None:
+        """Write an object; where storage has it whole, an error that it told last does not count.
+
+        Of two requests of which the answer to the first was lost, the second fails.
+        """
+        before = self._look_up(path)
+        counted = _Counted(chunks)
+        try:
+            super()._put(path, counted, part_bytes)
+        except PgCloneError as error:
+            if not counted.ended or not self._has_arrived(path, counted.size_bytes, before):
+                if isinstance(error, NotFoundError):
+                    self.check_readable()  # which names a bucket that is missing
+                    raise StorageError(f"the upload of {path!r} to {self.location} is gone") from (
+                        error
+                    )
+                raise
+            log.warning("storage has all of %s, but told of an error: %s", path, error)
+        if goes_in_parts(counted.size_bytes):
+            # There is another upload where the answer to the request for the first one was lost.
+            run_for(CLEAN_UP_SECONDS, lambda: self._abort_uploads(path, logging.DEBUG))
+
+    def _has_arrived(self, path: str, size_bytes: int, before: StoredObject | None) -> bool:
+        try:
+            found = self._look_up(path)
+        except PgCloneError:
+            return False
+        return found is not None and found != before and found.size_bytes == size_bytes
+
+    def _look_up(self, path: str) -> StoredObject | None:
+        """Return an object by a listing, which needs no right to read it."""
+        return next((s for s in next(self.list(path)).objects if s.path == path), None)
+
     def _grew_since(self, upload: AbandonedUpload, moment: datetime) -> bool:
         """Return whether a part has come since, as to a dump that takes days, or may have."""
         query = self._upload_query(upload)
@@ -202,11 +207,6 @@ class S3Storage(ObjectStorage):
                     self.remove_upload(AbandonedUpload(path, found["UploadId"]))
         except PgCloneError as error:
             log.log(level, "the parts of an upload may be left at %s: %s", key, error)
-
-    def not_found(self, path: str) -> NotFoundError:
-        """Tell a missing bucket from a missing object."""
-        self.check_readable()
-        return super().not_found(path)
 
     def _ask(self, operation: str, **query: Any) -> dict[str, Any]:
         """Make a request about the bucket.

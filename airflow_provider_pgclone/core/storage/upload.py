@@ -123,14 +123,6 @@ class QueuedUpload:
             yield item
 
 
-def run_for(seconds: float, call: Callable[[], object]) -> bool:
-    """Call in a thread that may be left behind, and return whether it has ended in time."""
-    thread = threading.Thread(target=call, name="clean-up", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return not thread.is_alive()
-
-
 @contextlib.contextmanager
 def queued_upload(
     put: Callable[[Iterator[bytes]], object],
@@ -151,3 +143,11 @@ def queued_upload(
     except BaseException:
         upload.abort()
         raise
+
+
+def run_for(seconds: float, call: Callable[[], object]) -> bool:
+    """Call in a thread that may be left behind, and return whether it has ended in time."""
+    thread = threading.Thread(target=call, name="clean-up", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
