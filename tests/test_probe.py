@@ -282,7 +282,7 @@ def test_a_bucket_that_may_only_be_read_is_for_restores_alone(
     monkeypatch.setenv("AIRFLOW__PGCLONE__ALLOW_DUMP", "False")
     ok, said = hook.test_connection()
     assert ok, said
-    assert f"storage: {location} can be listed; it was not written to" in said
+    assert f"storage: {location} can be listed; writing was not tried" in said
 
 
 def test_a_storage_that_changes_what_is_written_is_told_and_cleaned(
@@ -302,7 +302,7 @@ def test_a_storage_that_changes_what_is_written_is_told_and_cleaned(
     [
         ({"postgres_conn_id": "no_such"}, "the connection 'no_such' does not exist"),
         ({"config": "no_such"}, "the configuration 'no_such' does not exist"),
-        ({"storage_location": "ftp://x"}, "storage: 'ftp://x' is no storage location"),
+        ({"storage_location": "ftp://x"}, "storage: 'ftp://x' is not a storage location"),
         (
             {"storage_location": f"s3://{BUCKET}/", "storage_conn_id": "no_such"},
             "the connection 'no_such' does not exist",
