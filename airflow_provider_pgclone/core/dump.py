@@ -25,7 +25,7 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import Selection
 from airflow_provider_pgclone.core.errors import ArchiveError
 from airflow_provider_pgclone.core.masking.planning import Masking
-from airflow_provider_pgclone.core.postgres import Database, check_extra_arguments
+from airflow_provider_pgclone.core.postgres import Database, check_pg_dump_arguments
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.reading import (
     RangeReader,
@@ -99,7 +99,7 @@ def dump(
     :raises UnsupportedError: when every installed pg_dump is older than the server.
     :raises ToolError: when pg_dump or psql failed; nothing is listed then.
     """
-    check_extra_arguments("pg_dump", options.selection.pg_dump_args)
+    check_pg_dump_arguments(options.selection.pg_dump_args)
     options.masking.check_key()
     storage.check_writable()
     with (

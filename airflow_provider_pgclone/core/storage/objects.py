@@ -139,7 +139,7 @@ class ObjectStorage:
 
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:
-        """Name the object in errors of storage; other errors, such as a writer's, pass unchanged."""
+        """Name the object in errors of storage; errors of the writer pass unchanged."""
         try:
             yield
         except FileNotFoundError as error:
