@@ -104,10 +104,11 @@ def restore(
     :raises RestoreError: when pg_restore reported an error that is not harmless.
     """
     check_database_name(target.name)
-    is_local = options.key.startswith(LOCAL_MARK)
-    if is_local:
+    if options.key.startswith(LOCAL_MARK):
+        storage = None
         _check_local(options)
-    storage = None if is_local else open_storage()
+    else:
+        storage = open_storage()
     dump = None if storage is None else find_dump(storage, options.key)
     with connect(maintenance, cancellation) as session:
         check_target(session, target.name)
@@ -118,18 +119,9 @@ def restore(
             key = dump.key
             archive = _open_archive(storage, dump, options)
             fill = _dump_source(session, target.name, archive, options, on_progress)
-        marker = Marker(
-            role="temp",
-            target=target.name,
-            attempt=secrets.token_hex(4),
-            maker=options.maker,
-            run=options.run,
-            key=key,
-            reversible=options.reversible and not is_local,
-        )
-        if marker.reversible:
+        attempt = Attempt(session, _marker(target.name, key, options))
+        if attempt.marker.reversible:
             check_kept_names(session, target.name)
-        attempt = Attempt(session, marker)
 
         def fill_and_check(attempt: Attempt) -> None:
             fill(attempt)
@@ -155,6 +147,18 @@ def drop_temp(maintenance: Database, temp_name: str, *, cancellation: Cancellati
             raise InvalidInputError(f"database {temp_name!r} is not the temporary one of a restore")
         with target_lock(session, marker.target, wait_seconds=0):
             drop_attempt(session, marker)
+
+
+def _marker(target: str, key: str, options: RestoreOptions) -> Marker:
+    return Marker(
+        role="temp",
+        target=target,
+        attempt=secrets.token_hex(4),
+        maker=options.maker,
+        run=options.run,
+        key=key,
+        reversible=options.reversible and not key.startswith(LOCAL_MARK),
+    )
 
 
 def _check_local(options: RestoreOptions) -> None:
