@@ -85,7 +85,7 @@ def prune(
         now=now,
         uploads_before=now - timedelta(hours=options.uploads_older_than_hours),
     )
-    log.info("%d dumps under %r, %d of which stay", found.count, prefix_text, len(found.kept))
+    log.info("found %d dumps under %r, and keep %d", found.count, prefix_text, len(found.kept))
     if options.preview:
         log_preview(found)
     else:

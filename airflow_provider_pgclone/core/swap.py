@@ -38,5 +38,5 @@ def _ready_marker(session: Session, temp_name: str) -> Marker:
             hint="It was swapped in or dropped already, or another restore replaced it.",
         )
     if marker is None or marker.role != "temp" or not marker.ready:
-        raise InvalidInputError(f"database {temp_name!r} does not wait for a swap")
+        raise InvalidInputError(f"database {temp_name!r} is not waiting for a swap")
     return marker

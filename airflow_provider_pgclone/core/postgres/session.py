@@ -36,7 +36,7 @@ class Session:
     def execute(
         self, query: Query, arguments: Any = None, *, prepare: bool | None = None
     ) -> psycopg.Cursor[Any]:
-        """Execute one statement, or several without arguments, of which only the last returns rows.
+        """Execute one statement, or several without arguments; then only the last may return rows.
 
         :param arguments: the values of placeholders; without arguments, ``%`` has no meaning.
         :param prepare: whether to prepare the statement, which must be a single one then.

@@ -19,9 +19,9 @@ class Retention:
     more is deleted while no dumps are made. ``None`` means that the rule is not used.
 
     :param keep_last: the number of newest dumps that are kept.
-    :param keep_daily: the number of days of which the newest dump is kept, in UTC.
-    :param keep_weekly: the number of ISO weeks of which the newest dump is kept.
-    :param keep_monthly: the number of months of which the newest dump is kept.
+    :param keep_daily: for this number of days, the newest dump of the day is kept, in UTC.
+    :param keep_weekly: for this number of ISO weeks, the newest dump of the week is kept.
+    :param keep_monthly: for this number of months, the newest dump of the month is kept.
     :param older_than_days: dumps that are not older than this are kept.
     """
 
@@ -38,7 +38,7 @@ class Retention:
         """
         if all(rule is None for rule in vars(self).values()):
             raise InvalidInputError(
-                "there is no rule that keeps dumps",
+                "no rule to keep dumps is set",
                 hint=f"Set at least one of {', '.join(vars(self))}.",
             )
 
