@@ -61,7 +61,7 @@ def test_nothing_tells_that_a_stock_archive_is_masked(
     path = stock_archive(server, shop, local_storage)
     key = str(path.relative_to(local_storage))
     hook = make_hook(shop)
-    with pytest.raises(UnsupportedError, match=f"{key} was not made by this package, so that noth"):
+    with pytest.raises(UnsupportedError, match=f"{key} was not made by this package, so it is"):
         hook.restore(key, require_masked=True)
     assert server.names() == {shop}
     with pytest.raises(UnsupportedError, match="has no manifest"):
