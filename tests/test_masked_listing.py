@@ -52,9 +52,9 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "cut": (lambda data: data[:-1], "the end is missing: the archive was cut"),
     "cut to a third": (lambda data: data[: len(data) // 3], "the end is missing"),
     "cut at the start": (lambda data: data[1:], "does not fit it: the archive is damaged"),
-    "short": (lambda data: b"x", "is no archive of pg_dump"),
+    "short": (lambda data: b"x", "is not an archive of pg_dump"),
     "empty": (lambda data: b"", "the archive is empty"),
-    "other": (lambda data: b"x" * 10_000, "is no archive of pg_dump"),
+    "other": (lambda data: b"x" * 10_000, "is not an archive of pg_dump"),
 }
 
 

@@ -118,7 +118,7 @@ def test_a_copy_by_stream_is_masked_alike(
     query = 'SELECT * FROM "Odd ""people" ORDER BY id'
     copied, restored = (server.rows(name, query) for name in ("masked_copy", "masked_people"))
     assert [str(row) for row in copied] == [str(row) for row in restored]
-    with pytest.raises(PgCloneError, match="only masked copies"):
+    with pytest.raises(PgCloneError, match="must be masked"):
         hook.copy(target="masked_copy", method="stream", require_masked=True)
 
 

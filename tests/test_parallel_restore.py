@@ -206,11 +206,11 @@ def with_part(manifest: Manifest, number: int, **changes: Any) -> Manifest:
 DISAGREEMENTS: dict[str, tuple[Callable[[Manifest], Manifest], str]] = {
     "another table": (
         lambda t: with_part(t, 0, table="other"),
-        r"the data of public\.other \(block \d+\) is not what the table of contents has there",
+        r"the data of public\.other \(block \d+\) does not fit the table of contents",
     ),
     "another id": (
         lambda t: with_part(t, 0, dump_id=999_999),
-        r"\(block 999999\) is not what the table of contents has there",
+        r"\(block 999999\) does not fit the table of contents",
     ),
     "a block less": (
         lambda t: replace(t, entries=t.entries[:-1]),
@@ -218,15 +218,15 @@ DISAGREEMENTS: dict[str, tuple[Callable[[Manifest], Manifest], str]] = {
     ),
     "a block twice": (
         lambda t: replace(t, entries=(*t.entries, t.entries[0])),
-        r"\(block \d+\) is not what the table of contents has there",
+        r"\(block \d+\) does not fit the table of contents",
     ),
     "another place": (
         lambda t: with_part(t, 1, offset=t.entries[1].block.offset + 1),
-        r"the data of public\.\w+ \(block \d+\) is not where the one before it ends",
+        r"the data of public\.\w+ \(block \d+\) does not follow the block before it",
     ),
     "another length": (
         lambda t: with_part(t, 0, length=t.entries[0].block.length + 1),
-        r"\(block \d+\) is not where the one before it ends",
+        r"\(block \d+\) does not follow the block before it",
     ),
     "another number of rows": (
         lambda t: with_part(t, 0, rows=t.entries[0].block.rows + 1),

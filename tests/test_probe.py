@@ -107,7 +107,7 @@ def test_a_database_that_is_not_there_is_one_to_restore(
 ) -> None:
     ok, said = make_hook("no_such").test_connection()
     assert ok, said
-    assert "database: 'no_such' is yet to be made by a restore." in said
+    assert "database: 'no_such' does not exist; a restore will create it." in said
     monkeypatch.setenv("AIRFLOW__PGCLONE__ALLOW_RESTORE", "False")
     monkeypatch.setenv("AIRFLOW__PGCLONE__ALLOW_COPY", "False")
     assert make_hook("no_such").test_connection() == (
@@ -156,7 +156,7 @@ def test_a_role_that_may_not_create_databases_can_dump_only(
         False,
         f"rights: the user '{role}' may not create databases. "
         f'Grant it: ALTER ROLE "{role}" CREATEDB. '
-        "Where it is for dumps alone, set allow_restore and allow_copy to false.",
+        "If the connection is for dumps only, set allow_restore and allow_copy to false.",
     )
     set_connection(role, allow_restore=False, allow_copy=False)
     ok, said = hook.test_connection()
@@ -196,7 +196,7 @@ def test_tables_that_cannot_be_read_and_sessions_that_cannot_be_ended_are_told(
     ok, said = hook.test_connection()
     assert ok, said
     assert "no right to read 2 of its tables, such as public.orders," in said
-    assert "but end only sessions of its own roles" in said
+    assert "but may end only sessions of its own roles" in said
 
 
 def test_a_maintenance_database_that_refuses_is_told(
@@ -282,7 +282,7 @@ def test_a_bucket_that_may_only_be_read_is_for_restores_alone(
     monkeypatch.setenv("AIRFLOW__PGCLONE__ALLOW_DUMP", "False")
     ok, said = hook.test_connection()
     assert ok, said
-    assert f"storage: {location} can be listed; it was not written to" in said
+    assert f"storage: {location} can be listed; writing was not tried" in said
 
 
 def test_a_storage_that_changes_what_is_written_is_told_and_cleaned(
@@ -302,7 +302,7 @@ def test_a_storage_that_changes_what_is_written_is_told_and_cleaned(
     [
         ({"postgres_conn_id": "no_such"}, "the connection 'no_such' does not exist"),
         ({"config": "no_such"}, "the configuration 'no_such' does not exist"),
-        ({"storage_location": "ftp://x"}, "storage: 'ftp://x' is no storage location"),
+        ({"storage_location": "ftp://x"}, "storage: 'ftp://x' is not a storage location"),
         (
             {"storage_location": f"s3://{BUCKET}/", "storage_conn_id": "no_such"},
             "the connection 'no_such' does not exist",

@@ -538,7 +538,7 @@ def test_a_name_without_room_for_its_kept_databases_is_refused(
     [
         ("prod/no/none/2026-01-01-00-00-00-000000.dump", NotFoundError, "prod/no/none"),
         ("prod/no", NotFoundError, "no dump under 'prod/no'"),
-        ("prod/no/none/yesterday.dump", InvalidInputError, "is no dump key"),
+        ("prod/no/none/yesterday.dump", InvalidInputError, "is not a dump key"),
         ("pr od", InvalidInputError, "no dump key starts with"),
         ("", InvalidInputError, "neither a dump key nor a prefix"),
         (":no_such", NotFoundError, "'no_such'"),

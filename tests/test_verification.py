@@ -135,7 +135,7 @@ def test_a_restore_may_require_a_verification(
     hook.verify(key)
     # Another archive in the place of the one that was verified.
     (local_storage / key).write_bytes((local_storage / other).read_bytes())
-    with pytest.raises(ArchiveError, match=r"record of .* is that of another archive"):
+    with pytest.raises(ArchiveError, match=r"record of .* belongs to another archive"):
         hook.restore(key, require_verified=True)
     assert server.value(shop, "SELECT count(*) FROM orders") == 0
     hook.verify(other)
@@ -162,7 +162,7 @@ def test_a_stock_archive_is_verified_by_restoring_it(
     path.write_bytes(whole)
     hook.verify(key, level="restore")
     assert hook.ls()[0].finding is None
-    with pytest.raises(UnsupportedError, match="no record can tell its bytes"):
+    with pytest.raises(UnsupportedError, match="no record can identify its bytes"):
         hook.restore(key, require_verified=True)
     path.write_bytes(whole[:-200])
     before = server.names()

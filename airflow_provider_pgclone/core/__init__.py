@@ -1,1 +1,5 @@
-"""The clone engine: dump, restore, copy, list, verify and prune. It imports nothing of Airflow."""
+"""The clone engine. Files are verbs, such as dump and restore; packages are what the verbs use.
+
+``errors``, ``cancellation`` and ``progress`` are the ground: every package may import them.
+Nothing here knows Airflow, its connections or its configuration.
+"""

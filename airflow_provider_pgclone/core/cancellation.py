@@ -1,4 +1,4 @@
-"""A request to stop that reaches children and queries at once and the code between them soon."""
+"""A request to stop, which ends child processes and queries at once and other steps soon."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,9 +7,9 @@ from airflow_provider_pgclone.core.errors import CancelledError
 
 
 class Cancellation:
-    """Set once, from a signal handler or another thread; every long step looks at it.
+    """Is set once, by a signal handler or another thread; every long step checks it.
 
-    It takes no lock: the handler may run in the middle of any line of the thread that it stops.
+    It takes no lock, because a signal handler may interrupt its own thread at any line.
     """
 
     def __init__(self) -> None:
@@ -21,13 +21,14 @@ class Cancellation:
         return self._requested
 
     def cancel(self) -> None:
-        """Ask to stop, and end what is registered."""
+        """Ask to stop, and call what was registered by :meth:`ending`."""
         self._requested = True
-        for end in reversed(tuple(self._ends)):  # children before the sessions that wait for them
+        # The newest first: child processes end before the sessions that wait for them.
+        for end in reversed(tuple(self._ends)):
             end()
 
     def check(self) -> None:
-        """Raise where a stop was asked for.
+        """Raise an error if a stop was requested.
 
         :raises CancelledError: after :meth:`cancel`.
         """
@@ -36,7 +37,10 @@ class Cancellation:
 
     @contextmanager
     def ending(self, end: Callable[[], None]) -> Iterator[None]:
-        """Have ``end`` called on a cancel while the block runs; it must not block or raise."""
+        """Register a function that a cancel calls while the block runs.
+
+        :param end: must not block or raise.
+        """
         self._ends.append(end)
         try:
             self.check()
@@ -46,9 +50,9 @@ class Cancellation:
 
     @contextmanager
     def own(self) -> "Iterator[Cancellation]":
-        """Yield another one, which this one sets, but which does not set this one.
+        """Yield a second cancellation: a cancel of this one cancels both, but not the reverse.
 
-        A step that has threads of its own ends them by it.
+        A step uses it to end its own threads.
         """
         own = Cancellation()
         with self.ending(own.cancel):

@@ -1,4 +1,4 @@
-"""Copy a database: on its server from its files, or to any server by a stream."""
+"""Copy a database: as a template on its own server, or by a stream to any server."""
 
 import logging
 import secrets
@@ -46,15 +46,15 @@ def copy_by_template(
 ) -> None:
     """Copy a database to another name on its server.
 
-    Sessions on the source are ended, and new ones wait until the copy is made. A copy to a new name
-    has the owner, rights, settings, limit and comment of its source. One that replaces a database
-    has those of that database.
+    Sessions on the source are ended, and new ones wait until the copy is complete. A copy to a new
+    name has the owner, rights, settings, connection limit and comment of its source. A copy that
+    replaces a database keeps those of the database that it replaces.
 
     :param key: the name of the copy; not ``:pre`` or ``:post``.
     :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
-    :param replace: whether a database of that name is replaced, once the copy is whole.
-    :param wait_seconds: how long to wait for another copy to the same name.
-    :raises InvalidInputError: for a name that is not allowed, or one that is taken.
+    :param replace: whether to replace an existing database of that name once the copy is complete.
+    :param wait_seconds: the longest wait for another copy to the same name, in seconds.
+    :raises InvalidInputError: when the name is not allowed or is taken.
     :raises NotFoundError: when the source does not exist.
     """
     key.check_not_reserved()
@@ -81,12 +81,12 @@ def copy_by_template(
 class StreamCopyOptions:
     """How to copy by a stream.
 
-    :param selection: which part of the source is copied.
-    :param masking: what is read in place of personal data, and which rows.
-    :param load: how the target is loaded.
-    :param replace: whether a database of the target's name is replaced, once the copy is whole.
-    :param require_masked: whether a copy in which nothing is masked is refused.
-    :param wait_seconds: how long to wait for another copy to the same name.
+    :param selection: the part of the source to copy.
+    :param masking: the masks of columns and the conditions on rows.
+    :param load: how to load the target.
+    :param replace: whether to replace an existing target once the copy is complete.
+    :param require_masked: whether to refuse a copy in which no column is masked.
+    :param wait_seconds: the longest wait for another copy to the same name, in seconds.
     """
 
     selection: Selection = field(default_factory=Selection)
@@ -106,15 +106,15 @@ def copy_by_stream(
     on_progress: ProgressCallback,
     cancellation: Cancellation,
 ) -> None:
-    """Copy a live database into a temporary one, compare it, and swap it in.
+    """Copy a live database into a temporary one, compare the rows, and swap it in.
 
-    The sessions on the source go on.
+    Sessions on the source are not disturbed.
 
     :param target: the database that the copy becomes; it need not exist.
     :param maintenance: another database of the target's server.
-    :raises InvalidInputError: for a target that is not allowed, or that may not be replaced.
-    :raises UnsupportedError: when no client fits both servers.
-    :raises ToolError: when pg_dump, psql or pg_restore failed; the target is as it was.
+    :raises InvalidInputError: when the target is not allowed or may not be replaced.
+    :raises UnsupportedError: when no installed client fits both servers.
+    :raises ToolError: when pg_dump, psql or pg_restore failed; the target is unchanged.
     """
     with connect(maintenance, cancellation) as session:
         properties = _source_properties(session, source, target)
@@ -135,7 +135,9 @@ def copy_by_stream(
 
 
 def _source_properties(session: Session, source: Database, target: Database) -> Properties:
-    """Return what the copy gets where it is a new database, as far as its server has the roles.
+    """Return the properties of the source, for a copy that is a new database.
+
+    On another server, rights of roles that it does not have are left out.
 
     :param session: on the target's server.
     :raises InvalidInputError: when source and target are the same database.
@@ -145,18 +147,18 @@ def _source_properties(session: Session, source: Database, target: Database) -> 
         if is_same_server and source.name == target.name:
             raise InvalidInputError(
                 f"database {target.name!r} cannot be copied over itself",
-                hint="Give the copy another name or another server.",
+                hint="Copy to another name or another server.",
             )
         properties = read_properties(on_source, source.name)
         return properties if is_same_server else fitted(session, properties)
 
 
 def _is_same_server(one: Session, other: Session) -> bool:
-    """Whether both are the same server, or a standby and its primary."""
+    """Tell whether two sessions are on the same server, or on a primary and its standby."""
     query: LiteralString = "SELECT system_identifier FROM pg_control_system()"
     try:
         return one.fetch_row(query) == other.fetch_row(query)
-    except psycopg.errors.InsufficientPrivilege:  # as a managed service may have it
+    except psycopg.errors.InsufficientPrivilege:  # on some managed services
         query = "SELECT pg_postmaster_start_time()"
         return one.fetch_row(query) == other.fetch_row(query)
 
@@ -164,6 +166,10 @@ def _is_same_server(one: Session, other: Session) -> bool:
 def _fill_from(
     source: Database, attempt: Attempt, options: StreamCopyOptions, on_progress: ProgressCallback
 ) -> None:
+    """Create the temporary database of an attempt, load the source into it, and compare the rows.
+
+    :raises NotAllowedError: when the copy must be masked and is not.
+    """
     session = attempt.session
     with session.cancellation.own() as cancellation:
         with (
@@ -179,8 +185,8 @@ def _fill_from(
         ):
             if options.require_masked and not snapshot.masks.masks_columns:
                 raise NotAllowedError(
-                    f"only masked copies may be made as {attempt.marker.target!r}",
-                    hint="Give masks, or copy to where require_masked is not set.",
+                    f"a copy to {attempt.marker.target!r} must be masked, and no column is",
+                    hint="Give masks, or copy to a target without require_masked.",
                 )
             toc = skeleton.toc
             loading = loading_for(session, toc, options.load)

@@ -1,4 +1,4 @@
-"""Dump a database: one archive, written in parallel, listed only when it is whole."""
+"""Dump a database into one archive, which is written in parallel and listed once it is whole."""
 
 import logging
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import Selection
 from airflow_provider_pgclone.core.errors import ArchiveError
 from airflow_provider_pgclone.core.masking.planning import Masking
-from airflow_provider_pgclone.core.postgres import Database, check_extra_arguments
+from airflow_provider_pgclone.core.postgres import Database, check_pg_dump_arguments
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.reading import (
     RangeReader,
@@ -48,12 +48,12 @@ log = logging.getLogger(__name__)
 class DumpOptions:
     """How to dump.
 
-    :param selection: which part of the database is dumped.
-    :param masking: what is read in place of personal data, and which rows.
-    :param jobs: how many sessions read large tables at once, beside pg_dump's own.
-    :param compression_level: of zstd.
-    :param checksums: whether to note a checksum of each table's rows, which reads them once more.
-    :param pg_bin_dir: the folder of pg_dump, ``None`` to look for it.
+    :param selection: the part of the database to dump.
+    :param masking: the masks of columns and the conditions on rows.
+    :param jobs: the number of sessions that read large tables, in addition to that of pg_dump.
+    :param compression_level: the level of zstd; gzip always uses 1.
+    :param checksums: whether to store a checksum of each table, for which its rows are read again.
+    :param pg_bin_dir: the folder of pg_dump; ``None`` searches for it.
     """
 
     selection: Selection = field(default_factory=Selection)
@@ -68,7 +68,7 @@ class DumpOptions:
 class _Dump:
     """What the steps of one dump share.
 
-    :param snapshot: its cancellation is that of this dump alone; a failure of a reader sets it.
+    :param snapshot: its cancellation belongs to this dump alone; a reader that fails sets it.
     """
 
     snapshot: Snapshot
@@ -92,13 +92,14 @@ def dump(
     on_progress: ProgressCallback,
     cancellation: Cancellation,
 ) -> None:
-    """Stream an archive of a database to its key.
+    """Dump a database into storage, without a file on this machine.
 
+    :param key: the place of the dump in storage.
     :raises InvalidInputError: when a pattern matches nothing, or an argument is not allowed.
-    :raises UnsupportedError: when every pg_dump is older than the server.
-    :raises ToolError: when pg_dump or psql failed; then nothing is listed.
+    :raises UnsupportedError: when every installed pg_dump is older than the server.
+    :raises ToolError: when pg_dump or psql failed; nothing is listed then.
     """
-    check_extra_arguments("pg_dump", options.selection.pg_dump_args)
+    check_pg_dump_arguments(options.selection.pg_dump_args)
     options.masking.check_key()
     storage.check_writable()
     with (
@@ -127,7 +128,7 @@ def dump(
             ) as upload,
         ):
             _write_archive(_Dump(snapshot, options, meter), skeleton, upload)
-        if cancellation.requested:  # too late to abort
+        if cancellation.requested:  # too late to abort the upload
             storage.delete(str(key))
         meter.finish()
     log.info("dumped %r to %s", database.name, key)
@@ -169,12 +170,12 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
         manifest = replace(manifest, checksums=checksums)
     write(manifest_block(manifest, dump_id=toc.unused_id, offset=writer.offset))
     write.flush()
-    # Before the upload is completed, so that a session which has broken fails the dump in time.
+    # Before the upload is completed: if a session broke, the dump fails here and is not listed.
     snapshot.release()
 
 
 def _copy_blocks(work: _Dump, skeleton: Skeleton, writer: BlockWriter) -> None:
-    """Write the blocks of pg_dump itself, compressed."""
+    """Compress and write the blocks that pg_dump itself produces."""
     reader, compressor = skeleton.reader, work.new_compressor()
     share = work.snapshot.small_bytes // max(1, sum(e.has_data for e in skeleton.toc.entries))
     with skeleton.explaining_failure():
@@ -188,16 +189,16 @@ def _copy_blocks(work: _Dump, skeleton: Skeleton, writer: BlockWriter) -> None:
 
 
 def _check_complete(toc: Toc, writer: BlockWriter) -> None:
-    """Refuse an archive that lacks a block which its table of contents announces."""
+    """Refuse an archive that lacks the data of an entry in its table of contents."""
     missing = {e.dump_id for e in toc.entries if e.has_data} - {b.dump_id for b in writer.blocks}
     if missing:
         raise ArchiveError(f"the archive has no data for the entries {sorted(missing)}")
 
 
 def _manifest(snapshot: Snapshot, toc: Toc, start: bytes, writer: BlockWriter) -> Manifest:
-    """Return the manifest of what was written.
+    """Return the manifest of the blocks that were written.
 
-    :param start: the table of contents, as the archive has it.
+    :param start: the bytes of the table of contents.
     """
     names = {entry.dump_id: (entry.namespace, entry.tag) for entry in toc.entries}
     return Manifest(

@@ -1,19 +1,19 @@
-"""What can go wrong, as a tree.
+"""The errors of this package, as a tree.
 
 PgCloneError
-├── PermanentError              another try of the same call fails again
-│   ├── InvalidInputError       an argument, option, key or name that cannot be
+├── PermanentError              the same call would fail again
+│   ├── InvalidInputError       an argument, option, key or name is not valid
 │   │   └── UnknownOptionError
 │   ├── NotAllowedError         a setting or a connection forbids the verb
-│   ├── NotFoundError           a dump, database, bucket or folder that does not exist
-│   └── UnsupportedError        these versions, rights or server features do not fit
-├── BusyError                   something else holds what is needed, for now
-├── StorageError                storage refused or broke off
-├── ServerError                 PostgreSQL refused a statement, or the connection broke
+│   ├── NotFoundError           a dump, database, bucket or folder does not exist
+│   └── UnsupportedError        a version, a right or a feature of the server is missing
+├── BusyError                   another process holds what is needed; a later try may succeed
+├── StorageError                storage refused a request, or the connection to it broke
+├── ServerError                 PostgreSQL refused a statement, or the connection to it broke
 ├── ToolError                   a PostgreSQL program failed
 │   └── RestoreError            pg_restore reported an error that is not harmless
-│       └── MismatchError       the restored database is not what was dumped
-├── ArchiveError                the bytes are no archive, or no whole one
+│       └── MismatchError       the restored database differs from what was dumped
+├── ArchiveError                the bytes are not an archive, or the archive is damaged
 └── CancelledError              the caller asked to stop
 """
 
@@ -21,8 +21,8 @@ PgCloneError
 class PgCloneError(Exception):
     """The base of all errors of this package.
 
-    :param message: what happened, naming the object; lowercase and without a final period.
-    :param hint: what to do about it, a whole sentence.
+    :param message: what happened and to which object; lowercase, without a final period.
+    :param hint: what to do about it, as a sentence.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -35,15 +35,15 @@ class PgCloneError(Exception):
 
 
 class PermanentError(PgCloneError):
-    """Another try of the same call fails again."""
+    """The same call would fail again."""
 
 
 class InvalidInputError(PermanentError):
-    """An argument, option, key or name that cannot be."""
+    """An argument, option, key or name is not valid."""
 
 
 class UnknownOptionError(InvalidInputError):
-    """A name that is no option, or no option of that verb."""
+    """A name is not an option of the verb."""
 
 
 class NotAllowedError(PermanentError):
@@ -51,23 +51,23 @@ class NotAllowedError(PermanentError):
 
 
 class NotFoundError(PermanentError):
-    """A dump, database, bucket or folder that does not exist."""
+    """A dump, database, bucket or folder does not exist."""
 
 
 class UnsupportedError(PermanentError):
-    """These versions, rights or server features do not fit."""
+    """A version, a right or a feature of the server is missing."""
 
 
 class BusyError(PgCloneError):
-    """Something else holds what is needed, for now."""
+    """Another process holds what is needed; a later try may succeed."""
 
 
 class StorageError(PgCloneError):
-    """Storage refused or broke off."""
+    """Storage refused a request, or the connection to it broke."""
 
 
 class ServerError(PgCloneError):
-    """PostgreSQL refused a statement, or the connection broke."""
+    """PostgreSQL refused a statement, or the connection to it broke."""
 
 
 class ToolError(PgCloneError):
@@ -79,11 +79,11 @@ class RestoreError(ToolError):
 
 
 class MismatchError(RestoreError):
-    """The restored database is not what was dumped."""
+    """The restored database differs from what was dumped."""
 
 
 class ArchiveError(PgCloneError):
-    """The bytes are no archive, or no whole one."""
+    """The bytes are not an archive, or the archive is damaged."""
 
 
 class CancelledError(PgCloneError):

@@ -1,4 +1,4 @@
-"""Propose masks for a database."""
+"""Propose masks for a database, from its columns and a sample of their values."""
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import (
@@ -13,11 +13,11 @@ from airflow_provider_pgclone.core.postgres import SNAPSHOT_SESSION, Database, c
 
 
 def propose_masks(database: Database, selection: Selection, cancellation: Cancellation) -> Proposal:
-    """Return a rule for each column whose rows a dump would hold.
+    """Return a rule for each column of the tables that a dump would contain.
 
     :raises InvalidInputError: when a pattern matches nothing.
     :raises UnsupportedError: when a query of a table would call untrusted functions.
-    :raises ServerError: when the rows of a table cannot be searched.
+    :raises ServerError: when a table cannot be read.
     """
     with connect(database, cancellation) as session:
         session.execute(SNAPSHOT_SESSION)

@@ -1,4 +1,4 @@
-"""What was masked in a dump and what was not, as a page for those who must know."""
+"""Report what was masked in a dump and what was not, as a page for auditors."""
 
 import html
 import re
@@ -16,15 +16,14 @@ _TITLE = "Masking report"
 _NOTHING_MASKED = "Nothing was masked: each value in the dump is as it was in the database."
 _PSEUDONYMOUS = (
     "Masked values are pseudonymous, not anonymous: how often a value occurs and which rows belong "
-    "together can still be seen. What each rule does is told by docs/reference/masking.md of the "
-    "package."
+    "together can still be seen. docs/reference/masking.md of the package describes each rule."
 )
 _CSS = (
     "body{font-family:sans-serif}table{border-collapse:collapse}"
     "th,td{border:1px solid #999;padding:.2em .5em;text-align:left;white-space:pre-wrap}"
 )
-# What some reader of Markdown takes for more than a character. The "_" of user_id, the ":" of a
-# time and that before a space are no markup anywhere.
+# Characters that some Markdown renderer takes for markup. None does so with the "_" in user_id, the
+# ":" in a time, or a ":" before a space.
 _MARKUP = re.compile(
     r"[\\`*\[\]<>&|#~$@^!]|(?<![^\W_])_|_(?![^\W_])|(?<!\d):(?! )|\{(?=[{%#:])|(?<=www)\."
 )
@@ -32,9 +31,10 @@ _MARKUP = re.compile(
 
 @dataclass(frozen=True)
 class _Section:
-    """A part of the report.
+    """A section of the report.
 
-    :param notes: sentences of our own, before the table; one without rows is left out.
+    :param notes: sentences before the table.
+    :param rows: of the table, which is left out without rows.
     """
 
     title: str
@@ -44,9 +44,9 @@ class _Section:
 
 
 def check_style(style: str) -> Style:
-    """Return a style, unless there is no such one.
+    """Return a style if it is known.
 
-    :raises InvalidInputError: naming those that there are.
+    :raises InvalidInputError: when it is unknown; the hint names the styles.
     """
     if not _is_style(style):
         raise InvalidInputError(
@@ -55,15 +55,11 @@ def check_style(style: str) -> Style:
     return style
 
 
-def _is_style(style: str) -> TypeGuard[Style]:
-    return style in _STYLES
-
-
 def mask_report(manifest: Manifest, key: str, *, style: Style) -> str:
-    """Return the report of a dump; one that is not masked has one as well, which says so.
+    """Return the report about a dump, also if nothing in it is masked.
 
-    :param manifest: that of the dump.
-    :param key: of the dump.
+    :param manifest: the manifest of the dump.
+    :param key: the key of the dump.
     :param style: ``markdown``, or ``html`` for a whole page.
     """
     masking = manifest.masking or MaskingFacts()
@@ -74,6 +70,10 @@ def mask_report(manifest: Manifest, key: str, *, style: Style) -> str:
         _others(manifest.masking),
     ]
     return _markdown(sections) if style == "markdown" else _html(sections)
+
+
+def _is_style(style: str) -> TypeGuard[Style]:
+    return style in _STYLES
 
 
 def _about(manifest: Manifest, key: str) -> _Section:
@@ -107,7 +107,7 @@ def _columns(masking: MaskingFacts) -> _Section:
         f"{len(unclassified)} kept and not classified."
     ]
     if not found:
-        notes = ["The dump says nothing of its columns."]
+        notes = ["The dump has no information about its columns."]
     rows = [
         (display_name(schema, table), display_name(column), what)
         for schema, table, column, what in sorted(found)
@@ -132,7 +132,7 @@ def _rows(manifest: Manifest, masking: MaskingFacts) -> _Section:
 def _others(masking: MaskingFacts | None) -> _Section:
     title = "What else may hold personal data"
     if masking is None:
-        return _Section(title, ["Nothing was looked for, since the dump was made without masks."])
+        return _Section(title, ["Nothing was searched for, since the dump was made without masks."])
     found = bool(masking.reported)
     notes = ["This is in the dump as it was in the database." if found else "Nothing was found."]
     return _Section(title, notes, ("Kind", "What"), masking.reported)
@@ -143,7 +143,10 @@ def _yes_no(value: object) -> str:
 
 
 def _visible(text: str) -> str:
-    """Return a text in one line, with escapes for what is not seen or turns what is around it."""
+    """Return a text in one line, with escapes for characters that are invisible or change others.
+
+    An example of the latter is a character that changes the direction of writing.
+    """
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
@@ -164,7 +167,10 @@ def _markdown_blocks(section: _Section) -> Iterator[str]:
 
 
 def _markdown_text(text: str) -> str:
-    """Return a text as a cell, by entities: they are never markup, also where "\\" is none."""
+    """Return a text for a table cell, with entities for markup.
+
+    Not every renderer takes a backslash for an escape; all of them know entities.
+    """
     return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", _visible(text))
 
 

@@ -1,4 +1,4 @@
-"""What a server and a storage allow, tried out before the first dump or restore."""
+"""Probe a server and a storage location before the first dump or restore."""
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -33,18 +33,18 @@ from airflow_provider_pgclone.core.storage import Storage
 
 OLDEST_SERVER, NEWEST_SERVER = 14, 18
 PROGRAMS = ("pg_dump", "psql", "pg_restore", "vacuumdb")
-# Somebody waits for the answer; a dump would wait for as long as the system does.
+# A person waits for the answer. A dump waits for as long as the system does.
 CONNECT_SECONDS = 10
-# No dump key, so that nobody takes it for one.
+# Not a dump key, so that no listing shows it as a dump.
 PROBE_PREFIX = ".pgclone-probe-"
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What one probe has found.
+    """The result of one probe.
 
-    :param name: of what was probed.
-    :param text: what is there, or what is wrong and what to do about it.
+    :param name: the thing that was probed.
+    :param text: what was found, or what is wrong and how to mend it.
     """
 
     name: str
@@ -54,12 +54,13 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a server is meant for.
+    """What a server will be used for.
 
-    :param database: the one to dump or to restore over; ``None`` where none is named.
+    :param maintenance: the database from which others are created and dropped.
+    :param database: the database to dump or to restore over; ``None`` if none is named.
     :param may_dump: whether dumps are allowed.
-    :param may_restore: whether restores or copies are, for which databases are created.
-    :param pg_bin_dir: the folder of the client programs, ``None`` to look for it.
+    :param may_restore: whether restores or copies are allowed, which create databases.
+    :param pg_bin_dir: the folder of the client programs; ``None`` searches for it.
     """
 
     maintenance: Database
@@ -70,14 +71,17 @@ class Usage:
 
 
 def report(findings: Sequence[ProbeResult]) -> tuple[bool, str]:
-    """Return whether all is well, and a line for each that was found; else for what is wrong."""
+    """Return whether every probe succeeded, and a line for each of them.
+
+    If a probe failed, there are lines for failed probes only.
+    """
     wrong = [finding for finding in findings if not finding.ok]
     texts = ((found.name, " ".join(found.text.split()).rstrip(".")) for found in wrong or findings)
     return not wrong, "\n".join(f"{name}: {text}." for name, text in texts)
 
 
 def probe_server(usage: Usage, cancellation: Cancellation) -> list[ProbeResult]:
-    """Try out a server; nothing is made or changed on it."""
+    """Probe a server without changing anything on it."""
     with ExitStack() as stack:
         maintenance = _open(stack, usage.maintenance, cancellation)
         database = _open(stack, usage.database, cancellation) if usage.database else None
@@ -96,15 +100,15 @@ def probe_server(usage: Usage, cancellation: Cancellation) -> list[ProbeResult]:
 def probe_storage(
     open_storage: Callable[[], Storage], *, may_dump: bool, cancellation: Cancellation
 ) -> list[ProbeResult]:
-    """Try out a storage: list it and, where dumps are allowed, write, read and delete an object.
+    """Probe storage: list it and, if dumps are allowed, write, read and delete an object.
 
-    A folder that is missing is made, as the first dump would make it.
+    A missing folder is created, as the first dump would do.
     """
     try:
         storage = open_storage()
     except CancelledError:
         raise
-    except Exception as error:  # noqa: BLE001  # of Airflow's AWS hook and of boto3, of all kinds
+    except Exception as error:  # noqa: BLE001  # Airflow's AWS hook and boto3 raise all kinds
         return [ProbeResult("storage", False, str(error))]
     if not may_dump:
         return [_probe("storage", lambda: _list(storage))]
@@ -114,7 +118,7 @@ def probe_storage(
 def _open(
     stack: ExitStack, database: Database, cancellation: Cancellation
 ) -> Session | PgCloneError:
-    """Open a session until the stack is left, or return why there is none."""
+    """Open a session that lasts as long as the stack, or return the error."""
     limit = {"connect_timeout": str(CONNECT_SECONDS)}
     bounded = replace(database, parameters={**limit, **database.parameters})
     try:
@@ -149,7 +153,7 @@ def _probe_databases(
     maintenance: Session | PgCloneError,
     database: Session | PgCloneError | None,
 ) -> Iterator[ProbeResult]:
-    """Yield what is to be told of the two databases that sessions are opened on."""
+    """Yield the results for the maintenance database and the database itself."""
     if usage.may_restore and isinstance(maintenance, PgCloneError):
         hint = "Restores and copies need it; grant CONNECT on it, or set maintenance_database"
         yield ProbeResult("maintenance database", False, f"{maintenance}. {hint}")
@@ -157,7 +161,7 @@ def _probe_databases(
         return
     if isinstance(database, NotFoundError) and usage.may_restore:
         yield ProbeResult(
-            "database", True, f"{usage.database.name!r} is yet to be made by a restore"
+            "database", True, f"{usage.database.name!r} does not exist; a restore will create it"
         )
     elif isinstance(database, PgCloneError):
         yield ProbeResult("database", False, str(database))
@@ -166,7 +170,10 @@ def _probe_databases(
 
 
 def _readable(session: Session) -> str:
-    """Tell what of the database a dump could not read; it may be meant to stay out of it."""
+    """Describe the database, and name a table that a dump could not read.
+
+    This is not an error: such tables may be excluded from dumps on purpose.
+    """
     name, size, unreadable, first = session.fetch_row(
         "SELECT current_database(), pg_size_pretty(pg_database_size(current_database())), "
         "count(*), min(unreadable) FROM ("
@@ -180,13 +187,13 @@ def _readable(session: Session) -> str:
     found = f"{name!r}, {size}"
     if not unreadable:
         return found
-    hint = "which a dump needs; grant pg_read_all_data, or leave their schemas out"
+    hint = "which a dump needs; grant pg_read_all_data, or exclude their schemas"
     return f"{found}; no right to read {unreadable} of its tables, such as {first}, {hint}"
 
 
 def _client(usage: Usage, major: int) -> str:
     """Find the programs that dumps and restores of this server would run."""
-    usage.maintenance.environment()  # refuses what they could not be told
+    usage.maintenance.environment()  # raises for parameters that the programs cannot be given
     tools = (
         tools_for_dump(major, usage.pg_bin_dir)
         if usage.may_dump
@@ -198,7 +205,7 @@ def _client(usage: Usage, major: int) -> str:
 
 
 def _probe_rights(usage: Usage, session: Session) -> Iterator[ProbeResult]:
-    """Yield what the user may do to databases, which only restores and copies need."""
+    """Yield whether the user may create and replace databases, as restores and copies do."""
     if not usage.may_restore:
         yield ProbeResult("rights", True, "dumps only, since restores and copies are not allowed")
         return
@@ -217,7 +224,7 @@ def _rights(session: Session) -> str:
     try:
         check_may_create(session)
     except UnsupportedError as error:
-        hint = "Where it is for dumps alone, set allow_restore and allow_copy to false"
+        hint = "If the connection is for dumps only, set allow_restore and allow_copy to false"
         raise UnsupportedError(error.message, hint=f"{error.hint} {hint}") from error
     (may_end,) = session.fetch_row(
         "SELECT pg_has_role(current_user, 'pg_signal_backend', 'MEMBER')"
@@ -225,8 +232,8 @@ def _rights(session: Session) -> str:
     if may_end:
         return "may create databases and end sessions"
     return (
-        "may create databases, but end only sessions of its own roles; a swap of a database that "
-        "others use needs pg_signal_backend"
+        "may create databases, but may end only sessions of its own roles; to swap a database that "
+        "others use, grant pg_signal_backend"
     )
 
 
@@ -244,11 +251,11 @@ def _target(session: Session, maintenance: Database, name: str) -> str:
 def _list(storage: Storage) -> str:
     storage.check_readable()
     next(iter(storage.list(PROBE_PREFIX)))
-    return f"{storage.location} can be listed; it was not written to, since no dumps are allowed"
+    return f"{storage.location} can be listed; writing was not tried, since dumps are not allowed"
 
 
 def _write_and_read(storage: Storage, cancellation: Cancellation) -> str:
-    """Write an object as a dump is written, read it back, and leave nothing behind."""
+    """Write an object in the way of a dump, read it back, and delete it."""
     path = f"{PROBE_PREFIX}{secrets.token_hex(8)}"
     content = path.encode()
     with _step("it cannot be listed"):
@@ -261,23 +268,23 @@ def _write_and_read(storage: Storage, cancellation: Cancellation) -> str:
                 upload.write(content)
         with _step("it cannot be read from"):
             if b"".join(storage.read(path, cancellation)) != content:
-                raise StorageError(f"{path!r} has other bytes than were written")
+                raise StorageError(f"the bytes of {path!r} differ from what was written")
     except BaseException:
         with suppress(PgCloneError):
             storage.delete(path)
         raise
-    with _step("what was written cannot be deleted"):
+    with _step("an object cannot be deleted"):
         storage.delete(path)
     return f"{storage.location} can be listed, written to, read from and deleted from"
 
 
 @contextmanager
 def _step(failure: str) -> Iterator[None]:
-    """Say of an error of storage which right it is about."""
+    """Add to an error of storage which step failed."""
     try:
         yield
     except CancelledError:
         raise
     except PgCloneError as error:
-        hint = error.hint or "Allow it to the storage connection, or correct storage_location."
+        hint = error.hint or "Grant the right to the storage connection, or fix storage_location."
         raise StorageError(f"{failure}: {error.message}", hint=hint) from error

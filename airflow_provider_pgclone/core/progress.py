@@ -1,4 +1,4 @@
-"""How far a stream is, told at intervals."""
+"""Measures the progress of a stream and reports it at intervals."""
 
 import threading
 import time
@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 REPORT_SECONDS = 10.0
-# Below it the schema was made for the most part, which says nothing of the rows.
+# Below this share mostly the schema is done, and its speed does not predict that of the rows.
 _LEAST_SHARE_OF_ETA = 0.02
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A look at a running stream.
+    """The progress of a stream at one moment.
 
-    :param bytes_done: compressed bytes that went by; of a copy, which compresses nothing, 0.
-    :param bytes_total: how many there will be, ``None`` where that is not known.
-    :param rows_done: rows of the tables that are done.
-    :param rows_total: as ``bytes_total``.
-    :param share_done: from 0 to 1; ``None`` where it cannot be told.
+    :param bytes_done: the compressed bytes so far; 0 for a copy, which compresses nothing.
+    :param bytes_total: the compressed bytes of the whole stream, ``None`` if not known.
+    :param rows_done: the number of rows in the tables that are done.
+    :param rows_total: the number of rows in all tables, ``None`` if not known.
+    :param share_done: from 0 to 1, ``None`` if not known.
     """
 
     bytes_done: int
@@ -35,7 +35,7 @@ class Progress:
 
     @property
     def eta_seconds(self) -> float | None:
-        """How much longer it takes at this rate, ``None`` where that cannot be told."""
+        """The seconds that are left at this rate, ``None`` if not known."""
         if self.share_done is None or self.share_done < _LEAST_SHARE_OF_ETA:
             return None
         return self.elapsed_seconds * (1 - self.share_done) / self.share_done
@@ -60,12 +60,13 @@ ProgressCallback = Callable[[Progress], None]
 
 
 class ProgressMeter:
-    """Counts what goes by, in any thread, and calls back every few seconds and at the end.
+    """Counts bytes and rows, in any thread, and reports every few seconds and at the end.
 
-    :param bytes_total: compressed bytes, where that is known.
-    :param rows_total: where that is known.
-    :param work_total: in any unit that says how much there is to do; bytes where it is not given.
-    :param interval_seconds: the shortest time between two calls.
+    :param callback: called with each report.
+    :param bytes_total: the compressed bytes of the whole stream, ``None`` if not known.
+    :param rows_total: the number of rows in all tables, ``None`` if not known.
+    :param work_total: the whole work, in any unit; ``None`` measures the work in bytes.
+    :param interval_seconds: the shortest time between two reports.
     """
 
     def __init__(
@@ -87,7 +88,10 @@ class ProgressMeter:
         self._bytes_done = self._rows_done = self._work_done = 0
 
     def add(self, byte_count: int = 0, *, rows: int = 0, work: int = 0) -> None:
-        """Count what was done since the last call."""
+        """Count what was done since the last call.
+
+        :param work: in the unit of ``work_total``.
+        """
         with self._lock:
             self._bytes_done += byte_count
             self._rows_done += rows
@@ -106,7 +110,7 @@ class ProgressMeter:
             yield chunk
 
     def finish(self) -> None:
-        """Call back with what was done in all."""
+        """Report the whole."""
         with self._lock:
             progress = self._progress(time.monotonic())
         self._callback(progress)
@@ -126,7 +130,7 @@ class ProgressMeter:
 
 
 def format_bytes(count: int) -> str:
-    """Return a size as people read it."""
+    """Return a size in the largest unit that fits, such as ``1.5 GiB``."""
     value = float(count)
     for unit in _UNITS[:-1]:
         if value < 1024:

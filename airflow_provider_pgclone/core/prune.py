@@ -1,4 +1,4 @@
-"""Delete the dumps that no rule keeps, and what killed dumps, restores and copies have left."""
+"""Delete dumps that no rule keeps, and leftovers of killed dumps, restores and copies."""
 
 import logging
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ from airflow_provider_pgclone.core.storage import Storage
 
 log = logging.getLogger(__name__)
 
-
 ALL = "*"
 
 
@@ -29,10 +28,12 @@ ALL = "*"
 class PruneOptions:
     """What to delete.
 
-    :param retention: which dumps stay.
-    :param uploads_older_than_hours: for how long nothing has come of an upload that is abandoned.
-    :param temp_older_than_hours: for how long a database has waited for its swap that is given up.
-    :param preview: whether to touch nothing, and only tell.
+    :param retention: the rules that keep dumps.
+    :param uploads_older_than_hours: unfinished uploads that received no data for this many hours
+        are removed.
+    :param temp_older_than_hours: restored databases that have waited longer than this for their
+        swap are dropped.
+    :param preview: whether only to return and log what would be deleted.
     """
 
     retention: Retention
@@ -43,12 +44,12 @@ class PruneOptions:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was deleted, or would be, and what stays.
+    """What was deleted, or would be deleted, and which dumps stay.
 
-    :param deleted: the keys of dumps, the oldest first.
+    :param deleted: the keys of deleted dumps, the oldest first.
     :param kept: the keys of the other dumps under the prefix, the newest first.
     :param aborted_uploads: the keys of dumps that were never completed.
-    :param dropped_databases: the names of temporary databases.
+    :param dropped_databases: the names of dropped temporary databases.
     """
 
     deleted: tuple[str, ...]
@@ -68,9 +69,10 @@ def prune(
     """Delete what nobody needs any more; running it again deletes nothing more.
 
     :param prefix_text: whole leading parts of keys; ``*`` means all dumps.
-    :param maintenance: a database of the server whose temporary databases go; ``None`` for none.
-    :raises InvalidInputError: without a prefix or a rule, before anything is touched.
-    :raises StorageError: when storage refuses.
+    :param maintenance: a database of the server whose temporary databases are pruned; ``None``
+        prunes no databases.
+    :raises InvalidInputError: when the prefix or every rule is missing; nothing is deleted then.
+    :raises StorageError: when storage refuses a request.
     """
     options.retention.check()
     prefix = _prefix(prefix_text)
@@ -83,7 +85,7 @@ def prune(
         now=now,
         uploads_before=now - timedelta(hours=options.uploads_older_than_hours),
     )
-    log.info("%d dumps under %r, %d of which stay", found.count, prefix_text, len(found.kept))
+    log.info("found %d dumps under %r, and keep %d", found.count, prefix_text, len(found.kept))
     if options.preview:
         log_preview(found)
     else:
@@ -103,13 +105,16 @@ def prune(
 
 
 def _prefix(text: str) -> KeyPrefix:
-    """Read a prefix; that of all dumps is nothing that a template renders of empty values."""
+    """Read a prefix.
+
+    All dumps are ``*`` rather than an empty prefix, which a template could render by mistake.
+    """
     if text == ALL:
         return KeyPrefix(())
     prefix = KeyPrefix.parse(text)
     if not prefix.folders:
         raise InvalidInputError(
             f"{text!r} does not say which dumps may be deleted",
-            hint=f"Give a prefix such as <instance>/<database>; {ALL!r} means all dumps.",
+            hint=f"Give a prefix, such as <instance>/<database>, or {ALL!r} for all dumps.",
         )
     return prefix

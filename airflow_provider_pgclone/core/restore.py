@@ -1,4 +1,4 @@
-"""Restore a dump or a local database: into a temporary database first, then swapped in."""
+"""Restore a dump or a local database into a temporary database, and swap that in."""
 
 import logging
 import secrets
@@ -45,19 +45,20 @@ log = logging.getLogger(__name__)
 class RestoreOptions:
     """How to restore.
 
-    :param key: a dump key, a prefix (its newest dump), or a local key.
-    :param reversible: whether to keep the databases before and after as ``:pre`` and ``:post``;
-        without a meaning for a local key.
-    :param swap: whether to swap the restored database in; otherwise it is left ready for a swap.
-    :param load: how a dump is loaded.
-    :param checksums: whether its rows are compared with the checksums that it has of them.
-    :param check_sql: what must be true of the restored database before it is swapped in.
-    :param require_verified: whether only a dump is restored that a verification has found whole.
-    :param require_masked: whether only a dump is restored that is masked.
-    :param wait_seconds: how long to wait for another restore of the target.
-    :param maker: who restores; what it left ready at an earlier time is dropped.
-    :param run: which of its runs; a retry does not take what the first attempt swapped in for the
-        database before.
+    :param key: a dump key, a prefix (the newest dump under it is restored), or a local key.
+    :param reversible: whether to keep the target as it was before as ``:pre``, and a copy of the
+        restored database as ``:post``; ignored for a local key.
+    :param swap: whether to swap the restored database in; otherwise it waits for a later swap.
+    :param load: how to load a dump.
+    :param checksums: whether to compare the restored rows with the checksums in the dump.
+    :param check_sql: queries about the restored database that must be true before the swap.
+    :param require_verified: whether to refuse a dump that no verification has found whole.
+    :param require_masked: whether to refuse a dump that is not masked.
+    :param wait_seconds: the longest wait for another restore of the target, in seconds.
+    :param maker: a name for who restores. A database that the same maker left waiting for its swap
+        is dropped.
+    :param run: a name for this run of the maker. A retry uses the same name, and so does not keep
+        what the first try swapped in as ``:pre``.
     """
 
     key: str
@@ -77,8 +78,8 @@ class RestoreOptions:
 class Restored:
     """What was restored.
 
-    :param key: the key, also where a prefix was given.
-    :param temp_database: the database that waits for its swap; ``None`` once it is swapped in.
+    :param key: the dump key or local key, even if a prefix was given.
+    :param temp_database: the database that waits for its swap; ``None`` if it was swapped in.
     """
 
     key: str
@@ -97,16 +98,17 @@ def restore(
     """Restore into a temporary database and swap it in, or leave the target untouched.
 
     :param target: the database that the application uses; it need not exist.
-    :param maintenance: another database of its server.
-    :param open_storage: called unless the key is a local one.
-    :raises NotFoundError: when there is no such dump or local database.
+    :param maintenance: another database of the target's server.
+    :param open_storage: returns the storage; not called for a local key.
+    :raises NotFoundError: when the dump or the local database does not exist.
     :raises RestoreError: when pg_restore reported an error that is not harmless.
     """
     check_database_name(target.name)
-    is_local = options.key.startswith(LOCAL_MARK)
-    if is_local:
+    if options.key.startswith(LOCAL_MARK):
+        storage = None
         _check_local(options)
-    storage = None if is_local else open_storage()
+    else:
+        storage = open_storage()
     dump = None if storage is None else find_dump(storage, options.key)
     with connect(maintenance, cancellation) as session:
         check_target(session, target.name)
@@ -117,18 +119,9 @@ def restore(
             key = dump.key
             archive = _open_archive(storage, dump, options)
             fill = _dump_source(session, target.name, archive, options, on_progress)
-        marker = Marker(
-            role="temp",
-            target=target.name,
-            attempt=secrets.token_hex(4),
-            maker=options.maker,
-            run=options.run,
-            key=key,
-            reversible=options.reversible and not is_local,
-        )
-        if marker.reversible:
+        attempt = Attempt(session, _marker(target.name, key, options))
+        if attempt.marker.reversible:
             check_kept_names(session, target.name)
-        attempt = Attempt(session, marker)
 
         def fill_and_check(attempt: Attempt) -> None:
             fill(attempt)
@@ -141,9 +134,9 @@ def restore(
 
 
 def drop_temp(maintenance: Database, temp_name: str, *, cancellation: Cancellation) -> None:
-    """Drop a temporary database that is not to be swapped in; no error where it does not exist.
+    """Drop a temporary database instead of swapping it in; it is not an error if it is missing.
 
-    :raises InvalidInputError: when it is not one of ours.
+    :raises InvalidInputError: when no restore of this package created it.
     """
     with connect(maintenance, cancellation) as session:
         marker = read_markers(session).get(temp_name)
@@ -151,19 +144,32 @@ def drop_temp(maintenance: Database, temp_name: str, *, cancellation: Cancellati
             log.info("database %r does not exist", temp_name)
             return
         if marker is None or marker.role != "temp":
-            raise InvalidInputError(f"database {temp_name!r} is not a temporary one of a restore")
+            raise InvalidInputError(f"database {temp_name!r} is not the temporary one of a restore")
         with target_lock(session, marker.target, wait_seconds=0):
             drop_attempt(session, marker)
 
 
+def _marker(target: str, key: str, options: RestoreOptions) -> Marker:
+    return Marker(
+        role="temp",
+        target=target,
+        attempt=secrets.token_hex(4),
+        maker=options.maker,
+        run=options.run,
+        key=key,
+        reversible=options.reversible and not key.startswith(LOCAL_MARK),
+    )
+
+
 def _check_local(options: RestoreOptions) -> None:
-    """Refuse to restore a database that must be masked, and tell what a local key cannot have."""
+    """Refuse a local database if it must be masked, and warn of options that it ignores."""
     if options.reversible:
         log.warning(":pre and :post stay as they are: a local restore is not reversible")
     if options.require_masked and not LocalKey.parse(options.key).is_reserved:
         raise UnsupportedError(
-            f"nothing tells that {options.key} is masked, and only what is may be restored",
-            hint="Restore a masked dump; :pre and :post, which were restored, may come back.",
+            f"{options.key} is not known to be masked, and only masked databases may be restored",
+            hint="Restore a masked dump. :pre and :post may be restored too, since they come from "
+            "earlier restores.",
         )
     if options.require_verified or options.require_masked or options.checksums:
         log.warning(
@@ -172,7 +178,7 @@ def _check_local(options: RestoreOptions) -> None:
 
 
 def _local_source(session: Session, target: str, key: LocalKey) -> Fill:
-    """Return the step that copies a local database, once it is known to be there."""
+    """Return the step that copies a local database, after a check that it exists."""
     source = key.database_name(target)
     check_source(session, source, target)
 
@@ -183,7 +189,7 @@ def _local_source(session: Session, target: str, key: LocalKey) -> Fill:
 
 
 def _open_archive(storage: Storage, dump: Dump, options: RestoreOptions) -> Archive:
-    """Open a dump, unless a verdict or an option forbids restoring it."""
+    """Open a dump, unless its verdict or an option forbids the restore."""
     if dump.finding == "damaged":
         raise ArchiveError(
             f"{dump.key} was found to be damaged by a verification",
@@ -209,7 +215,7 @@ def _dump_source(
     options: RestoreOptions,
     on_progress: ProgressCallback,
 ) -> Fill:
-    """Return the step that loads a dump, once it is known how."""
+    """Return the step that loads a dump."""
     loading = loading_for(session, archive.toc, options.load)
     creation = creation_for(session, target, archive.toc.database_options)
 

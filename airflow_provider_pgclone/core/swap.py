@@ -1,4 +1,4 @@
-"""Swap in a database that a restore has left ready."""
+"""Swap in a database that a restore left waiting."""
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
@@ -13,19 +13,19 @@ def swap(
     wait_seconds: float,
     cancellation: Cancellation,
 ) -> str:
-    """Swap in a database that a restore left ready, as its marker says.
+    """Swap in a database that a restore left waiting; its marker names the target.
 
-    :param temp_name: the database that the restore named.
-    :param wait_seconds: how long to wait for another restore of the target.
+    :param temp_name: the temporary database, as the restore returned it.
+    :param wait_seconds: the longest wait for another restore of the target, in seconds.
     :return: the name of the target.
-    :raises NotFoundError: when there is no such database.
-    :raises InvalidInputError: when it is not one that a restore left ready.
-    :raises UnsupportedError: when the target's sessions, slots or subscriptions forbid it.
+    :raises NotFoundError: when the database does not exist.
+    :raises InvalidInputError: when it does not wait for a swap.
+    :raises UnsupportedError: when the target's sessions, slots or subscriptions forbid the swap.
     """
     with connect(maintenance, cancellation) as session:
         target = _ready_marker(session, temp_name).target
         with target_lock(session, target, wait_seconds=wait_seconds):
-            # Another swap may have taken it while we waited.
+            # Read again: another swap may have taken the database during the wait.
             swap_in(session, temp_name, _ready_marker(session, temp_name))
     return target
 
@@ -35,10 +35,8 @@ def _ready_marker(session: Session, temp_name: str) -> Marker:
     if marker is None and not database_exists(session, temp_name):
         raise NotFoundError(
             f"database {temp_name!r} does not exist",
-            hint="It was swapped in or dropped already, or another restore has replaced it.",
+            hint="It was swapped in or dropped already, or another restore replaced it.",
         )
     if marker is None or marker.role != "temp" or not marker.ready:
-        raise InvalidInputError(
-            f"database {temp_name!r} is not one that a restore has left ready for its swap"
-        )
+        raise InvalidInputError(f"database {temp_name!r} is not waiting for a swap")
     return marker

@@ -1,4 +1,4 @@
-"""Verify a dump, byte by byte or by restoring it, and record the verdict beside it."""
+"""Verify a dump byte by byte, or by a restore, and store the verdict beside it."""
 
 import logging
 import secrets
@@ -35,7 +35,6 @@ from airflow_provider_pgclone.core.storage import Storage
 
 log = logging.getLogger(__name__)
 
-
 Level = Literal["archive", "restore"]
 
 
@@ -52,16 +51,17 @@ def verify(
 ) -> str:
     """Verify a dump, and return its key.
 
-    :param text: a dump key, or a prefix of which the newest dump is meant.
-    :param level: ``archive`` checks each byte; ``restore`` restores into a database of its own,
-        which is dropped then.
+    :param text: a dump key, or a prefix; the newest dump under a prefix is verified.
+    :param level: ``archive`` checks every byte; ``restore`` restores the dump into a new database
+        and drops that afterwards.
     :param maintenance: a database of the server to restore on.
-    :param load: how it is restored.
-    :param record: whether the finding is noted beside the dump.
+    :param load: how to restore.
+    :param record: whether to store the verdict beside the dump.
     :raises ArchiveError: when the dump is damaged.
-    :raises MismatchError: when what is restored is not what was dumped.
-    :raises RestoreError: when it cannot be restored here, of which nothing is noted.
-    :raises UnsupportedError: when its bytes are to be checked and this package has not written it.
+    :raises MismatchError: when the restored database differs from what was dumped.
+    :raises RestoreError: when the dump cannot be restored here; no verdict is stored then.
+    :raises UnsupportedError: when the bytes of a dump that this package did not write are to be
+        checked.
     """
     if record:
         storage.check_writable()
@@ -77,21 +77,21 @@ def verify(
             )
     except MismatchError as error:
         if record:
-            _note_damage(storage, dump.key, error)
+            _record_damage(storage, dump.key, error)
         raise
     except ArchiveError as error:
-        # A bit may have flipped on its way here.
+        # A bit may have flipped between storage and here.
         if record and not _is_whole(storage, dump, cancellation):
-            _note_damage(storage, dump.key, error)
+            _record_damage(storage, dump.key, error)
         raise
     log.info("verified %s, level %s", dump.key, level)
     if record:
-        _note(archive, level, details)
+        _record_success(archive, level, details)
     return dump.key
 
 
 def _is_whole(storage: Storage, dump: Dump, cancellation: Cancellation) -> bool:
-    """Read a dump once more, and return whether nothing is wrong with it."""
+    """Read a dump once more, and tell whether it is whole."""
     try:
         archive = open_archive(storage, dump)
         if archive.manifest is not None:
@@ -99,23 +99,23 @@ def _is_whole(storage: Storage, dump: Dump, cancellation: Cancellation) -> bool:
     except ArchiveError as error:
         log.info("read again: %s", error)
         return False
-    log.warning("%s is whole when it is read again, so that nothing is noted", dump.key)
+    log.warning("%s is whole when it is read again, so no verdict is stored", dump.key)
     return True
 
 
-def _note_damage(storage: Storage, key: str, error: Exception) -> None:
+def _record_damage(storage: Storage, key: str, error: Exception) -> None:
     try:
         write_record(storage, key, Record("damaged", "", {"error": str(error)}))
-    except StorageError as unwritten:  # which is not to hide what was found
-        log.warning("that %s is damaged could not be noted: %s", key, unwritten)
+    except StorageError as unwritten:  # must not hide the damage itself
+        log.warning("%s is damaged, but the verdict could not be stored: %s", key, unwritten)
 
 
-def _note(archive: Archive, level: Level, details: Mapping[str, str]) -> None:
+def _record_success(archive: Archive, level: Level, details: Mapping[str, str]) -> None:
     storage, key = archive.storage, archive.dump.key
     if archive.manifest is None:
         log.warning(
-            "no record is kept of %s, which this package has not made: nothing would tell the "
-            "bytes that were verified from others",
+            "no verdict is stored for %s, which this package did not write: it has no manifest by "
+            "which its bytes could be recognized",
             key,
         )
         remove_record(storage, key, "damaged")
@@ -131,12 +131,12 @@ def drill(
     on_progress: ProgressCallback,
     cancellation: Cancellation,
 ) -> dict[str, str]:
-    """Restore a dump, compare the result with its manifest, and drop it.
+    """Restore a dump into a new database, compare that with the manifest, and drop it.
 
     :param maintenance: a database of the server to restore on.
-    :return: what was compared and where.
-    :raises RestoreError: when it cannot be restored, or a table has other rows then.
-    :raises ArchiveError: when a byte is not what was written.
+    :return: the version of that server, and whether checksums were compared.
+    :raises RestoreError: when the dump cannot be restored, or the rows of a table differ.
+    :raises ArchiveError: when a byte of the dump differs from what was written.
     """
     token = secrets.token_hex(4)
     name = attempt_database_name(DumpKey.parse(archive.dump.key).database, "drill", token)

@@ -82,7 +82,7 @@ def test_a_server_without_a_list_of_uploads_has_none(
 ) -> None:
     proxy.break_on(lists_uploads, lambda exchange: exchange.refuse(501, "NotImplemented"))
     assert list(storage.abandoned_uploads("", before=FUTURE)) == []
-    assert "does not know list_multipart_uploads" in caplog.text
+    assert "does not support list_multipart_uploads" in caplog.text
 
 
 @pytest.mark.parametrize(

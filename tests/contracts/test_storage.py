@@ -320,7 +320,7 @@ def test_a_folder_is_named_in_several_ways(tmp_path: Path, form: str) -> None:
     ["gs://bucket/prefix", "s3://", "s3:///prefix", "file://host/folder", "://", "x://y"],
 )
 def test_another_location_is_refused_by_name(location: str) -> None:
-    with pytest.raises(InvalidInputError, match="is no storage location"):
+    with pytest.raises(InvalidInputError, match="is not a storage location"):
         open_storage(location, no_access)
 
 

@@ -101,7 +101,7 @@ def test_an_empty_part_is_refused_by_name(empty: str) -> None:
     ],
 )
 def test_what_is_no_key_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInputError, match="is no dump key"):
+    with pytest.raises(InvalidInputError, match="is not a dump key"):
         DumpKey.parse(text)
 
 

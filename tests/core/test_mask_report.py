@@ -216,7 +216,7 @@ def test_a_dump_that_is_not_masked_has_a_report_that_says_so(
     assert ["Dump", KEY] in tables["Masking report"]
     assert ["public.users", "5", "none: all rows"] in tables["Rows"]
     looked = masking is not None
-    assert ("Nothing was looked for" in text) == (not looked)
+    assert ("Nothing was searched for" in text) == (not looked)
     assert (["Policy", "none"] in tables["Masking report"]) == looked
 
 

@@ -6,7 +6,7 @@ import pytest
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.postgres.clients import (
     ClientTools,
-    check_extra_arguments,
+    check_pg_dump_arguments,
     find_tools,
     tool_major,
     tools_for_dump,
@@ -159,13 +159,13 @@ FORBIDDEN = [
 @pytest.mark.parametrize("argument", FORBIDDEN)
 def test_what_would_lead_the_dump_elsewhere_is_refused(argument: str) -> None:
     with pytest.raises(InvalidInputError, match="is set by this package"):
-        check_extra_arguments("pg_dump", ["--no-comments", argument])
+        check_pg_dump_arguments(["--no-comments", argument])
 
 
 @pytest.mark.parametrize("argument", ["", "-", "--", "prod", "dbname=prod", "postgresql://h/prod"])
 def test_what_would_be_taken_for_a_database_is_refused(argument: str) -> None:
-    with pytest.raises(InvalidInputError, match="is no pg_dump option"):
-        check_extra_arguments("pg_dump", ["--no-comments", argument])
+    with pytest.raises(InvalidInputError, match="is not an option of pg_dump"):
+        check_pg_dump_arguments(["--no-comments", argument])
 
 
 @pytest.mark.parametrize(
@@ -177,4 +177,4 @@ def test_what_would_be_taken_for_a_database_is_refused(argument: str) -> None:
     ],
 )
 def test_options_that_change_what_is_dumped_pass(argument: str) -> None:
-    check_extra_arguments("pg_dump", [argument])
+    check_pg_dump_arguments([argument])

@@ -1,4 +1,7 @@
-"""The custom format of pg_dump as values and bytes. Pure: no server, no storage, no files."""
+"""The custom format of pg_dump: table of contents, data blocks, compression, and our manifest.
+
+Everything here turns values into bytes and back. Nothing here knows servers, storage or files.
+"""
 
 from airflow_provider_pgclone.core.archive.block_reader import (
     BlockContent,

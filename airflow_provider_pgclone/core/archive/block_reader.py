@@ -1,4 +1,4 @@
-"""Reads the data blocks of archives: those of pg_dump, and ours, which are checked meanwhile."""
+"""Reads the data blocks of archives. The blocks of our own archives are checked on the way."""
 
 import hashlib
 import zlib
@@ -18,26 +18,27 @@ from airflow_provider_pgclone.core.errors import ArchiveError
 
 
 def read_blocks(reader: ArchiveReader) -> Iterator[tuple[int, int]]:
-    """Yield the kind and the dump id of each block; its content must be read before the next.
+    """Yield the kind and the dump id of each block; read its content before the next block.
 
-    :raises ArchiveError: when a block is of a kind that no pg_dump writes.
+    :raises ArchiveError: when no pg_dump writes blocks of this kind.
     """
     while not reader.at_end():
         kind = reader.byte()
         if kind not in (DATA, LARGE_OBJECTS):
-            raise ArchiveError(f"the archive has a block of the unknown kind {kind}")
+            raise ArchiveError(f"the archive has a block of unknown kind {kind}")
         yield kind, reader.integer()
 
 
 def read_pieces(reader: ArchiveReader) -> Iterator[bytes]:
-    """Yield the content of a block in pieces of a size worth compressing.
+    """Yield the content of a block in pieces that are large enough to compress well.
 
-    pg_dump writes row by row, and the end of the rows by itself, which is a piece of its own here.
+    pg_dump writes each row by itself, and an end marker after the rows. The end marker is a piece
+    of its own.
     """
     gathered: list[bytes] = []
     size = 0
     while length := reader.integer():
-        while length:  # a row may be larger than memory should be
+        while length:  # a row may be too large for memory
             part = reader.take(min(length, PIECE_BYTES))
             is_end = length == len(COPY_END) and part == COPY_END
             length -= len(part)
@@ -60,11 +61,11 @@ def read_large_objects(reader: ArchiveReader) -> Iterator[tuple[int, Iterator[by
 
 
 class BlockContent:
-    """Reads one block.
+    """Reads one block of an archive of ours, and checks it.
 
-    :param pieces: its bytes in the archive.
-    :raises ArchiveError: from its iterators, naming the table, when a byte is not what was written;
-        what they have yielded before that is not to be used.
+    :param pieces: the bytes of the block in the archive.
+    :raises ArchiveError: from the iterators, naming the table, when the bytes differ from what was
+        written. Do not use what they yielded before.
     """
 
     def __init__(self, entry: ManifestEntry, pieces: Iterator[bytes], compression: str) -> None:
@@ -74,7 +75,7 @@ class BlockContent:
         self._reader = ArchiveReader(self._hashed(pieces))
 
     def rows(self) -> Iterator[bytes]:
-        """Yield the rows of a table as COPY wrote them."""
+        """Yield the rows of a table in the text format of COPY."""
         try:
             self._start(DATA)
             yield from decompress(self._compression, self._payloads())

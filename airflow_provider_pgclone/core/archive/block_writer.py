@@ -1,8 +1,8 @@
 """Writes the data blocks of a custom-format archive.
 
-``_WriteData``, ``_StartData`` and ``_StartLO`` in ``pg_backup_custom.c`` define them: the kind, the
-dump id, chunks with their length, and an empty chunk at the end. A block of large objects has the
-OID of each before its chunks, and OID 0 at the end.
+``_WriteData``, ``_StartData`` and ``_StartLO`` in ``pg_backup_custom.c`` define a block: its kind,
+its dump id, chunks with their lengths, and an empty chunk at the end. In a block of large objects,
+the OID of each object precedes its chunks, and OID 0 ends the block.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from airflow_provider_pgclone.core.archive.manifest import Block
 
 
 class BufferedWriter:
-    """Gathers small writes, of which an archive has five a block, into large ones."""
+    """Joins small writes into large ones. An archive has at least five small writes a block."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
@@ -40,10 +40,10 @@ class BufferedWriter:
 
 
 class BlockWriter:
-    """Writes blocks one after another, and lists them.
+    """Writes blocks one after another, and keeps a list of them.
 
-    :param write: takes the bytes of the archive.
-    :param offset: how many were written before.
+    :param write: receives the bytes of the archive.
+    :param offset: the number of bytes that the archive has before the first block.
     """
 
     def __init__(self, write: Callable[[bytes], None], offset: int) -> None:
@@ -52,7 +52,7 @@ class BlockWriter:
         self.blocks: list[Block] = []
 
     def data(self, dump_id: int, chunks: Iterable[Chunk]) -> None:
-        """Write the rows of a table, or of a range of it."""
+        """Write a block with the rows of a table or of a range of its pages."""
         block = _OpenBlock(self._write)
         block.put(bytes([DATA]) + write_integer(dump_id))
         for chunk in chunks:
@@ -66,7 +66,7 @@ class BlockWriter:
         objects: Iterable[tuple[int, Iterable[bytes]]],
         compressor: Compressor,
     ) -> None:
-        """Write large objects, each compressed on its own."""
+        """Write a block with large objects, and compress each of them separately."""
         block, count = _OpenBlock(self._write), 0
         block.put(bytes([LARGE_OBJECTS]) + write_integer(dump_id))
         for oid, pieces in objects:
@@ -93,7 +93,7 @@ class BlockWriter:
 
 
 class _OpenBlock:
-    """Counts and hashes what is written of one block."""
+    """Writes one block, and counts and hashes its bytes."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write

@@ -1,4 +1,4 @@
-"""Compression of the data blocks of an archive, as its format wants it."""
+"""Compresses and decompresses the data blocks of an archive, as its format requires."""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -8,30 +8,20 @@ from typing import Protocol
 import zstandard
 from isal import isal_zlib
 
-# zstd 1 and isal 1 keep up with two COPYs on two cores.
+# At level 1, zstd and isal keep up with two COPYs on two cores.
 DEFAULT_ZSTD_LEVEL = 1
 GZIP_LEVEL = 1
-
-
-# pg_dump ends the rows of a table so; a script that pg_restore writes for psql needs it.
+# The end marker that pg_dump writes after the rows of a table. Scripts of pg_restore need it.
 COPY_END = b"\\.\n\n\n"
-
-
-def count_rows(piece: bytes) -> int:
-    """Return how many rows of COPY's text format end in a piece.
-
-    The end of the rows comes as a piece of its own, and as this very object: a row may look alike.
-    """
-    return 0 if piece is COPY_END else piece.count(b"\n")
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of a block, compressed.
+    """A compressed piece of a block.
 
-    :param payload: what the archive holds; never empty, since an empty chunk ends a block.
-    :param raw_bytes: how many bytes it was before.
-    :param rows: how many rows of a table ended in those.
+    :param payload: the bytes in the archive; never empty, since an empty chunk ends a block.
+    :param raw_bytes: the size of the piece before compression.
+    :param rows: the number of rows that end in the piece.
     """
 
     payload: bytes
@@ -40,16 +30,16 @@ class Chunk:
 
 
 class Compressor(Protocol):
-    """Compresses one block after another, in one thread."""
+    """Compresses one block after another; use it in one thread only."""
 
     def chunks(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
-        """Compress the pieces of a block in their order."""
+        """Compress the pieces of a block in order."""
 
 
 class ZstdCompressor:
-    """Each chunk is a frame of its own, as pg_restore drops what follows a frame in its chunk.
+    """Compresses each piece to one frame, since pg_restore ignores data after a frame in a chunk.
 
-    A frame carries a checksum of its content, by which stock pg_restore notices a flipped bit.
+    A frame has a checksum of its content, so that stock pg_restore notices a flipped bit.
     """
 
     def __init__(self, level: int = DEFAULT_ZSTD_LEVEL) -> None:
@@ -57,13 +47,13 @@ class ZstdCompressor:
 
     def chunks(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
         for piece in pieces:
-            # A copy, since what compress() returns was allocated for the worst case.
+            # Copied, since compress() returns a buffer that was allocated for the worst case.
             payload = bytes(memoryview(self._zstd.compress(piece)))
             yield Chunk(payload, len(piece), count_rows(piece))
 
 
 class GzipCompressor:
-    """One zlib stream a block, for archives of pg_dump 15 and older."""
+    """Compresses each block to one zlib stream, for archives of pg_dump 15 and older."""
 
     def chunks(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
         stream = isal_zlib.compressobj(GZIP_LEVEL)
@@ -78,12 +68,16 @@ class GzipCompressor:
 
 
 def compressor_of(compression: str, level: int = DEFAULT_ZSTD_LEVEL) -> Compressor:
-    """Return a compressor for the blocks of an archive."""
+    """Return a compressor for the blocks of an archive.
+
+    :param compression: ``zstd`` or ``gzip``.
+    :param level: the level of zstd.
+    """
     return ZstdCompressor(level) if compression == "zstd" else GzipCompressor()
 
 
 def decompress(compression: str, payloads: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the content of a block of ours.
+    """Yield the content of a block in an archive of ours.
 
     :raises zstandard.ZstdError: for a damaged frame.
     :raises zlib.error: for a damaged stream.
@@ -97,3 +91,11 @@ def decompress(compression: str, payloads: Iterable[bytes]) -> Iterator[bytes]:
     for payload in payloads:
         yield stream.decompress(payload)
     yield stream.flush()
+
+
+def count_rows(piece: bytes) -> int:
+    """Return the number of rows in COPY's text format that end in a piece.
+
+    The end marker is not a row. It is recognized as an object, since a row may have the same bytes.
+    """
+    return 0 if piece is COPY_END else piece.count(b"\n")

@@ -1,7 +1,7 @@
-"""The manifest at the end of an archive: what each block holds, and the hash of each.
+"""The manifest at the end of an archive: the content and the hash of each block, and other facts.
 
-It is a data block under a dump id that no entry of the table of contents uses, so that stock
-pg_restore never looks at it. Its last chunk is a footer of a fixed size that tells where it starts.
+The manifest is a data block whose dump id is not in the table of contents, so stock pg_restore
+never reads it. The last chunk is a footer of fixed size, which contains the manifest's position.
 """
 
 import hashlib
@@ -19,22 +19,27 @@ from airflow_provider_pgclone.core.errors import ArchiveError, UnsupportedError
 
 FOOTER_MAGIC = b"PGCLONE1"
 FORMAT = 1
-# The magic, where the manifest starts, its length, and its SHA-256.
+# The magic, then the offset, the length and the SHA-256 of the manifest.
 _FOOTER = struct.Struct("<8sQQ32s")
 _FOOTER_LENGTH = write_integer(_FOOTER.size)
+# What the block has before the manifest: its kind, its dump id, and the length of the manifest.
 HEAD_BYTES = 1 + 2 * len(END)
+# What it has after the manifest: the length of the footer, the footer, and the end.
 TAIL_BYTES = len(_FOOTER_LENGTH) + _FOOTER.size + len(END)
 _MAX_MANIFEST_BYTES = 1 << 30
+
+Names = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
 class Block:
-    """Where a block of an archive is, and what tells whether it is whole.
+    """The position, size and hash of a block.
 
-    :param offset: of its first byte in the archive, and ``length`` its bytes there.
-    :param raw_bytes: the size of its content before compression.
-    :param rows: the number of rows of a table, or of large objects.
-    :param sha256: of its bytes in the archive, in hexadecimal.
+    :param offset: the position of its first byte in the archive.
+    :param length: the number of its bytes in the archive.
+    :param raw_bytes: the size of its content before compression, in bytes.
+    :param rows: the number of rows or of large objects in it.
+    :param sha256: the hash of its bytes in the archive, in hexadecimal.
     """
 
     dump_id: int
@@ -48,9 +53,10 @@ class Block:
 
 @dataclass(frozen=True)
 class ManifestEntry:
-    """A block and what it holds.
+    """A block and the name of what it contains.
 
-    :param schema: and ``table``, of rows; both are empty for large objects.
+    :param schema: the schema of the table; empty for large objects.
+    :param table: the table; empty for large objects.
     """
 
     block: Block
@@ -59,38 +65,37 @@ class ManifestEntry:
 
     @property
     def display_name(self) -> str:
-        """What a message calls it."""
+        """The name of the block for messages."""
         what = f"the data of {self.schema}.{self.table}" if self.table else "the large objects"
         return f"{what} (block {self.block.dump_id})"
 
 
 @dataclass(frozen=True)
 class TableChecksum:
-    """What tells the rows of a table from others.
+    """A checksum of the rows of a table.
 
-    :param rows: how many there are.
-    :param total: the sum of their hashes.
+    :param rows: the number of rows.
+    :param total: the sum of the hashes of the rows.
     """
 
     rows: int
     total: str
 
 
-Names = tuple[tuple[str, ...], ...]
-
-
 @dataclass(frozen=True)
 class MaskingFacts:
-    """What a manifest says of the masks of its dump; never a value of a row.
+    """The facts in a manifest about the masks of its dump. No value of a row is among them.
 
-    Each name is a tuple of schema, table and, where it is one of a column, column. A partition
-    counts as its root.
+    A table is a tuple of schema and table, and a column is a tuple of schema, table and column. A
+    partition is listed under its root table.
 
-    :param columns: the masked columns, each with its rule.
+    :param columns: the masked columns, each followed by its rule.
     :param kept: the columns that are declared safe.
-    :param unclassified: the columns that are neither.
-    :param rows: tables with a condition, each with that condition.
-    :param reported: what may hold personal data beside the rows, each as its kind and name.
+    :param unclassified: the columns that are neither masked nor declared safe.
+    :param rows: the tables with a condition on rows, each followed by the condition.
+    :param reported: objects outside the rows that may contain personal data, as kind and name.
+    :param policy: the policy of the dump, ``None`` for none.
+    :param follow_fks: whether rows that refer to left-out rows are left out too.
     :param is_keyed: whether a mask key was given.
     """
 
@@ -124,13 +129,15 @@ class MaskingFacts:
 class Manifest:
     """The manifest of an archive.
 
-    :param entries: its blocks, in their order.
-    :param created_at: when the manifest was written, in ISO 8601.
-    :param toc_bytes: the length of the table of contents, behind which the blocks start.
+    :param entries: the blocks, in the order of the archive.
+    :param created_at: the time at which the manifest was written, in ISO 8601.
+    :param toc_bytes: the size of the table of contents, after which the blocks start.
+    :param toc_sha256: the hash of the table of contents, in hexadecimal.
     :param has_rows: whether the data are rows of COPY, which can be counted, and not INSERTs.
-    :param content: which part of the database was dumped: the patterns of the selection.
-    :param masking: what was masked; ``None`` where masking was not asked for.
-    :param checksums: that of each table; ``None`` where the dump took none.
+    :param database_bytes: the size of the database that was dumped.
+    :param content: the patterns that selected the dumped part of the database.
+    :param masking: the facts about masks; ``None`` if the dump was made without masks.
+    :param checksums: the checksum of each table; ``None`` if the dump took none.
     """
 
     entries: tuple[ManifestEntry, ...]
@@ -152,7 +159,7 @@ class Manifest:
 
     @property
     def rows_of_tables(self) -> dict[TableName, int]:
-        """The number of rows that the archive has of each table, by schema and name."""
+        """The number of rows of each table in the archive, by schema and name."""
         rows: dict[TableName, int] = {}
         for entry in self.entries:
             if entry.block.kind == DATA:
@@ -167,9 +174,9 @@ class Manifest:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Manifest":
-        """Build a manifest from what :meth:`as_json` returned; names that are unknown are ignored.
+        """Build a manifest from the result of :meth:`as_json`; unknown names are ignored.
 
-        :raises ArchiveError: when a fact is missing or of another type.
+        :raises ArchiveError: when a fact is missing or has the wrong type.
         """
         known = {name: values[name] for name in _names_of(cls) if name in values}
         try:
@@ -186,7 +193,7 @@ class Manifest:
             raise ArchiveError(f"the manifest of the archive cannot be read: {error}") from error
 
     def as_json(self) -> dict[str, Any]:
-        """Return the manifest as values of JSON; ``parts`` are the blocks."""
+        """Return the manifest as JSON values; its ``parts`` are the blocks."""
         parts = [
             {"schema": entry.schema, "table": entry.table, **vars(entry.block)}
             for entry in self.entries
@@ -194,7 +201,7 @@ class Manifest:
         return {**self.facts(), "parts": parts}
 
     def facts(self) -> dict[str, Any]:
-        """Return all but the blocks as values of JSON."""
+        """Return everything but the blocks as JSON values."""
         facts = {name: value for name, value in vars(self).items() if name != "entries"}
         facts["content"] = {name: list(value) for name, value in self.content.items()}
         del facts["masking"], facts["checksums"]
@@ -207,20 +214,20 @@ class Manifest:
         return facts
 
 
-def _names_of(kind: type[Manifest] | type[MaskingFacts]) -> Iterable[str]:
-    return (one.name for one in fields(kind))
+@dataclass(frozen=True)
+class Footer:
+    """The position, size and hash of the manifest in an archive."""
 
-
-def _entry(values: dict[str, Any]) -> ManifestEntry:
-    schema, table = values.pop("schema"), values.pop("table")
-    return ManifestEntry(Block(**values), schema, table)
+    offset: int
+    length: int
+    sha256: bytes
 
 
 def manifest_block(manifest: Manifest, *, dump_id: int, offset: int) -> bytes:
-    """Return the last block of an archive.
+    """Return the block that contains the manifest, which is the last one of an archive.
 
-    :param dump_id: one that no entry uses.
-    :param offset: the number of bytes that the archive has before it.
+    :param dump_id: a dump id that no entry uses.
+    :param offset: the number of bytes that the archive has before this block.
     """
     text = json.dumps({"format": FORMAT, **manifest.as_json()})
     data = zstandard.ZstdCompressor(level=3).compress(text.encode())
@@ -232,22 +239,14 @@ def manifest_block(manifest: Manifest, *, dump_id: int, offset: int) -> bytes:
 
 
 def manifest_head(dump_id: int, manifest_bytes: int) -> bytes:
-    """Return what the last block has before its manifest."""
+    """Return the bytes of the last block that precede the manifest."""
     return bytes([DATA]) + write_integer(dump_id) + write_integer(manifest_bytes)
 
 
-@dataclass(frozen=True)
-class Footer:
-    """Where the manifest of an archive is."""
-
-    offset: int
-    length: int
-    sha256: bytes
-
-
 def read_footer(tail: bytes, archive_bytes: int) -> Footer | None:
-    """Read the footer in the last bytes of an archive; ``None`` where it has none of ours.
+    """Return the footer in the last bytes of an archive, ``None`` if the archive is not ours.
 
+    :param tail: at least the last ``TAIL_BYTES`` bytes, or the whole archive if it is shorter.
     :param archive_bytes: the size of the whole archive.
     :raises ArchiveError: when the footer does not fit the archive.
     """
@@ -266,9 +265,10 @@ def read_footer(tail: bytes, archive_bytes: int) -> Footer | None:
 
 
 def read_manifest(data: bytes, footer: Footer) -> Manifest:
-    """Read the manifest that a footer has found.
+    """Return the manifest that a footer points to.
 
-    :raises ArchiveError: when it differs from what was written.
+    :param data: the bytes at the position in the footer.
+    :raises ArchiveError: when the bytes differ from what was written.
     :raises UnsupportedError: when a newer version of this package wrote it.
     """
     if hashlib.sha256(data).digest() != footer.sha256:
@@ -280,3 +280,12 @@ def read_manifest(data: bytes, footer: Footer) -> Manifest:
             hint="Update airflow-provider-pgclone.",
         )
     return Manifest.from_json(values)
+
+
+def _names_of(kind: type[Manifest] | type[MaskingFacts]) -> Iterable[str]:
+    return (one.name for one in fields(kind))
+
+
+def _entry(values: dict[str, Any]) -> ManifestEntry:
+    schema, table = values.pop("schema"), values.pop("table")
+    return ManifestEntry(Block(**values), schema, table)

@@ -1,7 +1,7 @@
-"""The header and the table of contents of a custom-format archive, as values.
+"""Reads and writes the header and the table of contents of a custom-format archive.
 
-The format is defined by PostgreSQL's ``pg_backup_archiver.c`` (``ReadHead``, ``ReadToc``) and
-``pg_backup_custom.c``; it has no other description.
+PostgreSQL's ``pg_backup_archiver.c`` (``ReadHead``, ``ReadToc``) and ``pg_backup_custom.c`` define
+the format. There is no other description of it.
 """
 
 import re
@@ -20,51 +20,38 @@ from airflow_provider_pgclone.core.archive.encoding import (
 from airflow_provider_pgclone.core.errors import ArchiveError, UnsupportedError
 
 FORMAT_CUSTOM = 1
-
-
-# What the toc.dat of a directory says: _CloseArchive() in pg_backup_directory.c.
+# pg_dump writes this format in the toc.dat of a directory: _CloseArchive() in
+# pg_backup_directory.c.
 _FORMAT_TAR = 3
-
-
 OLDEST_ARCHIVE, NEWEST_ARCHIVE = (1, 12), (1, 16)
-
-
-# The first pg_restore that reads each version of the format: K_VERS_… in pg_backup_archiver.h.
+# The oldest pg_restore that reads each version of the format: K_VERS_… in pg_backup_archiver.h.
 _FIRST_READER = {(1, 12): 9, (1, 13): 10, (1, 14): 12, (1, 15): 16, (1, 16): 17}
-
-
 _COMPRESSION_NAMES = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
-
-
 _COMPRESSION_NUMBERS = {name: number for number, name in _COMPRESSION_NAMES.items()}
-
-
 _MAX_ENTRY_COUNT = 10_000_000
-
-
 SECTION_DATA = 3
-
-
 SECTION_POST_DATA = 4
-
-
-# Whether and where an entry has data: K_OFFSET_… in pg_backup_archiver.h.
+# The states of an entry's data: K_OFFSET_… in pg_backup_archiver.h.
 POSITION_NOT_SET = 1
-
-
 NO_DATA = 3
 
+_GRANTEE = re.compile(r'\b(?:TO|FROM|FOR ROLE) (?:"((?:[^"]|"")+)"|(\w+))')
+_CREATE_DATABASE = re.compile(r'CREATE DATABASE (?:"(?:[^"]|"")*"|\S+)')
+_DATABASE_OPTION = re.compile(
+    r"\b(ENCODING|LOCALE_PROVIDER|LOCALE|LC_COLLATE|LC_CTYPE|ICU_LOCALE|ICU_RULES|BUILTIN_LOCALE)"
+    r" = (?:'((?:[^']|'')*)'|(\w+))"
+)
 
-# The schema and the name of a table, as a table of contents has them.
+# The schema and the name of a table, as a table of contents spells them.
 TableName = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class TocEntry:
-    """One object of an archive, with all that its format keeps; ``None`` is its null string.
+    """One entry of a table of contents, with all fields of the format. ``None`` is a null string.
 
-    :param has_dumper: whether the pg_dump that wrote it had data for it.
-    :param data_state: whether its data has a block.
+    :param has_dumper: whether pg_dump had data for the entry.
+    :param data_state: whether the archive has a block with its data.
     """
 
     dump_id: int
@@ -93,13 +80,14 @@ class TocEntry:
 
 @dataclass(frozen=True)
 class Toc:
-    """What an archive says of itself before its data.
+    """The header and the table of contents of an archive.
 
-    :param version: of the format, such as ``(1, 16)``.
-    :param compression: of its blocks: none, gzip, lz4 or zstd.
+    :param version: the version of the format, such as ``(1, 16)``.
+    :param compression: the compression of the blocks: none, gzip, lz4 or zstd.
     :param created: seconds, minutes, hours, day, month, year since 1900, daylight saving time.
     :param database: the name of the database that was dumped.
-    :param server_version: of its server, and that of the pg_dump that ran.
+    :param server_version: the version of the server that was dumped.
+    :param pg_dump_version: the version of pg_dump that wrote the archive.
     """
 
     version: tuple[int, int]
@@ -111,7 +99,7 @@ class Toc:
     entries: tuple[TocEntry, ...]
 
     def without(self, dump_ids: Container[int]) -> "Toc":
-        """Return it without some entries."""
+        """Return the table of contents without some entries."""
         entries = tuple(entry for entry in self.entries if entry.dump_id not in dump_ids)
         return replace(self, entries=entries)
 
@@ -122,7 +110,7 @@ class Toc:
 
     @property
     def unused_id(self) -> int:
-        """A dump id that no entry has: our account's."""
+        """A dump id that no entry has; the manifest uses it."""
         return max((entry.dump_id for entry in self.entries), default=0) + 1
 
     @property
@@ -133,7 +121,7 @@ class Toc:
 
     @property
     def grantees(self) -> frozenset[str]:
-        """The roles that its rights are granted to or taken from."""
+        """The roles to which the archive grants rights, or from which it revokes them."""
         rights = (e.definition for e in self.entries if e.description in ("ACL", "DEFAULT ACL"))
         found = _GRANTEE.findall("\n".join(rights))
         names = {quoted.replace('""', '"') or word for quoted, word in found}
@@ -149,24 +137,12 @@ class Toc:
         return {}
 
 
-_GRANTEE = re.compile(r'\b(?:TO|FROM|FOR ROLE) (?:"((?:[^"]|"")+)"|(\w+))')
-
-
-_CREATE_DATABASE = re.compile(r'CREATE DATABASE (?:"(?:[^"]|"")*"|\S+)')
-
-
-_DATABASE_OPTION = re.compile(
-    r"\b(ENCODING|LOCALE_PROVIDER|LOCALE|LC_COLLATE|LC_CTYPE|ICU_LOCALE|ICU_RULES|BUILTIN_LOCALE)"
-    r" = (?:'((?:[^']|'')*)'|(\w+))"
-)
-
-
 def read_toc(chunks: Iterator[bytes]) -> Toc:
     """Read the start of an archive.
 
-    :param chunks: its bytes, of which no more than needed are taken.
-    :raises ArchiveError: when they are no custom-format archive, or end too early.
-    :raises UnsupportedError: when the format is newer than all that we know.
+    :param chunks: the bytes of the archive; no more than needed are read.
+    :raises ArchiveError: when the bytes are not a custom-format archive, or end too early.
+    :raises UnsupportedError: when this package does not know the version of the format.
     """
     return read_start(ArchiveReader(chunks))
 
@@ -191,6 +167,28 @@ def read_start(reader: ArchiveReader) -> Toc:
     )
 
 
+def write_toc(toc: Toc) -> bytes:
+    """Return the header and the table of contents of a custom-format archive.
+
+    The positions of the blocks are not set, so readers look for blocks one after another.
+    """
+    return _write_start(toc, FORMAT_CUSTOM) + b"".join(
+        _write_entry(entry, toc.version) + bytes([entry.data_state]) + bytes(OFFSET_BYTES)
+        for entry in toc.entries
+    )
+
+
+def write_directory_toc(toc: Toc, file_names: Mapping[int, str]) -> bytes:
+    """Return the ``toc.dat`` of an archive in directory format, without compression.
+
+    :param file_names: the name of the file with the data of an entry, by dump id.
+    """
+    return _write_start(replace(toc, compression="none"), _FORMAT_TAR) + b"".join(
+        _write_entry(entry, toc.version) + write_text(file_names.get(entry.dump_id, ""))
+        for entry in toc.entries
+    )
+
+
 def _read_version(reader: ArchiveReader) -> tuple[int, int]:
     if reader.take(len(MAGIC)) != MAGIC:
         raise ArchiveError(
@@ -201,7 +199,7 @@ def _read_version(reader: ArchiveReader) -> tuple[int, int]:
     if version not in _FIRST_READER:
         raise UnsupportedError(
             f"the archive has format {version[0]}.{version[1]}",
-            hint="This package knows "
+            hint="This package reads formats "
             f"{'.'.join(map(str, OLDEST_ARCHIVE))} to {'.'.join(map(str, NEWEST_ARCHIVE))}.",
         )
     int_bytes = reader.byte()
@@ -210,7 +208,7 @@ def _read_version(reader: ArchiveReader) -> tuple[int, int]:
     reader.integers = INTEGERS[int_bytes]
     reader.offset_bytes = reader.byte()
     if reader.byte() != FORMAT_CUSTOM:
-        raise ArchiveError("the archive is of another format than pg_dump -Fc")
+        raise ArchiveError("the archive is not in the custom format of pg_dump")
     return version
 
 
@@ -222,7 +220,7 @@ def _read_compression(reader: ArchiveReader, version: tuple[int, int]) -> str:
 
 
 def _read_entry(reader: ArchiveReader, version: tuple[int, int]) -> TocEntry:
-    """Read the fields in their order, which WriteToc() sets."""
+    """Read the fields of an entry in the order in which WriteToc() writes them."""
     return TocEntry(
         dump_id=reader.integer(),
         has_dumper=reader.integer(),
@@ -248,7 +246,7 @@ def _read_entry(reader: ArchiveReader, version: tuple[int, int]) -> TocEntry:
 def _read_dependencies(reader: ArchiveReader) -> Iterator[int]:
     while (dependency := reader.text()) is not None:
         if not re.fullmatch(r"\d{1,10}", dependency, re.ASCII):
-            raise ArchiveError("the archive has a dependency that is no number: it is damaged")
+            raise ArchiveError("the archive has a dependency that is not a number: it is damaged")
         yield int(dependency)
 
 
@@ -258,30 +256,11 @@ def _read_data_state(reader: ArchiveReader) -> int:
     return state
 
 
-def write_toc(toc: Toc) -> bytes:
-    """Return the start of a custom-format archive whose blocks follow one after another."""
-    return _write_start(toc, FORMAT_CUSTOM) + b"".join(
-        _write_entry(entry, toc.version) + bytes([entry.data_state]) + bytes(OFFSET_BYTES)
-        for entry in toc.entries
-    )
-
-
-def write_directory_toc(toc: Toc, file_names: Mapping[int, str]) -> bytes:
-    """Return the ``toc.dat`` of an archive in directory format, its files not compressed.
-
-    :param file_names: of the data, by dump id.
-    """
-    return _write_start(replace(toc, compression="none"), _FORMAT_TAR) + b"".join(
-        _write_entry(entry, toc.version) + write_text(file_names.get(entry.dump_id, ""))
-        for entry in toc.entries
-    )
-
-
 def _write_start(toc: Toc, archive_format: int) -> bytes:
     if toc.version >= (1, 15):
         compression = bytes([_COMPRESSION_NUMBERS[toc.compression]])
     else:
-        # The level, of which readers want to know only whether it is 0.
+        # The compression level. Readers check only whether it is 0.
         compression = write_integer(-1 if toc.compression == "gzip" else 0)
     return b"".join(
         [

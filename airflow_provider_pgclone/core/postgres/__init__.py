@@ -1,9 +1,13 @@
-"""One PostgreSQL server: where it is, sessions, client programs, pipes, SQL text, redaction."""
+"""One PostgreSQL server: its databases, sessions, client programs and pipes, and SQL as text.
+
+Settings of sessions are all in ``settings``. Output of programs is redacted before it is shown.
+Nothing here knows dumps, keys, masks or storage.
+"""
 
 from airflow_provider_pgclone.core.postgres.clients import (
     OLDEST_CLIENT,
     ClientTools,
-    check_extra_arguments,
+    check_pg_dump_arguments,
     connection_arguments,
     loading_environment,
     tool_environment,
@@ -64,7 +68,7 @@ __all__ = [
     "Pipes",
     "ReaderGoneError",
     "Session",
-    "check_extra_arguments",
+    "check_pg_dump_arguments",
     "connect",
     "connection_arguments",
     "database_exists",

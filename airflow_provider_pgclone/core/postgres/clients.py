@@ -1,4 +1,4 @@
-"""Which PostgreSQL client programs are installed, what they can do, and their arguments."""
+"""Finds the installed PostgreSQL client programs, and builds their arguments and environment."""
 
 import functools
 import logging
@@ -18,60 +18,55 @@ from airflow_provider_pgclone.core.postgres.settings import loading_options
 
 log = logging.getLogger(__name__)
 
-
 OLDEST_CLIENT, NEWEST_CLIENT = 14, 30
-
-
-# Where packages of Debian, of the PostgreSQL project for Red Hat, and of Homebrew put each major.
+# The folders of packages from Debian, from the PostgreSQL project for Red Hat, and from Homebrew.
 PACKAGED_BIN_DIRS = (
     "/usr/lib/postgresql/{major}/bin",
     "/usr/pgsql-{major}/bin",
     "/opt/homebrew/opt/postgresql@{major}/bin",
 )
-
-
-# What we give ourselves, or what would send the dump elsewhere or make it another format.
-_OUR_OPTIONS = {
-    "pg_dump": (
-        *("-f", "--file", "-F", "--format", "-j", "--jobs", "-d", "--dbname", "-h", "--host"),
-        *("-p", "--port", "-U", "--username", "-W", "--password", "--snapshot", "-V", "--version"),
-        *("-?", "--help", "-Z", "--compress", "-w", "--no-password"),
-    ),
-}
-
-
-# pg_dump's short options without a value: several may stand in one argument.
+# Options that this package sets itself, or that would change the place or format of the dump.
+_OUR_PG_DUMP_OPTIONS = (
+    *("-f", "--file", "-F", "--format", "-j", "--jobs", "-d", "--dbname", "-h", "--host"),
+    *("-p", "--port", "-U", "--username", "-W", "--password", "--snapshot", "-V", "--version"),
+    *("-?", "--help", "-Z", "--compress", "-w", "--no-password"),
+)
+# The short options of pg_dump without a value. One argument may contain several of them.
 _FLAG_LETTERS = "abBcCORsvwx"
 
 
 @dataclass(frozen=True)
 class ClientTools:
-    """The programs of one PostgreSQL client, in one folder."""
+    """The client programs of one major version, in one folder."""
 
     bin_dir: Path
     major: int
 
     def path(self, program: str) -> str:
+        """Return the path of a program.
+
+        :raises UnsupportedError: when the folder does not contain it.
+        """
         found = _find(program, str(self.bin_dir))
         if found is None:
             raise UnsupportedError(
                 f"no program {program} in {self.bin_dir}",
-                hint=f"Install the client of PostgreSQL {self.major} whole.",
+                hint=f"Install all client programs of PostgreSQL {self.major}.",
             )
         return found
 
     @property
     def dumps_zstd(self) -> bool:
-        """Whether its archives may be compressed with zstd: the format knows it from 16 on."""
+        """Whether pg_dump can compress archives with zstd: from 16 on, if built with zstd."""
         return self.major >= 16 and _dumps_zstd(self.path("pg_dump"))
 
 
 def find_tools(bin_dir: str | None) -> list[ClientTools]:
-    """Return the clients that are installed, the oldest first.
+    """Return the installed clients, the oldest first.
 
-    :param bin_dir: the only folder to look in; ``{major}`` in it stands for each version. Without
-        it, PATH and the folders of the usual packages.
-    :raises UnsupportedError: when there is none.
+    :param bin_dir: the folder to search; ``{major}`` in it stands for each version. ``None``
+        searches PATH and the folders of common packages.
+    :raises UnsupportedError: when no client is found.
     """
     found: dict[int, ClientTools] = {}
     for folder in _folders(bin_dir):
@@ -81,7 +76,7 @@ def find_tools(bin_dir: str | None) -> list[ClientTools]:
         try:
             major = tool_major(program)
         except (UnsupportedError, OSError) as error:
-            log.warning("passing over %s: %s", program, error)
+            log.warning("ignoring %s: %s", program, error)
             continue
         found.setdefault(major, ClientTools(Path(program).parent, major))
     if not found:
@@ -95,8 +90,8 @@ def find_tools(bin_dir: str | None) -> list[ClientTools]:
 def tools_for_dump(server: int, bin_dir: str | None) -> ClientTools:
     """Return the oldest client that can dump a server.
 
-    :param server: its major version.
-    :raises UnsupportedError: when each is older than the server, which pg_dump refuses.
+    :param server: the major version of the server.
+    :raises UnsupportedError: when every client is older than the server, which pg_dump refuses.
     """
     installed = find_tools(bin_dir)
     for tools in installed:
@@ -109,11 +104,11 @@ def tools_for_dump(server: int, bin_dir: str | None) -> ClientTools:
 
 
 def tools_for_restore(server: int, archive: int, bin_dir: str | None) -> ClientTools:
-    """Return the client that suits a server best among those that can read an archive.
+    """Return the client that fits a server best, among those that can read an archive.
 
-    :param server: its major version; a client that is not older than it is preferred.
+    :param server: the major version of the server; a client that is not older is preferred.
     :param archive: the oldest major version whose pg_restore reads the archive.
-    :raises UnsupportedError: when each is too old for the archive.
+    :raises UnsupportedError: when every client is too old for the archive.
     """
     installed = find_tools(bin_dir)
     readers = [tools for tools in installed if tools.major >= archive]
@@ -125,77 +120,82 @@ def tools_for_restore(server: int, archive: int, bin_dir: str | None) -> ClientT
     return next((tools for tools in readers if tools.major >= server), readers[-1])
 
 
-def connection_arguments(database: Database) -> list[str]:
-    """Return the arguments by which every program connects; the rest is in the environment.
+@functools.lru_cache(maxsize=64)
+def tool_major(program: str) -> int:
+    """Return the major version that a program reports.
 
-    The name goes as a connection string: a name with ``=`` in it would be taken for one.
+    :raises UnsupportedError: when the program reports no version.
+    """
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    version = re.search(r"\(PostgreSQL\) (\d+)", said.stdout)
+    if version is None:
+        raise UnsupportedError(f"{program} does not report its version: {said.stderr.strip()}")
+    return int(version.group(1))
+
+
+def connection_arguments(database: Database) -> list[str]:
+    """Return the arguments with which a program connects; the rest is in the environment.
+
+    The name is passed as a connection string, since a name with ``=`` would be taken for one.
     """
     return ["--no-password", f"--dbname={make_conninfo(dbname=database.name)}"]
 
 
 def tool_environment(database: Database) -> dict[str, str]:
-    """Return the variables of a program, which speaks English to be understood."""
+    """Return the environment of a program, in which its messages are in English."""
     return {**database.environment(), "LC_ALL": "C"}
 
 
 def loading_environment(database: Database, settings: Sequence[str] = ()) -> dict[str, str]:
-    """Return the variables of a program that loads a database.
+    """Return the environment of a program that loads a database.
 
-    Settings of its role or of the database could be in its way; those of a connection come first.
+    It overrides settings of the role and of the database that could disturb the loading.
 
-    :param settings: more of them, as ``name=value`` without spaces.
+    :param settings: further settings, as ``name=value`` without spaces.
     """
     variables = tool_environment(database)
     options = f"{variables.get('PGOPTIONS', '')} {loading_options(settings)}"
     return {**variables, "PGOPTIONS": options.strip()}
 
 
-@functools.lru_cache(maxsize=64)
-def tool_major(program: str) -> int:
-    """Return the major version of a program, as it says itself."""
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    version = re.search(r"\(PostgreSQL\) (\d+)", said.stdout)
-    if version is None:
-        raise UnsupportedError(f"{program} does not tell its version: {said.stderr.strip()}")
-    return int(version.group(1))
+def check_pg_dump_arguments(arguments: Sequence[str]) -> None:
+    """Refuse arguments that would change where pg_dump reads or writes.
 
-
-def check_extra_arguments(program: str, arguments: Sequence[str]) -> None:
-    """Refuse arguments that would change where a program reads or writes.
-
-    :raises InvalidInputError: for such an argument, or one that is no option: PostgreSQL's
-        programs would take it for the name of a database.
+    :raises InvalidInputError: when there is such an argument, or one that is not an option, which
+        pg_dump would take for the name of a database.
     """
     for argument in arguments:
         if not argument.startswith("-") or argument in ("-", "--"):
             raise InvalidInputError(
-                f"{argument!r} is no {program} option",
+                f"{argument!r} is not an option of pg_dump",
                 hint="Write an option and its value as one argument, such as --table=users.",
             )
-        if _is_ours(argument, _OUR_OPTIONS[program]):
+        if _is_ours(argument):
             raise InvalidInputError(
-                f"the {program} option {argument!r} is set by this package",
-                hint="Remove it; connection, format and file follow from the other options.",
+                f"the pg_dump option {argument!r} is set by this package",
+                hint="Remove it. Connection, format and file follow from other options.",
             )
 
 
-def _is_ours(argument: str, ours: Sequence[str]) -> bool:
-    """Whether getopt_long would take an argument for one of these options."""
+def _is_ours(argument: str) -> bool:
+    """Tell whether getopt_long would take an argument for one of our options."""
     if argument.startswith("--"):
-        # It takes a name that is cut short; one that fits two options it refuses itself.
+        # It accepts an abbreviated name, and refuses one that fits two options.
         name = argument.partition("=")[0]
-        return any(option.startswith(name) for option in ours if option.startswith("--"))
+        return any(
+            option.startswith(name) for option in _OUR_PG_DUMP_OPTIONS if option.startswith("--")
+        )
     for letter in argument[1:]:
-        if f"-{letter}" in ours:
+        if f"-{letter}" in _OUR_PG_DUMP_OPTIONS:
             return True
-        if letter not in _FLAG_LETTERS:  # the rest of the argument is this letter's value
+        if letter not in _FLAG_LETTERS:  # the rest of the argument is the value of this option
             return False
     return False
 
 
 @functools.lru_cache(maxsize=64)
 def _dumps_zstd(pg_dump: str) -> bool:
-    """Whether a pg_dump was built with zstd: it refuses the option before it connects."""
+    """Tell whether a pg_dump was built with zstd; if not, it refuses before it connects."""
     said = subprocess.run(
         [pg_dump, "--format=custom", "--compress=zstd", "--host=/nonexistent", "--no-password"],
         capture_output=True,

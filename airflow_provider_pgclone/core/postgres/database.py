@@ -1,4 +1,4 @@
-"""Where a database is, and how psycopg and PostgreSQL's programs reach it."""
+"""A database, and the parameters with which psycopg and PostgreSQL's programs connect to it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,8 @@ from psycopg import pq
 from airflow_provider_pgclone.core.errors import InvalidInputError
 
 APPLICATION_NAME = "airflow-provider-pgclone"
-# psycopg takes them. The programs do without: a lost child is noticed by its exit code.
+# Used by psycopg only. The programs have no variables for them, and do not need them: the exit code
+# of a program shows a lost connection.
 _OF_SESSIONS_ALONE = frozenset(
     {
         *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
@@ -21,12 +22,12 @@ _OF_SESSIONS_ALONE = frozenset(
 
 @dataclass(frozen=True)
 class Database:
-    """A database of a server, as libpq names its parameters.
+    """A database on a server, with the connection parameters of libpq.
 
     :param name: the name of the database.
-    :param parameters: every other libpq parameter; a repr shows no secret among them.
-    :param password: returns the password of a session that is about to be opened, where one does
-        not last as long as the work, such as a token; may be called in any thread.
+    :param parameters: all other parameters of libpq; ``repr`` hides the secret ones.
+    :param password: returns a fresh password for each new session, for passwords that expire, such
+        as tokens. It may be called in any thread.
     """
 
     name: str
@@ -48,15 +49,15 @@ class Database:
         return replace(self, name=name)
 
     def session_parameters(self) -> dict[str, str]:
-        """Return the parameters of a session that is opened now."""
+        """Return the parameters for a session that is opened now, with a fresh password."""
         fresh = {} if self.password is None else {"password": self.password()}
         return {**self.parameters, **fresh}
 
     def environment(self) -> dict[str, str]:
-        """Return the variables by which a PostgreSQL program reaches this database.
+        """Return the environment variables with which a PostgreSQL program connects.
 
-        :raises InvalidInputError: for a parameter that has no variable: it could only be passed
-            in the arguments, where every user of the machine sees it.
+        :raises InvalidInputError: when a parameter has no variable. It could only be passed as an
+            argument, which every user of the machine can see.
         """
         variables = {}
         for key, value in self.session_parameters().items():
@@ -75,7 +76,7 @@ class Database:
 
 @cache
 def _variables() -> Mapping[str, str]:
-    """Return the environment variable of each parameter that has one, as libpq itself tells."""
+    """Return the environment variables of libpq, by parameter."""
     return {
         option.keyword.decode(): option.envvar.decode()
         for option in pq.Conninfo.get_defaults()
@@ -85,9 +86,9 @@ def _variables() -> Mapping[str, str]:
 
 @cache
 def _secret_parameters() -> frozenset[str]:
-    """Return the parameters that libpq marks as secret, and the options, which may hold a key.
+    """Return the parameters that libpq marks as secret, and ``options``, which may contain a key.
 
-    Its marks are ``*`` for a password and ``D`` for what is not to be shown:
+    libpq marks passwords with ``*`` and parameters that should not be shown by default with ``D``:
     https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PQCONNDEFAULTS
     """
     marked = {
@@ -95,5 +96,5 @@ def _secret_parameters() -> frozenset[str]:
         for option in pq.Conninfo.get_defaults()
         if option.dispchar in (b"*", b"D")
     }
-    # libpq 17, which psycopg 3.2 brings, does not know the last one yet.
+    # libpq 17, which comes with psycopg 3.2, does not know oauth_client_secret.
     return frozenset(marked | {"options", "oauth_client_secret"})

@@ -1,7 +1,7 @@
-"""The files of an archive in directory format as named pipes, which are filled when they are read.
+"""Named pipes in a directory, which programs read as files and threads fill on demand.
 
-Whoever opens a named pipe waits for the other side, so a side that does not come would be waited
-for without end: :meth:`Pipes.end` lets go of all who wait.
+To open a named pipe is to wait for the other side. If the other side never opens it, that wait does
+not end by itself: :meth:`Pipes.end` releases everyone who waits.
 """
 
 import os
@@ -16,11 +16,11 @@ _LET_GO_SECONDS = 0.02
 
 
 class ReaderGoneError(Exception):
-    """Nobody reads a pipe any more; why is known of the reader alone."""
+    """The reader of a pipe is gone. Only the reader knows why."""
 
 
 class Pipes:
-    """Named pipes in a directory."""
+    """Creates named pipes in a directory, and opens them for writing."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -30,12 +30,13 @@ class Pipes:
         self._ended = False
 
     def make(self, name: str) -> None:
+        """Create a pipe."""
         os.mkfifo(self.directory / name, 0o600)
         self._names.append(name)
 
     @contextmanager
     def in_use(self, name: str) -> Iterator[Path]:
-        """Say that somebody opens a pipe, who has to be let go of where nobody reads it."""
+        """Register that the block waits for the reader of a pipe, so that ``end`` releases it."""
         with self._lock:
             self.check()
             self._in_use[name] = self._in_use.get(name, 0) + 1
@@ -49,9 +50,9 @@ class Pipes:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Callable[[bytes], None]]:
-        """Open a pipe once its reader has, and yield what writes to it.
+        """Open a pipe, wait for its reader, and yield a function that writes to the pipe.
 
-        :raises ReaderGoneError: when it is not read, or not to its end.
+        :raises ReaderGoneError: when nobody reads the pipe, or not to its end.
         """
         with self.in_use(name) as path:
             descriptor = os.open(path, os.O_WRONLY)
@@ -71,9 +72,9 @@ class Pipes:
                 os.close(descriptor)
 
     def end(self, is_used: Callable[[], bool]) -> None:
-        """Let go of all who wait at a pipe, for a reader or for a writer, until none is left.
+        """Release all who wait for the other side of a pipe, until nobody is left.
 
-        :param is_used: whether somebody may still be there.
+        :param is_used: tells whether somebody may still wait.
         """
         with self._lock:
             self._ended = True
@@ -90,7 +91,7 @@ class Pipes:
             waiting.wait(_LET_GO_SECONDS)
 
     def check(self) -> None:
-        """Raise where nothing will be read any more.
+        """Raise an error if the pipes were ended.
 
         :raises ReaderGoneError: after :meth:`end`.
         """

@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive their block, and whose failure cannot be missed."""
+"""Runs child processes, which cannot outlive their block."""
 
 import ctypes
 import fcntl
@@ -19,20 +19,20 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ToolError
 from airflow_provider_pgclone.core.postgres.redaction import redact_output
 
-# Large enough that a 100 MB/s stream costs a hundred turns of the interpreter a second.
+# At this size, a stream of 100 MB/s costs a hundred turns of the interpreter a second.
 CHUNK_BYTES = 1024 * 1024
 SMALL_READ_BYTES = 256 * 1024
 GATHER_SECONDS = 0.002
-# A program that pauses for so long shows what it has written.
+# When a program pauses for this long, its output is yielded even if it is little.
 IDLE_MILLISECONDS = 200
-# Linux takes up to /proc/sys/fs/pipe-max-size, 1 MiB; others have no such call.
+# Linux accepts up to /proc/sys/fs/pipe-max-size, by default 1 MiB. Other systems have no such call.
 _PIPE_BYTES = 1024 * 1024
 STDERR_TAIL_LINES = 40
 POLL_SECONDS = 0.2
-# Airflow kills a task that was told to stop after 5 s.
+# Airflow kills a task 5 s after it told it to stop.
 GRACE_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
-# Looked up here: in the child of a process with threads nothing may be loaded.
+# Looked up here, since nothing may be loaded between fork and exec in a process with threads.
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
@@ -64,9 +64,9 @@ class Child:
         return cast("IO[bytes]", self._process.stdin)
 
     def output(self) -> Iterator[bytes]:
-        """Yield stdout in chunks of about 1 MiB, less where the program pauses.
+        """Yield stdout in chunks of about 1 MiB, or smaller ones when the program pauses.
 
-        It ends alike on success and failure, so wait for success.
+        The output also ends if the program fails, so call :meth:`wait_for_success` afterwards.
         """
         descriptor = cast("IO[bytes]", self._process.stdout).fileno()
         more = select.poll()
@@ -80,8 +80,8 @@ class Child:
                 yield b"".join(gathered)
                 gathered, size = [], 0
             elif len(piece) < SMALL_READ_BYTES:
-                # psql writes 4 KiB at a time: let some of them gather in the pipe, since each read
-                # costs the interpreter's lock, for which other readers wait.
+                # psql writes 4 KiB at a time. Let the pipe fill: each read takes the lock of the
+                # interpreter, for which other readers wait.
                 time.sleep(GATHER_SECONDS)
                 if not more.poll(IDLE_MILLISECONDS):
                     yield b"".join(gathered)
@@ -90,19 +90,19 @@ class Child:
             yield b"".join(gathered)
 
     def read_line(self) -> str:
-        """Return the next line of stdout, without its end; empty once there is none."""
+        """Return the next line of stdout without its end, or an empty string at the end."""
         return cast("IO[bytes]", self._process.stdout).readline().decode().rstrip("\n")
 
     def ended_by_broken_pipe(self) -> bool:
-        """Wait for the end, and say whether nobody read what the program wrote."""
+        """Wait for the end of the program, and tell whether it wrote to a pipe without a reader."""
         return self._process.wait() == -signal.SIGPIPE
 
     def is_talking(self) -> bool:
-        """Whether somebody still has its stderr: the program, or what it has forked."""
+        """Tell whether the program, or a process that it forked, still has its stderr open."""
         return self._stderr_thread.is_alive()
 
     def wait_exit(self) -> None:
-        """Wait for the end of the program alone, not of what it has forked."""
+        """Wait for the end of the program, but not of processes that it forked."""
         while True:
             try:
                 self._process.wait(POLL_SECONDS)
@@ -112,9 +112,9 @@ class Child:
                     self._process.kill()
 
     def wait(self) -> int:
-        """Return the exit code once the program has ended and all its stderr was read.
+        """Wait for the end of the program and of its stderr, and return the exit code.
 
-        :raises CancelledError: when it ended because of a cancel.
+        :raises CancelledError: when a stop was requested.
         """
         code = self._process.wait()
         self._kill_workers()
@@ -125,35 +125,35 @@ class Child:
     def wait_for_success(self) -> None:
         """Wait for the end of the program.
 
-        :raises ToolError: on any exit code but 0, with the last lines of stderr.
+        :raises ToolError: when the exit code is not 0; with the last lines of stderr.
         """
         code = self.wait()
         if code != 0:
             raise ToolError(self.failure(code))
 
     def failure(self, code: int) -> str:
-        """Say how the program ended, with the last lines that it wrote to stderr."""
+        """Return how the program ended, and the last lines that it wrote to stderr."""
         ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
         said = redact_output(self._stderr_tail)
         return f"{self.program} {ended}: {said}" if said else f"{self.program} {ended}"
 
     def kill(self) -> None:
-        """End the program at once; harmless when it has ended."""
+        """Send the program its end signal; does nothing if it was sent before."""
         if self._kill_at is None:
             self._kill_at = time.monotonic() + GRACE_SECONDS
             self._process.send_signal(self._end_signal)
 
     def stop(self) -> None:
-        """End the program and what it has forked, and wait for the end of the program."""
+        """End the program and the processes that it forked, and wait for the program."""
         if self._process.poll() is None:
             self.kill()
         self.wait_exit()
         self._kill_workers()
 
     def note_workers(self) -> None:
-        """Take note of the processes that the program has forked, so that they end with it.
+        """Register the processes that the program has forked, so that they end with it.
 
-        Only Linux tells; elsewhere they end with the statement that they are at.
+        Only Linux lists them. On other systems they end after their current statement.
         """
         if self._workers:
             return
@@ -163,7 +163,7 @@ class Child:
                 self._workers.append(os.pidfd_open(int(child)))
 
     def reap(self) -> None:
-        """Close our ends of its pipes, kill it where it still runs, and wait for its end."""
+        """Close our ends of the pipes, end the program if it still runs, and wait for its end."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 _close(pipe)
@@ -194,16 +194,18 @@ def run_child(
     stdout: bool = False,
     end_signal: signal.Signals = signal.SIGKILL,
 ) -> Iterator[Child]:
-    """Run a program while the block runs: killed when the block ends early, reaped in any case.
+    """Run a program while the block runs. It is ended if the block ends first.
 
-    :param argv: program and arguments; nothing secret, since every user sees them in ``ps``.
-    :param environment: variables beside those of this process; secrets go here.
-    :param on_stderr: called in a thread with each line of stderr; without it the last lines are
+    :param argv: the program and its arguments. They must not be secret: ``ps`` shows them to every
+        user.
+    :param environment: variables in addition to those of this process; secrets belong here.
+    :param on_stderr: called in a thread with each line of stderr. By default, the last lines are
         kept for the error.
-    :param stdin: whether the block writes to the program; otherwise it reads nothing.
-    :param stdout: whether the block reads from the program; otherwise its output is dropped.
-    :param end_signal: how it is ended, also by the kernel when this process dies: one that it can
-        catch where it has processes of its own to end. It is killed when it takes too long.
+    :param stdin: whether the block writes to the program; otherwise its input is empty.
+    :param stdout: whether the block reads from the program; otherwise its output is discarded.
+    :param end_signal: the signal that ends the program; the kernel sends it, too, if this process
+        dies. Use one that the program can catch if it has to end processes of its own. A program
+        that does not end in time is killed.
     """
     cancellation.check()
     parent = os.getpid()
@@ -213,9 +215,9 @@ def run_child(
         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
         stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        # The kernel kills the child with us, also after kill -9. It is told in the child because
-        # the setting does not survive fork; and it belongs to the thread that forked, which must
-        # therefore live as long as the child: prctl(2), PR_SET_PDEATHSIG.
+        # The kernel ends the child when we end, even by kill -9: prctl(2), PR_SET_PDEATHSIG. The
+        # child sets this itself, since fork clears it. The kernel watches the thread that forked,
+        # so that thread must live as long as the child.
         preexec_fn=lambda: _die_with(parent, end_signal),
     )
     for pipe in (process.stdin, process.stdout):
@@ -229,6 +231,13 @@ def run_child(
         child.reap()
 
 
+def widen_pipe(descriptor: int) -> None:
+    """Let a pipe hold a whole chunk, so that its two sides switch less often."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # the pipes of the user may have reached their limit
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
 def _die_with(parent: int, end_signal: int) -> None:
     if _PRCTL is not None:
         _PRCTL(_PR_SET_PDEATHSIG, end_signal)
@@ -236,14 +245,7 @@ def _die_with(parent: int, end_signal: int) -> None:
             os._exit(1)
 
 
-def widen_pipe(descriptor: int) -> None:
-    """Give a pipe room for a chunk, so that both sides switch less often."""
-    if hasattr(fcntl, "F_SETPIPE_SZ"):
-        with suppress(OSError):  # the user's pipes may have used up their share
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
 def _close(pipe: IO[bytes]) -> None:
-    """Close our end of a pipe whose reader may be gone, together with what it did not read."""
+    """Close our end of a pipe; if the reader is gone, what it did not read is lost."""
     with suppress(BrokenPipeError):
         pipe.close()

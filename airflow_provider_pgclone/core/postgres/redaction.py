@@ -1,26 +1,21 @@
-"""Removes the values of rows from what PostgreSQL's programs and servers say."""
+"""Removes values of rows from the messages of PostgreSQL's programs and servers."""
 
 import re
 from collections.abc import Iterable
 
 from airflow_provider_pgclone.core.postgres.sql_text import REDACTED
 
-# What a program says itself, and what it passes on of the server behind its first line.
+# A line of the program itself.
 _TOOL_LINE = re.compile(r"\S+: (?:error|warning|detail|hint|ERROR|FATAL|PANIC)\b")
-
-
+# A line of the server after its first one.
 _SERVER_FIELD = re.compile(r"[^\s:]+:  ")
-
-
-# pg_restore's own words before the server's, and the server's, which may be in any language.
+# The words of pg_restore, then the words of the server, which may be in any language.
 _SERVER_SAID = re.compile(
     r"(could not execute query: |query failed: |error returned by \w+: |"
     r'COPY failed for table "(?:[^"]|"")*": |.*?(?=(?:ERROR|FATAL|PANIC): ))'
     r"((?:ERROR|FATAL|PANIC): +)?(.*)"
 )
-
-
-# What the server quotes is the name of such a thing, or else it may be a value of a row.
+# After one of these words the server quotes a name. Other quotes may contain values of rows.
 _NAMED = re.compile(
     r"\b(?:attribute|class|collation|column|configuration|constraint|conversion|database|dictionary"
     r"|domain|encoding|extension|family|file|function|index|language|library|member|method|object"
@@ -28,22 +23,16 @@ _NAMED = re.compile(
     r"|schema|sequence|server|subscription|table|tablespace|template|trigger|type|user|view"
     r"|wrapper) $"
 )
-
-
 _ANY_QUOTES = re.compile("[\"'`´“”„‟‘’‚«»‹›「」『』].*")
-
-
-# The server may call an error ERROR in other languages, too.
+# The word ERROR is the same in some other languages, which quote differently.
 _OTHER_QUOTES = re.compile("[`´“”„‟‘’‚«»‹›「」『』].*")
-
-
 _BYTES = re.compile(r"0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
 
 
 def redact_output(lines: Iterable[str]) -> str:
-    """Return what a program said, without what may be values of rows.
+    """Return the output of a program without anything that may be a value of a row.
 
-    The lines of the server that follow the first, such as DETAIL and CONTEXT, are dropped.
+    Lines of the server after its first one, such as DETAIL and CONTEXT, are dropped.
     """
     said: list[str] = []
     is_field = False
@@ -58,6 +47,10 @@ def redact_output(lines: Iterable[str]) -> str:
 
 
 def redact_values(line: str, *, is_raised: bool) -> str:
+    """Return a line of a program without anything that may be a value of a row.
+
+    :param is_raised: whether code of a user raised the error, so that its text may be any value.
+    """
     match = _SERVER_SAID.fullmatch(line)
     if match is None:
         return line  # pg_restore's own
@@ -70,7 +63,7 @@ def redact_values(line: str, *, is_raised: bool) -> str:
 
 
 def redact_all_but_names(said: str) -> str:
-    """Take out all from the first quote that is not that of a name up to the last quote."""
+    """Remove everything between the first quote that does not quote a name and the last quote."""
     said = _OTHER_QUOTES.sub(REDACTED, said)
     start = said.find('"')
     while start >= 0:

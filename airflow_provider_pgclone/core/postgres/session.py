@@ -1,4 +1,4 @@
-"""Sessions on a server, and what they tell of it."""
+"""Sessions on a server, and a few statements about its databases."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -16,17 +16,17 @@ from airflow_provider_pgclone.core.postgres.settings import NO_TRANSACTION_TIMEO
 
 CANCEL_SECONDS = 2.0
 
-# A str that is not a literal goes as bytes, so that it is not taken for one by mistake.
+# SQL that is built at run time is passed as bytes: a str must be a literal in the code.
 Query = LiteralString | bytes | sql.SQL | sql.Composed
 
 
 @dataclass(frozen=True)
 class Session:
-    """An open autocommit session, the database that it is on, and what ends it.
+    """An open session in autocommit mode.
 
-    :param connection: psycopg's own.
-    :param database: where it is connected.
-    :param cancellation: stops its running statement.
+    :param connection: the connection of psycopg.
+    :param database: the database to which it is connected.
+    :param cancellation: stops the running statement.
     """
 
     connection: psycopg.Connection
@@ -36,21 +36,21 @@ class Session:
     def execute(
         self, query: Query, arguments: Any = None, *, prepare: bool | None = None
     ) -> psycopg.Cursor[Any]:
-        """Execute statements, of which all but the last return nothing.
+        """Execute one statement, or several without arguments; then only the last may return rows.
 
-        :param arguments: values of the placeholders; without any, ``%`` stands for itself.
-        :param prepare: whether to prepare a statement, which must then be one alone.
+        :param arguments: the values of placeholders; without arguments, ``%`` has no meaning.
+        :param prepare: whether to prepare the statement, which must be a single one then.
         """
         return self.connection.execute(query, arguments, prepare=prepare)
 
     def fetch_row(self, query: Query, arguments: Sequence[object] = ()) -> tuple[Any, ...]:
         """Return the one row of a query.
 
-        :raises ServerError: when it returns none, because something was changed meanwhile.
+        :raises ServerError: when the query returns no row, because another session removed it.
         """
         row = self.execute(query, arguments or None).fetchone()
         if row is None:
-            raise ServerError(f"the server does not know {', '.join(map(str, arguments))} any more")
+            raise ServerError(f"{', '.join(map(str, arguments))} no longer exists on the server")
         return tuple(row)
 
     def transaction(self, *, rolled_back: bool = False) -> AbstractContextManager[Any]:
@@ -59,10 +59,6 @@ class Session:
         :param rolled_back: whether to roll back at the end of the block.
         """
         return self.connection.transaction(force_rollback=rolled_back)
-
-    def on_database(self, name: str) -> "AbstractContextManager[Session]":
-        """Open a session on another database of the same server."""
-        return connect(self.database.named(name), self.cancellation)
 
     def beside(self) -> "AbstractContextManager[Session]":
         """Open another session on the same database."""
@@ -84,18 +80,19 @@ class Session:
         return self.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
     def stop_statement(self) -> None:
-        """Stop the statement that is running, if any; what the server answers is not waited for."""
+        """Stop the running statement, if any, without waiting for its end."""
         with contextlib.suppress(psycopg.Error):
             self.connection.cancel_safe(timeout=CANCEL_SECONDS)
 
 
 @contextlib.contextmanager
 def connect(database: Database, cancellation: Cancellation) -> Iterator[Session]:
-    """Open an autocommit session; a cancel stops its running statement.
+    """Open a session in autocommit mode; a cancel stops its running statement.
 
     :raises NotFoundError: when the database does not exist.
-    :raises ServerError: when the server cannot be reached, refuses, or a statement in the block
-        fails with an error that the block did not handle.
+    :raises UnsupportedError: when a right is missing for a statement in the block.
+    :raises ServerError: when the server cannot be reached or refuses the connection, or when a
+        statement in the block fails and the block does not handle the error.
     """
     with _open(database, cancellation) as connection:
         session = Session(connection, database, cancellation)
@@ -108,47 +105,6 @@ def connect(database: Database, cancellation: Cancellation) -> Iterator[Session]
             except psycopg.Error as error:
                 cancellation.check()
                 raise _server_error(database, error) from error
-
-
-def _open(database: Database, cancellation: Cancellation) -> psycopg.Connection:
-    cancellation.check()
-    keepalives = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
-    parameters = {**keepalives, **database.session_parameters()}
-    parameters["application_name"] = APPLICATION_NAME
-    parameters.pop("client_encoding", None)  # that of the programs
-    try:
-        return psycopg.connect(
-            dbname=database.name,
-            autocommit=True,
-            client_encoding="utf8",
-            **parameters,  # type: ignore[arg-type]
-        )
-    except psycopg.Error as error:
-        cancellation.check()
-        message = str(error).strip()
-        if f'database "{database.name}" does not exist' in message:
-            raise NotFoundError(f"database {database.name!r} does not exist") from error
-        raise ServerError(f"cannot connect to database {database.name!r}: {message}") from error
-
-
-def _notice_our_end(session: Session) -> None:
-    """Have the server stop a statement whose client was killed, such as a CREATE DATABASE.
-
-    Not every platform of a server can.
-    """
-    with contextlib.suppress(psycopg.errors.InvalidParameterValue):
-        session.execute("SET client_connection_check_interval = '2s'")
-
-
-def _server_error(database: Database, error: psycopg.Error) -> Exception:
-    # Not its detail, which may show values of a row.
-    message = error.diag.message_primary or str(error).strip()
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return UnsupportedError(
-            f"no right on the server of {database.name!r}: {message}",
-            hint="Grant it to the user of the connection, or use another connection.",
-        )
-    return ServerError(f"the server of {database.name!r}: {message}")
 
 
 def database_exists(session: Session, name: str) -> bool:
@@ -165,5 +121,46 @@ def is_standby(session: Session) -> bool:
 
 
 def drop_database(session: Session, name: str) -> None:
-    """Drop a database, and its sessions with it; no error where it does not exist."""
+    """Drop a database and end its sessions; it is not an error if it does not exist."""
     session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _open(database: Database, cancellation: Cancellation) -> psycopg.Connection:
+    cancellation.check()
+    keepalives = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
+    parameters = {**keepalives, **database.session_parameters()}
+    parameters["application_name"] = APPLICATION_NAME
+    parameters.pop("client_encoding", None)  # is for the programs only
+    try:
+        return psycopg.connect(
+            dbname=database.name,
+            autocommit=True,
+            client_encoding="utf8",
+            **parameters,  # type: ignore[arg-type]
+        )
+    except psycopg.Error as error:
+        cancellation.check()
+        message = str(error).strip()
+        if f'database "{database.name}" does not exist' in message:
+            raise NotFoundError(f"database {database.name!r} does not exist") from error
+        raise ServerError(f"cannot connect to database {database.name!r}: {message}") from error
+
+
+def _notice_our_end(session: Session) -> None:
+    """Let the server stop a statement if we are killed, such as a CREATE DATABASE.
+
+    Servers on some platforms do not support this.
+    """
+    with contextlib.suppress(psycopg.errors.InvalidParameterValue):
+        session.execute("SET client_connection_check_interval = '2s'")
+
+
+def _server_error(database: Database, error: psycopg.Error) -> Exception:
+    # Without the detail, which may contain values of a row.
+    message = error.diag.message_primary or str(error).strip()
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return UnsupportedError(
+            f"a right is missing on the server of {database.name!r}: {message}",
+            hint="Grant it to the user of the connection, or use another connection.",
+        )
+    return ServerError(f"the server of {database.name!r}: {message}")

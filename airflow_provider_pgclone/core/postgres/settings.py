@@ -1,7 +1,7 @@
-"""The settings of every session that this package opens, for each purpose.
+"""The settings of all sessions that this package opens, by purpose.
 
-Each value is as SQL writes it. psycopg and psql execute them as statements; a program that takes no
-statements gets them by ``PGOPTIONS``.
+Values are written as in SQL. psycopg and psql execute the settings as statements. Programs that
+execute no statements of ours get them in ``PGOPTIONS``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ _NO_TIMEOUTS = {
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
 }
-# As pg_dump sets them: setup_connection() in pg_dump.c.
+# The settings of pg_dump: setup_connection() in pg_dump.c.
 _READING = {
     "DateStyle": "ISO",
     "IntervalStyle": "POSTGRES",
@@ -20,20 +20,21 @@ _READING = {
     "synchronize_seqscans": "off",
     "row_security": "off",
     "search_path": "''",
-    # Otherwise the planner looks at constraints, and calls functions of their owners.
+    # Otherwise the planner evaluates constraints, which may call functions of other users.
     "constraint_exclusion": "off",
 }
-# What masks are made with: the same in all sessions of a dump, and from dump to dump.
+# Masks are computed with the same settings in every session and in every dump.
 _MASKING = {
     **_READING,
     "DateStyle": "'ISO, YMD'",
     "TimeZone": "'UTC'",
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
-    # To compile a mask takes longer than to read a range of pages.
+    # It takes longer to compile a mask than to read a range of pages.
     "jit": "off",
 }
-# What the text of a value depends on, and what would hide rows or find functions of others.
+# The settings that determine the text of a value. The last two make a query see all rows, or fail,
+# and call only functions of PostgreSQL.
 _CHECKSUMS = {
     "DateStyle": "'ISO, YMD'",
     "IntervalStyle": "postgres",
@@ -56,12 +57,12 @@ def _statements(settings: Mapping[str, str], scope: str = "") -> str:
     return "; ".join(f"SET {scope}{name} = {value}" for name, value in settings.items())
 
 
-# PostgreSQL 17 and newer have it.
+# Only PostgreSQL 17 and newer have this setting.
 NO_TRANSACTION_TIMEOUT = (
     "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings "
     "WHERE name = 'transaction_timeout'"
 )
-# Against functions that a malicious owner hides in a view: CVE-2024-7348.
+# Protects against functions that a malicious owner hides in a view: CVE-2024-7348.
 NO_VIEWS = (
     "SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings "
     "WHERE name = 'restrict_nonsystem_relation_kind'"
@@ -69,24 +70,24 @@ NO_VIEWS = (
 PATIENT_SESSION = _statements(
     {**_NO_TIMEOUTS, "idle_session_timeout": "0", "client_min_messages": "warning"}
 )
-# Functions that somebody else has put where they are found first: CVE-2018-1058.
+# An empty path protects against functions of others with the names of PostgreSQL's: CVE-2018-1058.
 SNAPSHOT_SESSION = _statements({"search_path": "''", "constraint_exclusion": "off"})
 READING_SESSION = _statements({**_READING, **_NO_TIMEOUTS})
 MASKING_TRANSACTION = _statements(_MASKING, "LOCAL ")
 CHECKSUM_TRANSACTION = _statements(_CHECKSUMS, "LOCAL ")
 CATALOG_TRANSACTION = _statements({"search_path": "''"}, "LOCAL ")
-# Policies would hide rows: rather fail than see less, as pg_dump does.
+# A query fails rather than returns fewer rows because of a policy, as in pg_dump.
 SAMPLING_TRANSACTION = _statements({"search_path": "''", "row_security": "off"}, "LOCAL ")
-# How the literals of users are read, whatever the database says.
+# Literals of users are read in the standard way, whatever the database sets.
 LITERALS_TRANSACTION = _statements({"standard_conforming_strings": "on"}, "LOCAL ")
-# The user's own path, by which pg_dump finds names without a schema.
+# The path of the user, in which pg_dump searches for names without a schema.
 USER_PATH_TRANSACTION = "SET LOCAL search_path TO DEFAULT"
 
 
 def loading_options(more: Iterable[str]) -> str:
-    """Return the settings of a session that loads a database, as ``PGOPTIONS`` takes them.
+    """Return the settings of a session that loads a database, in the form of ``PGOPTIONS``.
 
-    :param more: others, as ``name=value`` without spaces.
+    :param more: further settings, as ``name=value`` without spaces.
     """
     settings = [*(f"{name}={value}" for name, value in _LOADING.items()), *more]
     return " ".join(f"-c {setting}" for setting in settings)

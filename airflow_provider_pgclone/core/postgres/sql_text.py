@@ -1,11 +1,26 @@
-"""SQL as text: names and literals that are quoted, and statements without their literals."""
+"""SQL as text: quotes names and literals, and removes literals from statements."""
 
 import re
 from collections.abc import Callable
 
+REDACTED = "…"
+# Double quotes contain a name. Comments and all other quotes may contain anything.
+_TOKEN = re.compile(
+    r"""
+    (?P<name>"(?:[^"]|"")*")
+    | (?<![\w$])[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)
+    | '(?:[^']|'')*(?:'|\Z)
+    | "[^"]*\Z
+    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+    | --[^\n]*
+    | /\*.*?(?:\*/|\Z)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
 
 def qualified(schema: str, name: str) -> str:
-    """Return a name with its schema in SQL, whatever the encoding of the client."""
+    """Return a schema and a name as SQL that means the same in every client encoding."""
     return f"{quote_ascii(schema)}.{quote_ascii(name)}"
 
 
@@ -26,7 +41,7 @@ def quote_ascii(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Return a text in SQL, whatever the settings of the session are."""
+    """Return a text as an SQL literal that means the same with all settings of a session."""
     if "\\" in text or not text.isprintable():
         escaped = "".join(
             "\\\\"
@@ -40,37 +55,19 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-# Double quotes hold a name; comments and all other quotes may hold anything.
-_TOKEN = re.compile(
-    r"""
-    (?P<name>"(?:[^"]|"")*")
-    | (?<![\w$])[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)
-    | '(?:[^']|'')*(?:'|\Z)
-    | "[^"]*\Z
-    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
-    | --[^\n]*
-    | /\*.*?(?:\*/|\Z)
-    """,
-    re.DOTALL | re.VERBOSE,
-)
-
-
-REDACTED = "…"
-
-
 def without_literals(statement: str) -> str:
-    """Return SQL in which no literal and no comment tells a value."""
+    """Return SQL without comments, and with ``…`` in place of the text of each literal."""
     return _TOKEN.sub(_redacted, statement)
 
 
 def has_comment(statement: str) -> bool:
-    """Whether SQL has a comment."""
+    """Tell whether SQL has a comment."""
     tokens = _TOKEN.finditer(statement)
     return any(token[0].startswith(("--", "/*")) for token in tokens)
 
 
 def outside_literals(statement: str, change: Callable[[str], str]) -> str:
-    """Return SQL in which all but literals, quoted names and comments was changed."""
+    """Apply a change to SQL, but not to its literals, quoted names and comments."""
     changed, start = "", 0
     for token in _TOKEN.finditer(statement):
         changed += change(statement[start : token.start()]) + token[0]

@@ -1,4 +1,8 @@
-"""The dumps of a storage location: keys, listings, archives, findings, retention."""
+"""The dumps in a storage location: their keys, archives and verdicts, and which of them are kept.
+
+This is the only place that knows how dumps are named and where their records are.
+Nothing here connects to PostgreSQL.
+"""
 
 from airflow_provider_pgclone.core.repository.cleanup import (
     delete_dumps,

@@ -1,4 +1,4 @@
-"""Finds and deletes the files that no retention rule keeps."""
+"""Finds and deletes dumps that no rule keeps, records without a dump, and abandoned uploads."""
 
 import logging
 from collections.abc import Iterable
@@ -18,9 +18,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Cleanup:
-    """What a look at storage shows.
+    """The files under a prefix that may be deleted, and the dumps that stay.
 
-    :param orphans: the paths of records whose dumps are gone.
+    :param deleted: the keys of the dumps that no rule keeps, the oldest first.
+    :param kept: the keys of the other dumps, the newest first.
+    :param orphans: the paths of records without a dump.
+    :param uploads: the uploads that killed dumps left, by path.
     """
 
     deleted: list[str]
@@ -30,6 +33,7 @@ class Cleanup:
 
     @property
     def count(self) -> int:
+        """The number of dumps under the prefix."""
         return len(self.deleted) + len(self.kept)
 
 
@@ -43,7 +47,7 @@ def find_expired(
 ) -> Cleanup:
     """Return the files under a prefix that may be deleted, and the dumps that stay.
 
-    :param uploads_before: an unfinished upload that received data since then is not a leftover.
+    :param uploads_before: an upload that received data after this time is not abandoned.
     """
     objects = [
         stored
@@ -71,8 +75,9 @@ def find_expired(
 def delete_dumps(storage: Storage, keys: Iterable[str], cancellation: Cancellation) -> None:
     """Delete dumps, then their records.
 
-    The other way round a crash would leave a damaged dump that nothing tells from a good one. What
-    it leaves so is records of no dump, which nobody sees and the next time deletes.
+    In the reverse order, a crash could leave a damaged dump without the record that says so. In
+    this order it leaves records without a dump, which are not listed, and which the next call of
+    ``find_expired`` finds.
     """
     for some, _ in pages(iter(keys), PAGE_OBJECTS):
         cancellation.check()
@@ -83,6 +88,7 @@ def delete_dumps(storage: Storage, keys: Iterable[str], cancellation: Cancellati
 
 
 def delete_orphans(storage: Storage, paths: list[str]) -> None:
+    """Delete records without a dump."""
     storage.delete_many(paths)
     for path in paths:
         log.info("deleted %s, whose dump is gone", path)
@@ -91,6 +97,7 @@ def delete_orphans(storage: Storage, paths: list[str]) -> None:
 def remove_uploads(
     storage: Storage, uploads: Iterable[AbandonedUpload], cancellation: Cancellation
 ) -> None:
+    """Remove abandoned uploads."""
     for upload in uploads:
         cancellation.check()
         storage.remove_upload(upload)
@@ -98,6 +105,7 @@ def remove_uploads(
 
 
 def log_preview(found: Cleanup) -> None:
+    """Log what would be deleted."""
     for key in found.deleted:
         log.info("would delete %s", key)
     for path in found.orphans:
@@ -107,7 +115,7 @@ def log_preview(found: Cleanup) -> None:
 
 
 def _is_ours(path: str) -> bool:
-    """Return whether a path is that of a dump or of a record of one."""
+    """Tell whether a path is the path of a dump or of its record."""
     of = dump_of_record(path)
     try:
         DumpKey.parse(of[0] if of else path)

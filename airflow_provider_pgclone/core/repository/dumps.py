@@ -1,4 +1,4 @@
-"""Lists the dumps of a storage location, newest first, without reading more than is shown."""
+"""Lists the dumps of a storage location, the newest first, and reads no more than needed."""
 
 import heapq
 import itertools
@@ -13,21 +13,18 @@ from airflow_provider_pgclone.core.repository.keys import PREFIX_HINT, SUFFIX, D
 from airflow_provider_pgclone.core.storage import Storage, StoredObject
 
 KeyPart = Literal["instances", "databases", "configs"]
-
-
 PARTS: tuple[KeyPart, ...] = ("instances", "databases", "configs")
-
-
-_FOLDER_DEPTH = 3
+_FOLDER_DEPTH = len(PARTS)
 
 
 @dataclass(frozen=True)
 class Dump:
-    """A dump in storage; one that is listed under its key is whole.
+    """A dump in storage. A dump appears in storage once it is written completely.
 
-    :param created_at: when the dump started, from its key.
-    :param finding: what verifications have noted of it: ``archive`` or ``restore`` is the level up
-        to which it is whole, ``damaged`` that it is not; ``None`` where nobody has verified it.
+    :param created_at: the time at which the dump started, from its key.
+    :param finding: the verdict of verifications. ``archive`` and ``restore`` are the levels at
+        which the dump was found whole; ``damaged`` means that it was not; ``None`` means that it
+        was not verified.
     """
 
     key: str
@@ -37,16 +34,8 @@ class Dump:
 
     @property
     def is_verified(self) -> bool:
+        """Whether a verification found the dump whole."""
         return self.finding in ("archive", "restore")
-
-
-def newest_first(storage: Storage, prefix: KeyPrefix) -> Iterator[Dump]:
-    """Yield the dumps under a prefix lazily: pages of storage are fetched as dumps are taken."""
-    walks = [
-        _walk(storage, f"{folder}{prefix.timestamp}") for folder in _config_folders(storage, prefix)
-    ]
-    merged = heapq.merge(*walks, key=_key_of, reverse=True)
-    return (dump for _, dump in merged)
 
 
 def newest_dumps(
@@ -59,9 +48,9 @@ def newest_dumps(
 ) -> list[Dump]:
     """Return the newest dumps under a prefix.
 
-    :param limit: how many at the most, ``None`` for all.
-    :param verified: whether only those that a verification has found whole.
-    :param only: tells what else is wanted; asked of no more dumps than the limit needs.
+    :param limit: the largest number of dumps, ``None`` for all.
+    :param verified: whether to return only dumps that a verification has found whole.
+    :param only: tells whether to return a dump; not called for more dumps than needed.
     """
     prefix = KeyPrefix.parse(prefix_text)
     storage.check_readable()
@@ -70,13 +59,22 @@ def newest_dumps(
     return list(itertools.islice(filter(only, wanted) if only else wanted, limit))
 
 
+def newest_first(storage: Storage, prefix: KeyPrefix) -> Iterator[Dump]:
+    """Yield the dumps under a prefix; pages are fetched from storage as dumps are consumed."""
+    walks = [
+        _walk(storage, f"{folder}{prefix.timestamp}") for folder in _config_folders(storage, prefix)
+    ]
+    merged = heapq.merge(*walks, key=_key_of, reverse=True)
+    return (dump for _, dump in merged)
+
+
 def dumps_among(objects: Sequence[StoredObject]) -> list[Dump]:
-    """Return the dumps among some objects, which have all of their records as well."""
+    """Return the dumps among some objects; the objects include all records of these dumps."""
     return [dump for _, dump in _sorted_dumps(objects)]
 
 
 def list_parts(storage: Storage, prefix_text: str, part: KeyPart) -> list[str]:
-    """Return the instances, databases or configs that have dumps under a prefix, by name."""
+    """Return the instances, databases or configs that have dumps under a prefix, in order."""
     prefix = KeyPrefix.parse(prefix_text)
     storage.check_readable()
     position = PARTS.index(part)
@@ -89,9 +87,10 @@ def list_parts(storage: Storage, prefix_text: str, part: KeyPart) -> list[str]:
 
 
 def list_files(storage: Storage, prefix: str, *, limit: int | None) -> list[Dump]:
-    """Return all files under a prefix, dumps or not, the newest first; it reads the whole listing.
+    """Return all files under a prefix, the newest first. The whole prefix is listed for this.
 
-    :param prefix: the beginning of their paths.
+    :param prefix: the beginning of the paths; any text.
+    :param limit: the largest number of files, ``None`` for all.
     """
     storage.check_readable()
     objects = [stored for page in storage.list(prefix) for stored in page.objects]
@@ -104,10 +103,10 @@ def list_files(storage: Storage, prefix: str, *, limit: int | None) -> list[Dump
 
 
 def find_dump(storage: Storage, text: str) -> Dump:
-    """Return the dump of a key, or the newest one under a prefix.
+    """Return the dump with a key, or the newest dump under a prefix.
 
-    :raises NotFoundError: when there is none.
-    :raises InvalidInputError: when the text is neither.
+    :raises NotFoundError: when there is no such dump.
+    :raises InvalidInputError: when the text is neither a key nor a prefix.
     """
     storage.check_readable()
     if text.endswith(SUFFIX):
@@ -144,11 +143,13 @@ def _config_folders(storage: Storage, prefix: KeyPrefix) -> list[str]:
 
 
 def _walk(storage: Storage, prefix: str) -> Iterator[tuple[DumpKey, Dump]]:
-    """Yield the dumps whose path starts with a prefix of one config, the newest first.
+    """Yield the dumps whose path starts with a prefix, the newest first.
 
-    Storage lists the oldest first and cannot go backwards. So where a prefix has more than a page,
-    we ask for its years, then for the months of the newest one, and so on, which takes one short
-    answer each, until a page holds all that is left.
+    Storage lists the oldest first and cannot list backwards. If a prefix has more than one page, we
+    list its years, then the months of the newest year, and so on, until everything that is left
+    fits on one page. Each of these listings is one short answer.
+
+    :param prefix: the folder of a config, or the beginning of paths in it.
     """
     first = next(storage.list(prefix))
     if not first.is_cut:
@@ -161,7 +162,7 @@ def _walk(storage: Storage, prefix: str) -> Iterator[tuple[DumpKey, Dump]]:
 
 
 def _sorted_dumps(objects: Sequence[StoredObject]) -> list[tuple[DumpKey, Dump]]:
-    """Return the dumps among some objects, which have the records of each of them as well."""
+    """Return the dumps among some objects with their verdicts, the newest first."""
     findings: dict[str, list[Verdict]] = {}
     for stored in objects:
         if of := dump_of_record(stored.path):

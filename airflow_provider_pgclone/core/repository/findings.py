@@ -1,7 +1,7 @@
-"""What verifications have found, kept beside each dump.
+"""The verdicts of verifications, as records beside each dump.
 
-The name of a record tells its finding, so that a listing shows it without reading anything; what is
-in it tells which bytes were verified, so that it counts for no others.
+The name of a record contains the verdict, so that a listing shows it without reading the record.
+The record contains the hash of the bytes that were verified, so that it is valid for no others.
 """
 
 import json
@@ -16,23 +16,25 @@ from airflow_provider_pgclone.core.repository.keys import SUFFIX
 from airflow_provider_pgclone.core.storage import Storage
 
 Verdict = Literal["damaged", "archive", "restore"]
-# What counts most comes first. No name has a "-", at which listings fold the times of dumps.
+# The strongest verdict comes first. The names have no "-", since listings fold times at "-".
 _SUFFIXES: Mapping[Verdict, str] = {
     "damaged": ".damaged",
     "restore": ".verified_restore",
     "archive": ".verified_archive",
 }
+# The name of the hash of the manifest in records, from the first version on.
+_SHA256_KEY = "account_sha256"
 
 
 @dataclass(frozen=True)
 class Record:
-    """A finding about a dump.
+    """The record of one verification of a dump.
 
-    :param finding: that it is damaged, or up to which level it was verified.
-    :param manifest_sha256: of the manifest at the end of the dump, which has the hash of all else;
-        empty where it is damaged.
-    :param details: what else is known of the verification.
-    :param found_at: in ISO 8601.
+    :param finding: the verdict.
+    :param manifest_sha256: the hash of the manifest at the end of the dump, in hexadecimal. The
+        manifest contains the hashes of all other bytes. Empty if the dump is damaged.
+    :param details: further facts about the verification.
+    :param found_at: the time of the verdict, in ISO 8601.
     """
 
     finding: Verdict
@@ -42,12 +44,15 @@ class Record:
 
 
 def record_paths(key: str) -> list[str]:
-    """Return where the records of a dump may be, which go when it goes."""
+    """Return the paths at which a dump may have records."""
     return [key + suffix for suffix in _SUFFIXES.values()]
 
 
 def dump_of_record(path: str) -> tuple[str, Verdict] | None:
-    """Return the key of the dump that a file is a record of, and its finding; ``None`` if none."""
+    """Return the key of the dump to which a record belongs, and the verdict.
+
+    :return: ``None`` if the path is not the path of a record.
+    """
     for finding, suffix in _SUFFIXES.items():
         if path.endswith(SUFFIX + suffix):
             return path.removesuffix(suffix), finding
@@ -55,14 +60,14 @@ def dump_of_record(path: str) -> tuple[str, Verdict] | None:
 
 
 def strongest(findings: Sequence[Verdict]) -> Verdict | None:
-    """Return which of the findings about a dump counts."""
+    """Return the verdict that counts, among all verdicts about a dump."""
     return next((finding for finding in _SUFFIXES if finding in findings), None)
 
 
 def write_record(storage: Storage, key: str, record: Record) -> None:
-    """Note a finding in the place of those that it contradicts, or that are of other bytes."""
+    """Write a record, and remove records that contradict it or that are about other bytes."""
     data = json.dumps(_as_json(record), indent=1).encode()
-    # Not to be cancelled, which would take back what stood there before.
+    # A cancel is ignored: it would remove a record that was there before.
     with storage.open_write(
         key + _SUFFIXES[record.finding], expected_bytes=len(data), cancellation=Cancellation()
     ) as upload:
@@ -72,25 +77,11 @@ def write_record(storage: Storage, key: str, record: Record) -> None:
             remove_record(storage, key, finding)
 
 
-def remove_record(storage: Storage, key: str, finding: Verdict) -> None:
-    """Remove a record; no error where there is none."""
-    storage.delete(key + _SUFFIXES[finding])
-
-
-def _agrees(storage: Storage, key: str, finding: Verdict, new: Record) -> bool:
-    """Whether another record of a dump may stay beside a new one."""
-    if "damaged" in (finding, new.finding):
-        return False
-    try:
-        return read_record(storage, key, finding).manifest_sha256 == new.manifest_sha256
-    except (NotFoundError, ArchiveError):
-        return False
-
-
 def read_record(storage: Storage, key: str, finding: Verdict) -> Record:
     """Read a record that a listing has shown.
 
-    :raises ArchiveError: when it is none.
+    :raises NotFoundError: when the record does not exist any more.
+    :raises ArchiveError: when the file is not a record.
     """
     data = b"".join(storage.read(key + _SUFFIXES[finding]))
     try:
@@ -101,8 +92,19 @@ def read_record(storage: Storage, key: str, finding: Verdict) -> Record:
         ) from error
 
 
-# What records have called the hash of the manifest from the first version on.
-_SHA256_KEY = "account_sha256"
+def remove_record(storage: Storage, key: str, finding: Verdict) -> None:
+    """Remove a record; it is not an error if it does not exist."""
+    storage.delete(key + _SUFFIXES[finding])
+
+
+def _agrees(storage: Storage, key: str, finding: Verdict, new: Record) -> bool:
+    """Tell whether an older record of a dump may stay beside a new one."""
+    if "damaged" in (finding, new.finding):
+        return False
+    try:
+        return read_record(storage, key, finding).manifest_sha256 == new.manifest_sha256
+    except (NotFoundError, ArchiveError):
+        return False
 
 
 def _as_json(record: Record) -> dict[str, Any]:
@@ -113,6 +115,7 @@ def _as_json(record: Record) -> dict[str, Any]:
 def _from_json(values: dict[str, Any]) -> Record:
     """Build a record.
 
-    :raises KeyError, TypeError: when a value is missing, or one is unknown.
+    :raises KeyError: when the hash is missing.
+    :raises TypeError: when another value is missing, or a name is unknown.
     """
     return Record(manifest_sha256=values.pop(_SHA256_KEY), **values)

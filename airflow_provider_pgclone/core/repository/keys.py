@@ -1,4 +1,4 @@
-"""Dump keys and their prefixes: the only place that formats or parses them."""
+"""Dump keys and their prefixes. No other module formats or parses them."""
 
 import re
 from dataclasses import dataclass
@@ -7,29 +7,17 @@ from datetime import UTC, datetime
 from airflow_provider_pgclone.core.errors import InvalidInputError
 
 SUFFIX = ".dump"
-
-
 NO_CONFIG = "none"
-
-
 PREFIX_HINT = "A prefix is made of whole parts of <instance>/<database>/<config>/<timestamp>."
-
-
 _TIMESTAMP_FORMAT = "%Y-%m-%d-%H-%M-%S-%f"
-
-
 _PART = re.compile(r"[A-Za-z0-9_-]+")
-
-
 _OTHER_CHARACTER = re.compile(r"[^A-Za-z0-9_-]")
-
-
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}-\d{1,6}", re.ASCII)
 
 
 @dataclass(frozen=True, order=True)
 class DumpKey:
-    """Where a dump is below the storage location; keys sort by the time of their dump."""
+    """The path of a dump in storage. Keys sort by the time of the dump."""
 
     created_at: datetime
     instance: str
@@ -38,10 +26,9 @@ class DumpKey:
 
     @classmethod
     def new(cls, *, instance: str, database: str, config: str, created_at: datetime) -> "DumpKey":
-        """Build the key of a new dump.
+        """Build the key of a new dump. Characters that a key may not contain become ``_``.
 
-        :param instance: cleaned, as are the next two: other characters become ``_``.
-        :param created_at: when the dump started, with a time zone.
+        :param created_at: the time at which the dump started, with a time zone.
         :raises InvalidInputError: when a part is empty.
         """
         parts = {"instance": instance, "database": database, "config": config}
@@ -59,18 +46,18 @@ class DumpKey:
         """
         parts = text.removesuffix(SUFFIX).split("/")
         if not text.endswith(SUFFIX) or len(parts) != 4 or not _TIMESTAMP.fullmatch(parts[3]):
-            raise _no_key(text)
+            raise _not_a_key(text)
         if not all(_PART.fullmatch(part) for part in parts[:3]):
-            raise _no_key(text)
+            raise _not_a_key(text)
         try:
             created_at = datetime.strptime(f"{parts[3]}+0000", f"{_TIMESTAMP_FORMAT}%z")
         except ValueError as error:
-            raise _no_key(text) from error
+            raise _not_a_key(text) from error
         return cls(created_at.astimezone(UTC), parts[0], parts[1], parts[2])
 
     @property
     def series(self) -> str:
-        """The folder that it shares with the dumps of the same at other times."""
+        """The folder of all dumps of the same instance, database and config."""
         return f"{self.instance}/{self.database}/{self.config}/"
 
     def __str__(self) -> str:
@@ -79,9 +66,9 @@ class DumpKey:
 
 @dataclass(frozen=True)
 class KeyPrefix:
-    """The leading parts of keys: whole ones, but for a timestamp, which may be cut short.
+    """The leading parts of keys. Only the timestamp may be incomplete.
 
-    Whole parts, so that ``prod/shop`` never means a dump of ``prod/shop_eu``.
+    So ``prod/shop`` never means a dump of ``prod/shop_eu``.
     """
 
     folders: tuple[str, ...]
@@ -89,7 +76,7 @@ class KeyPrefix:
 
     @classmethod
     def parse(cls, text: str) -> "KeyPrefix":
-        """Read a prefix; the empty one means all keys.
+        """Read a prefix. An empty prefix means all keys.
 
         :raises InvalidInputError: when no key can start with the text.
         """
@@ -107,8 +94,8 @@ class KeyPrefix:
         return "/".join((*self.folders, self.timestamp)) if self.folders else ""
 
 
-def _no_key(text: str) -> InvalidInputError:
+def _not_a_key(text: str) -> InvalidInputError:
     return InvalidInputError(
-        f"{text!r} is no dump key",
+        f"{text!r} is not a dump key",
         hint="A dump key is <instance>/<database>/<config>/<timestamp>.dump.",
     )

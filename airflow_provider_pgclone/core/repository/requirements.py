@@ -1,4 +1,4 @@
-"""Tells from a dump's manifest and findings whether it may be restored."""
+"""Tells from the manifest and the verdict of a dump whether it is masked or verified."""
 
 import logging
 
@@ -13,62 +13,64 @@ log = logging.getLogger(__name__)
 
 
 def check_masked(archive: Archive) -> None:
-    """Refuse a dump of which no column is masked.
+    """Refuse a dump in which no column is masked.
 
-    :raises UnsupportedError: also when nothing tells whether it is.
+    :raises UnsupportedError: when no column is masked, or the dump has no manifest.
     """
     key = archive.dump.key
     if archive.manifest is None:
         raise UnsupportedError(
-            f"{key} was not made by this package, so that nothing tells whether it is masked",
+            f"{key} was not made by this package, so it is not known whether it is masked",
             hint="Dump with this package and masks, or restore with require_masked=False.",
         )
     if not archive.manifest.masks_columns:
         raise UnsupportedError(
             f"{key} is not masked, and only masked dumps may be restored",
-            hint="Dump with masks, or name one of those that ls lists with masked=True.",
+            hint="Dump with masks, or choose a dump that ls lists with masked=True.",
         )
-
-
-def is_dump_masked(storage: Storage, dump: Dump, cancellation: Cancellation) -> bool:
-    """Whether a dump in storage is masked; one that no restore would take is not, and is logged.
-
-    :param cancellation: checked first, since many dumps may be asked for.
-    :raises StorageError: when storage cannot be reached.
-    """
-    cancellation.check()
-    if dump.finding == "damaged":
-        log.warning("%s counts as not masked: it was found to be damaged", dump.key)
-        return False
-    try:
-        manifest = read_manifest_of(storage, dump)
-        return manifest is not None and manifest.masks_columns
-    except NotFoundError:  # deleted since it was listed
-        return False
-    except (ArchiveError, UnsupportedError) as error:
-        log.warning("%s counts as not masked: %s", dump.key, error)
-        return False
 
 
 def check_verified(archive: Archive) -> None:
     """Refuse a dump that no verification has found whole.
 
-    :raises UnsupportedError: when there is no record of one.
-    :raises ArchiveError: when the record is of other bytes.
+    :raises UnsupportedError: when there is no record of a verification.
+    :raises ArchiveError: when the record is about other bytes.
     """
     dump = archive.dump
     if archive.manifest is None:
         raise UnsupportedError(
-            f"{dump.key} was not made by this package, so that no record can tell its bytes",
+            f"{dump.key} was not made by this package, so no record can identify its bytes",
             hint="Dump with this package, or restore with require_verified=False.",
         )
     if dump.finding is None:
         raise UnsupportedError(
             f"{dump.key} is not verified, and only verified dumps may be restored",
-            hint="Verify it first, or name one of those that ls lists with verified=True.",
+            hint="Verify it first, or choose a dump that ls lists with verified=True.",
         )
     record = read_record(archive.storage, dump.key, dump.finding)
     if record.manifest_sha256 != archive.manifest_sha256:
         raise ArchiveError(
-            f"the record of {dump.key} is that of another archive", hint="Verify the dump again."
+            f"the record of {dump.key} belongs to another archive", hint="Verify the dump again."
         )
+
+
+def is_dump_masked(storage: Storage, dump: Dump, cancellation: Cancellation) -> bool:
+    """Tell whether a dump in storage is masked.
+
+    A dump that cannot be restored counts as not masked, and is logged.
+
+    :param cancellation: checked first, since a listing may read many dumps.
+    :raises StorageError: when storage cannot be reached.
+    """
+    cancellation.check()
+    if dump.finding == "damaged":
+        log.warning("%s counts as not masked: it is damaged", dump.key)
+        return False
+    try:
+        manifest = read_manifest_of(storage, dump)
+        return manifest is not None and manifest.masks_columns
+    except NotFoundError:  # deleted after it was listed
+        return False
+    except (ArchiveError, UnsupportedError) as error:
+        log.warning("%s counts as not masked: %s", dump.key, error)
+        return False

@@ -1,4 +1,4 @@
-"""Which dumps are kept: pure, from the dumps and the rules to those that no rule keeps."""
+"""Decides which dumps are kept. It computes this from a list of dumps, without storage."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ Period = Callable[[datetime], object]
 
 @dataclass(frozen=True)
 class Retention:
-    """Rules for each series, which is the dumps of one instance, database and config.
+    """Rules for each series. A series is all dumps of one instance, database and config.
 
-    A dump is kept where any rule keeps it. Periods without a dump do not count, so that nothing
-    more is deleted while no dumps are made. ``None`` means that there is no such rule.
+    A dump is kept if any rule keeps it. Periods without a dump are not counted, so that nothing
+    more is deleted while no dumps are made. ``None`` means that the rule is not used.
 
-    :param keep_last: how many are kept, the newest.
-    :param keep_daily: for how many days the newest is kept, in UTC.
-    :param keep_weekly: for how many ISO weeks.
-    :param keep_monthly: for how many months.
-    :param older_than_days: dumps that are not older are kept.
+    :param keep_last: the number of newest dumps that are kept.
+    :param keep_daily: for this number of days, the newest dump of the day is kept, in UTC.
+    :param keep_weekly: for this number of ISO weeks, the newest dump of the week is kept.
+    :param keep_monthly: for this number of months, the newest dump of the month is kept.
+    :param older_than_days: dumps that are not older than this are kept.
     """
 
     keep_last: int | None = None
@@ -32,13 +32,13 @@ class Retention:
     older_than_days: float | None = None
 
     def check(self) -> None:
-        """Refuse to delete dumps of which nobody has said which to keep.
+        """Refuse rules that would keep nothing.
 
-        :raises InvalidInputError: where there is no rule.
+        :raises InvalidInputError: when there is no rule.
         """
         if all(rule is None for rule in vars(self).values()):
             raise InvalidInputError(
-                "no rule says which dumps to keep",
+                "no rule to keep dumps is set",
                 hint=f"Set at least one of {', '.join(vars(self))}.",
             )
 
@@ -46,10 +46,10 @@ class Retention:
 def expired(dumps: Iterable[Dump], rules: Retention, now: datetime) -> list[Dump]:
     """Return the dumps that no rule keeps, the oldest first.
 
-    Of each series the last good dump is kept in any case: the newest that was verified, or, where
-    none was, the newest that is not damaged. Rules that keep a number of dumps count none that is
-    damaged: those are deleted, once they are old enough. But a series without a good dump is left
-    as it is, since of what is damaged something may be saved.
+    The last good dump of each series is always kept. This is the newest verified dump, or the
+    newest dump that is not damaged if none was verified. Rules that keep a number of dumps do not
+    count damaged ones, so those are deleted, unless ``older_than_days`` keeps them. A series
+    without a good dump is left as it is, since a part of a damaged dump may still be of use.
     """
     found: dict[str, list[Dump]] = {}
     for dump in sorted(dumps, key=_age, reverse=True):
@@ -65,10 +65,10 @@ def expired(dumps: Iterable[Dump], rules: Retention, now: datetime) -> list[Dump
 
 
 def _kept(series: Sequence[Dump], rules: Retention, now: datetime) -> set[str]:
-    """Return the keys of a series that are kept.
+    """Return the keys of the dumps in a series that are kept.
 
-    :param series: the newest first.
-    :return: empty where none is good.
+    :param series: the dumps, the newest first.
+    :return: an empty set if the series has no good dump.
     """
     good = [dump for dump in series if dump.finding != "damaged"]
     verified = [dump for dump in good if dump.is_verified]

@@ -1,4 +1,4 @@
-"""An archive in storage: what it tells of itself, and whether its bytes are those written."""
+"""Opens an archive in storage: reads its table of contents and manifest, and checks its bytes."""
 
 import hashlib
 from collections.abc import Iterator
@@ -24,23 +24,24 @@ from airflow_provider_pgclone.core.repository.dumps import Dump
 from airflow_provider_pgclone.core.storage import Storage
 
 TOC_RANGE_BYTES = 256 * 1024
-# Stands beside pg_dump's version in the header of our archives, which only a listing shows.
+# Our archives have this mark after the version of pg_dump in their header. Only pg_restore --list
+# shows it.
 OUR_MARK = "airflow-provider-pgclone"
-# More than the header can have before its first entry, and so the mark in it.
+# The header, and so the mark, is shorter than this.
 _HEADER_BYTES = 4096
 _NO_END = "the end is missing: the archive was cut"
 
-
-# The name, length and hash of what an archive has in one place.
+# The name, length and hash of a part of an archive.
 Region = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A dump in storage, as far as it tells of itself.
+    """A dump in storage, with its table of contents and its manifest.
 
-    :param manifest: its manifest; ``None`` where pg_dump or another program wrote it.
-    :param manifest_sha256: of the manifest, in hexadecimal, and so of all that the archive holds.
+    :param manifest: ``None`` if pg_dump or another program wrote the dump.
+    :param manifest_sha256: the hash of the manifest, in hexadecimal. It identifies the whole
+        archive, since the manifest contains the hashes of all other bytes.
     """
 
     storage: Storage
@@ -51,9 +52,9 @@ class Archive:
 
     @property
     def required_manifest(self) -> Manifest:
-        """Its manifest.
+        """The manifest.
 
-        :raises UnsupportedError: when it has none.
+        :raises UnsupportedError: when the dump has no manifest.
         """
         if self.manifest is None:
             raise UnsupportedError(
@@ -62,49 +63,11 @@ class Archive:
         return self.manifest
 
 
-@contextmanager
-def naming(dump: Dump) -> Iterator[None]:
-    """Name the dump in the errors about its bytes."""
-    try:
-        yield
-    except ArchiveError as error:
-        raise ArchiveError(f"{dump.key}: {error.message}", hint=error.hint) from error
-
-
-def open_archive(storage: Storage, dump: Dump) -> Archive:
-    """Read the table of contents and the manifest of a dump, and little more.
-
-    :raises ArchiveError: when they are damaged, do not fit each other or have no end.
-    """
-    with naming(dump):
-        return _opened(storage, dump)
-
-
-def read_manifest_of(storage: Storage, dump: Dump) -> Manifest | None:
-    """Read the manifest of a dump and not what it is of; ``None`` where it has none.
-
-    :raises ArchiveError: when it is damaged, or the dump has no start or no end.
-    """
-    with naming(dump):
-        if end := _read_end(storage, dump):
-            return end.manifest
-        _check_header(storage.read_range(dump.key, 0, min(dump.size_bytes, _HEADER_BYTES)))
-        return None
-
-
-def _check_header(header: bytes) -> None:
-    """Make sure that an archive that has no manifest may be without one."""
-    if not header.startswith(MAGIC):
-        raise ArchiveError("it is no archive of pg_dump")
-    if OUR_MARK.encode() in header:
-        raise ArchiveError(_NO_END)
-
-
 @dataclass(frozen=True)
 class _End:
-    """The last block of one of our archives.
+    """The last block of an archive of ours.
 
-    :param head: what it has before the manifest.
+    :param head: the bytes that precede the manifest.
     """
 
     head: bytes
@@ -116,18 +79,45 @@ class _End:
         return self.footer.offset - HEAD_BYTES
 
 
-def _read_end(storage: Storage, dump: Dump) -> _End | None:
-    """Read the manifest of an archive, ``None`` where it has none."""
-    if not dump.size_bytes:  # of which storage gives no range
-        raise ArchiveError("the archive is empty")
-    tail_start = max(0, dump.size_bytes - TAIL_BYTES)
-    tail = storage.read_range(dump.key, tail_start, dump.size_bytes)
-    footer = read_footer(tail, dump.size_bytes)
-    if footer is None:
+def open_archive(storage: Storage, dump: Dump) -> Archive:
+    """Read the table of contents and the manifest of a dump, but not its data.
+
+    :raises ArchiveError: when they are damaged or do not fit each other, or the dump was cut.
+    """
+    with naming(dump):
+        return _opened(storage, dump)
+
+
+def read_manifest_of(storage: Storage, dump: Dump) -> Manifest | None:
+    """Read only the manifest of a dump; ``None`` if the dump has no manifest.
+
+    :raises ArchiveError: when the manifest is damaged, or the dump is not an archive or was cut.
+    """
+    with naming(dump):
+        if end := _read_end(storage, dump):
+            return end.manifest
+        _check_header(storage.read_range(dump.key, 0, min(dump.size_bytes, _HEADER_BYTES)))
         return None
-    end = footer.offset + footer.length
-    block = storage.read_range(dump.key, footer.offset - HEAD_BYTES, end)
-    return _End(block[:HEAD_BYTES], footer, read_manifest(block[HEAD_BYTES:], footer))
+
+
+def check_bytes(archive: Archive, cancellation: Cancellation) -> None:
+    """Read a whole archive, and compare its bytes with the hashes in the manifest.
+
+    :raises ArchiveError: when bytes differ; it names the table of the first such block.
+    :raises UnsupportedError: when the archive has no manifest.
+    """
+    regions = _regions(archive.required_manifest)
+    with naming(archive.dump):
+        _check_regions(archive.storage.read(archive.dump.key, cancellation), regions, cancellation)
+
+
+@contextmanager
+def naming(dump: Dump) -> Iterator[None]:
+    """Name the dump in errors about its bytes."""
+    try:
+        yield
+    except ArchiveError as error:
+        raise ArchiveError(f"{dump.key}: {error.message}", hint=error.hint) from error
 
 
 def _opened(storage: Storage, dump: Dump) -> Archive:
@@ -140,8 +130,30 @@ def _opened(storage: Storage, dump: Dump) -> Archive:
     toc = _checked_toc(storage, dump, end.manifest)
     head = manifest_head(toc.unused_id, end.footer.length)
     if _check_entries(toc, end.manifest) != end.start or end.head != head:
-        raise ArchiveError("the manifest of the archive is not where the last block ends")
+        raise ArchiveError("the manifest of the archive does not start where the last block ends")
     return Archive(storage, dump, toc, end.manifest, end.footer.sha256.hex())
+
+
+def _read_end(storage: Storage, dump: Dump) -> _End | None:
+    """Read the last block of an archive; ``None`` if the archive has no manifest."""
+    if not dump.size_bytes:  # storage cannot return a range of an empty object
+        raise ArchiveError("the archive is empty")
+    tail_start = max(0, dump.size_bytes - TAIL_BYTES)
+    tail = storage.read_range(dump.key, tail_start, dump.size_bytes)
+    footer = read_footer(tail, dump.size_bytes)
+    if footer is None:
+        return None
+    end = footer.offset + footer.length
+    block = storage.read_range(dump.key, footer.offset - HEAD_BYTES, end)
+    return _End(block[:HEAD_BYTES], footer, read_manifest(block[HEAD_BYTES:], footer))
+
+
+def _check_header(header: bytes) -> None:
+    """Check that an archive without a manifest was written by pg_dump, not by this package."""
+    if not header.startswith(MAGIC):
+        raise ArchiveError("it is not an archive of pg_dump")
+    if OUR_MARK.encode() in header:
+        raise ArchiveError(_NO_END)
 
 
 def _checked_toc(storage: Storage, dump: Dump, manifest: Manifest) -> Toc:
@@ -153,35 +165,33 @@ def _checked_toc(storage: Storage, dump: Dump, manifest: Manifest) -> Toc:
     return read_toc(iter([start]))
 
 
-def _check_entries(toc: Toc, manifest: Manifest) -> int:
-    """Make sure that the manifest has the data of each entry once, with no byte between.
+def _start_of(storage: Storage, dump: Dump) -> Iterator[bytes]:
+    """Yield the bytes of a dump from its start, in ranges of growing size."""
+    start, size = 0, TOC_RANGE_BYTES
+    while start < dump.size_bytes:
+        end = min(start + size, dump.size_bytes)
+        yield storage.read_range(dump.key, start, end)
+        start, size = end, size * 2
 
-    :return: where the last block ends.
+
+def _check_entries(toc: Toc, manifest: Manifest) -> int:
+    """Check that the manifest has one block for each entry with data, without gaps between blocks.
+
+    :return: the offset at which the last block ends.
     """
     names = {one.dump_id: (one.namespace, one.tag) for one in toc.entries if one.has_data}
     offset = manifest.toc_bytes
     for entry in manifest.entries:
         name = names.pop(entry.block.dump_id, None)
         if name is None or (entry.block.kind == DATA and name != (entry.schema, entry.table)):
-            raise ArchiveError(f"{entry.display_name} is not what the table of contents has there")
+            raise ArchiveError(f"{entry.display_name} does not fit the table of contents")
         if entry.block.offset != offset or entry.block.length <= 0:
-            raise ArchiveError(f"{entry.display_name} is not where the one before it ends")
+            raise ArchiveError(f"{entry.display_name} does not follow the block before it")
         offset += entry.block.length
     if names:
         dump_id, (schema, table) = next(iter(names.items()))
         raise ArchiveError(f"the data of {schema}.{table} (block {dump_id}) is not in the manifest")
     return offset
-
-
-def check_bytes(archive: Archive, cancellation: Cancellation) -> None:
-    """Read a whole archive, and raise where its bytes are not those that were written.
-
-    :raises ArchiveError: naming the table of the first block that differs.
-    :raises UnsupportedError: when it is not ours, so that there is nothing to check it by.
-    """
-    regions = _regions(archive.required_manifest)
-    with naming(archive.dump):
-        _check_regions(archive.storage.read(archive.dump.key, cancellation), regions, cancellation)
 
 
 def _check_regions(
@@ -206,16 +216,7 @@ def _check_regions(
 
 
 def _regions(manifest: Manifest) -> Iterator[Region]:
-    """Yield what the archive holds one after another."""
+    """Yield the table of contents and the blocks, in the order of the archive."""
     yield "the table of contents", manifest.toc_bytes, manifest.toc_sha256
     for entry in manifest.entries:
         yield entry.display_name, entry.block.length, entry.block.sha256
-
-
-def _start_of(storage: Storage, dump: Dump) -> Iterator[bytes]:
-    """Yield the first bytes of a dump in ranges that grow, as its table of contents may."""
-    start, size = 0, TOC_RANGE_BYTES
-    while start < dump.size_bytes:
-        end = min(start + size, dump.size_bytes)
-        yield storage.read_range(dump.key, start, end)
-        start, size = end, size * 2

@@ -1,4 +1,8 @@
-"""Where dumps are kept: one contract, one module a backend."""
+"""The places that keep files: folders and buckets, behind one contract, with one module a backend.
+
+``open_storage`` chooses the backend of a location. A new backend meets ``contract.Storage``.
+Nothing here knows dumps, keys or PostgreSQL: files are paths and bytes.
+"""
 
 import os
 from collections.abc import Callable
@@ -32,8 +36,8 @@ def open_storage(location: str, s3_access: Callable[[], S3Access]) -> Storage:
     """Return the storage of a location.
 
     :param location: ``s3://bucket/prefix/``, ``file:///folder/`` or the path of a folder.
-    :param s3_access: called for a bucket only.
-    :raises InvalidInputError: for another scheme, or a bucket without a name.
+    :param s3_access: returns how to reach S3; called for a bucket only.
+    :raises InvalidInputError: when the location has another scheme or the bucket has no name.
     """
     if "://" not in location:
         from airflow_provider_pgclone.core.storage.local import LocalStorage
@@ -49,6 +53,6 @@ def open_storage(location: str, s3_access: Callable[[], S3Access]) -> Storage:
 
         return S3Storage(parts.netloc, parts.path, s3_access())
     raise InvalidInputError(
-        f"{location.rpartition('@')[2]!r} is no storage location",
-        hint="It is s3://bucket/prefix/, file:///folder/ or the path of a folder.",
+        f"{location.rpartition('@')[2]!r} is not a storage location",
+        hint="A location is s3://bucket/prefix/, file:///folder/ or the path of a folder.",
     )

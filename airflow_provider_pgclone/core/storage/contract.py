@@ -1,4 +1,4 @@
-"""What every storage backend does; ``tests/contracts/storage.py`` holds each of them to it."""
+"""The contract of all storage backends; ``tests/contracts/storage.py`` tests each backend by it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -11,7 +11,10 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 
 @dataclass(frozen=True)
 class StoredObject:
-    """A file below the storage location."""
+    """A file in storage.
+
+    :param path: relative to the storage location.
+    """
 
     path: str
     size_bytes: int
@@ -20,9 +23,9 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class Page:
-    """One answer of a listing.
+    """One page of a listing.
 
-    :param prefixes: the common beginnings that a delimiter folds.
+    :param prefixes: the beginnings that stand for the paths folded by a delimiter.
     :param is_cut: whether another page follows.
     """
 
@@ -33,10 +36,10 @@ class Page:
 
 @dataclass(frozen=True)
 class AbandonedUpload:
-    """What is left of an object that was never completed.
+    """The leftovers of an object that was never completed.
 
-    :param path: of the object, which does not exist by it.
-    :param upload_id: what storage calls the upload.
+    :param path: the path that the object would have; there may be no object.
+    :param upload_id: the name of the upload in storage.
     """
 
     path: str
@@ -47,40 +50,40 @@ class Upload(Protocol):
     """An object that is being written."""
 
     def write(self, chunk: bytes) -> None:
-        """Take the next bytes; waits while storage is slower than the writer.
+        """Write the next bytes; waits while storage is slower than the writer.
 
-        :raises StorageError: when storage has refused.
+        :raises StorageError: when storage refused the upload.
         """
 
 
 class Storage(Protocol):
-    """A folder of dumps.
+    """A location that keeps files.
 
-    :ivar location: what the user named, for messages.
+    :ivar location: the location as the user named it, for messages.
     """
 
     location: str
 
     def check_readable(self) -> None:
-        """Make sure that the location exists and may be listed.
+        """Check that the location exists and can be listed.
 
         :raises NotFoundError: when the bucket or folder does not exist.
-        :raises StorageError: when it refuses or cannot be reached.
+        :raises StorageError: when storage refuses the request or cannot be reached.
         """
 
     def check_writable(self) -> None:
-        """Make sure, as far as can be told beforehand, that the location takes a dump.
+        """Check that the location can be written to, as far as that is possible without writing.
 
         :raises NotFoundError: when the bucket does not exist.
-        :raises StorageError: when it refuses or cannot be reached.
+        :raises StorageError: when storage refuses the request or cannot be reached.
         """
 
     def open_write(
         self, path: str, *, expected_bytes: int, cancellation: Cancellation
     ) -> AbstractContextManager[Upload]:
-        """Write an object that appears whole when the block ends, and never when it raises.
+        """Write an object. It appears when the block ends, and never appears if the block raises.
 
-        :param expected_bytes: a guess of its size, by which parts are sized.
+        :param expected_bytes: an estimate of its size, which determines the size of its parts.
         :param cancellation: ends a wait for storage.
         """
 
@@ -88,46 +91,47 @@ class Storage(Protocol):
         """Yield the bytes of an object.
 
         :param cancellation: ends a wait for storage.
-        :raises NotFoundError: when it does not exist.
-        :raises StorageError: when it breaks off.
+        :raises NotFoundError: when the object does not exist.
+        :raises StorageError: when the connection to storage breaks.
         """
 
     def read_range(self, path: str, start: int, end: int) -> bytes:
-        """Return bytes of an object from ``start`` up to but not including ``end``.
+        """Return the bytes of an object from ``start`` up to but not including ``end``.
 
-        :raises NotFoundError: when it does not exist.
-        :raises StorageError: when there are fewer.
+        :raises NotFoundError: when the object does not exist.
+        :raises StorageError: when the object has fewer bytes.
         """
 
     def head(self, path: str) -> StoredObject:
-        """Return the size and time of an object.
+        """Return the size and the time of an object.
 
-        :raises NotFoundError: when it does not exist.
+        :raises NotFoundError: when the object does not exist.
         """
 
     def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Page]:
-        """Yield the objects whose path starts with ``prefix``, in order of their paths.
+        """Yield the objects whose path starts with ``prefix``, in the order of their paths.
 
-        A page is fetched when it is asked for; there is at least one, maybe empty. With a
-        delimiter, paths that have it after the prefix come as one common beginning each, which
-        ends with it.
+        Pages are fetched one by one, as they are consumed. There is at least one page; it may be
+        empty.
+
+        :param delimiter: folds paths that contain it after the prefix. All paths that are equal up
+            to the delimiter become one entry in ``prefixes``, which ends with the delimiter.
         """
 
     def delete(self, path: str) -> None:
-        """Remove an object; no error where it does not exist."""
+        """Remove an object; it is not an error if the object does not exist."""
 
     def delete_many(self, paths: Sequence[str]) -> None:
-        """Remove objects by as few requests as storage allows; no error for those not there.
+        """Remove objects in as few requests as possible; it is not an error if some do not exist.
 
-        :raises StorageError: when storage refuses any; others may be gone then.
+        :raises StorageError: when storage refuses to remove one; others may be removed then.
         """
 
     def abandoned_uploads(self, prefix: str, *, before: datetime) -> Iterator[AbandonedUpload]:
-        """Yield what writers that were killed have left of objects under a prefix.
+        """Yield the uploads under a prefix that were left by killed writers.
 
-        :param before: one that was begun, or of which anything was written, since then is not
-            abandoned.
+        :param before: an upload that started or received data after this time is not abandoned.
         """
 
     def remove_upload(self, upload: AbandonedUpload) -> None:
-        """Remove what was left of an object; no error where it is gone."""
+        """Remove an abandoned upload; it is not an error if it does not exist."""

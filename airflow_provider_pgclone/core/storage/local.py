@@ -1,4 +1,4 @@
-"""A folder of the worker, or one that is mounted on it."""
+"""A folder on the worker, or one that is mounted there."""
 
 import os
 from collections.abc import Iterator
@@ -12,19 +12,19 @@ from airflow_provider_pgclone.core.storage.contract import AbandonedUpload, Page
 from airflow_provider_pgclone.core.storage.objects import ObjectStorage
 from airflow_provider_pgclone.core.storage.paging import PAGE_OBJECTS, fold, pages
 
-# obstore writes into <path>#<number> and renames that to the path at the end.
+# obstore writes to <path>#<number>, and at the end renames that file to <path>.
 STAGING_MARK = "#"
 
 
 class LocalStorage(ObjectStorage):
-    """Dumps as files; one that is being written has another name until it is whole."""
+    """Keeps files in a folder. A file that is being written has another name until it is whole."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
         super().__init__(folder, lambda: LocalStore(folder))
 
     def check_readable(self) -> None:
-        """Make sure that the folder is there."""
+        """Check that the folder exists."""
         if not self._folder.is_dir():
             raise NotFoundError(
                 f"the storage folder {self.location!r} does not exist",
@@ -32,17 +32,17 @@ class LocalStorage(ObjectStorage):
             )
 
     def check_writable(self) -> None:
-        """Make the folder where it is missing, for our eyes alone."""
+        """Create a missing folder, which only our user may read, and check that it is writable."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             writable = os.access(self._folder, os.R_OK | os.W_OK | os.X_OK)
         except OSError as error:
             raise StorageError(f"the storage folder {self.location!r}: {error}") from error
         if not writable:
-            raise StorageError(f"the storage folder {self.location!r} may not be written")
+            raise StorageError(f"the storage folder {self.location!r} is not writable")
 
     def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Page]:
-        """Yield pages of files; a file is looked at only when its page is asked for."""
+        """Yield pages of files; the size of a file is read only when its page is consumed."""
         for names, is_cut in pages(fold(self._paths(prefix), prefix, delimiter), PAGE_OBJECTS):
             objects = (self._stored(path) for path, folded in names if not folded)
             yield Page(
@@ -52,7 +52,7 @@ class LocalStorage(ObjectStorage):
             )
 
     def abandoned_uploads(self, prefix: str, *, before: datetime) -> Iterator[AbandonedUpload]:
-        """Yield the files under other names whose writers did not get to rename them."""
+        """Yield the files that their writers did not rename at the end."""
         for name in self._paths(prefix):
             path, mark, number = name.rpartition(STAGING_MARK)
             if not mark or not number.isdecimal():
@@ -62,7 +62,7 @@ class LocalStorage(ObjectStorage):
                 yield AbandonedUpload(path, number)
 
     def remove_upload(self, upload: AbandonedUpload) -> None:
-        """Remove a file that waits for its name."""
+        """Remove a file that was not renamed."""
         name = f"{upload.path}{STAGING_MARK}{upload.upload_id}"
         try:
             (self._folder / name).unlink(missing_ok=True)
@@ -70,7 +70,7 @@ class LocalStorage(ObjectStorage):
             raise StorageError(f"{name!r} in {self.location}: {error}") from error
 
     def _paths(self, prefix: str) -> Iterator[str]:
-        """Yield the paths that start with the prefix in the order in which S3 lists keys."""
+        """Yield the paths that start with the prefix, in the order of keys in S3."""
         folder = prefix.rpartition("/")[0]
         yield from self._walk(f"{folder}/" if folder else "", prefix)
 
@@ -95,6 +95,6 @@ class LocalStorage(ObjectStorage):
     def _stored(self, path: str) -> StoredObject | None:
         try:
             status = (self._folder / path).stat()
-        except FileNotFoundError:  # removed since its folder was read
+        except FileNotFoundError:  # removed after its folder was read
             return None
         return StoredObject(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))

@@ -1,4 +1,4 @@
-"""Storage in memory: passes the same contract as the real ones, for tests that need no server."""
+"""Storage in memory, for tests that need no server. It meets the same contract as the others."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,24 +11,24 @@ from airflow_provider_pgclone.core.storage.paging import PAGE_OBJECTS, fold, pag
 
 
 class MemoryStorage(ObjectStorage):
-    """Objects of this process."""
+    """Keeps objects in the memory of this process."""
 
     def __init__(self) -> None:
         self._memory = MemoryStore()
         super().__init__("memory", lambda: self._memory)
 
     def check_readable(self) -> None:
-        """It is always there."""
+        """Do nothing: memory is always readable."""
 
     def check_writable(self) -> None:
-        """There is always room."""
+        """Do nothing: memory is always writable."""
 
     def abandoned_uploads(self, prefix: str, *, before: datetime) -> Iterator[AbandonedUpload]:
-        """There are none: nothing outlives the process."""
+        """Yield nothing: uploads do not outlive the process."""
         yield from ()
 
     def remove_upload(self, upload: AbandonedUpload) -> None:
-        """There is nothing to remove."""
+        """Do nothing: there are no abandoned uploads."""
 
     def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Page]:
         """Yield pages of objects."""

@@ -1,4 +1,4 @@
-"""Reading and writing objects through obstore, which all backends share."""
+"""Reads and writes objects through obstore, as all backends do."""
 
 import functools
 import itertools
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 MIN_PART_BYTES = 8 * MIB
-# S3 takes 10,000 parts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html.
-# A third is left for a guess that was too low.
+# S3 accepts 10,000 parts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html.
+# A third of them is reserved for objects that are larger than expected.
 PLANNED_PARTS = 6_600
 PARALLEL_PARTS = 4
 RANGE_BYTES = 8 * MIB
@@ -35,8 +35,8 @@ _XML = re.compile(r"(<\?xml.*?\?>\s*)?<Error>.*", re.DOTALL)
 class ObjectStorage:
     """The part of the storage contract that is the same for every store of obstore.
 
-    :param location: what the user named.
-    :param open_store: called when the first object is read or written.
+    :param location: the location as the user named it.
+    :param open_store: returns the store; called when the first object is read or written.
     """
 
     def __init__(self, location: str, open_store: "Callable[[], ObjectStore]") -> None:
@@ -50,7 +50,7 @@ class ObjectStorage:
     def open_write(
         self, path: str, *, expected_bytes: int, cancellation: Cancellation
     ) -> AbstractContextManager[Upload]:
-        """Write an object that appears whole or not at all."""
+        """Write an object, which appears whole or not at all."""
         part_bytes = max(MIN_PART_BYTES, -(-expected_bytes // PLANNED_PARTS // MIB) * MIB)
 
         def put(chunks: Iterator[bytes]) -> None:
@@ -58,35 +58,16 @@ class ObjectStorage:
 
         return queued_upload(put, lambda: self.delete(path), cancellation)
 
-    def _put(self, path: str, chunks: Iterator[bytes], part_bytes: int) -> None:
-        start = bytearray()
-        for chunk in chunks:
-            start += chunk
-            if goes_in_parts(len(start)):
-                break
-        else:  # one request, of which no part can be left
-            with self._errors(path):
-                obstore.put(self._store, path, bytes(start), use_multipart=False)
-            return
-        with self._errors(path):
-            obstore.put(
-                self._store,
-                path,
-                itertools.chain([bytes(start)], chunks),
-                chunk_size=part_bytes,
-                max_concurrency=PARALLEL_PARTS,
-            )
-
     def read(self, path: str, cancellation: Cancellation | None = None) -> Iterator[bytes]:
-        """Yield the bytes of an object by ranged reads, a few of them ahead of their use.
+        """Yield the bytes of an object. A few ranges are read ahead.
 
-        They run in threads, so that a signal reaches the one that reads.
+        The ranges are read in threads, so that the calling thread can receive signals.
         """
         with self._errors(path):
             meta = obstore.head(self._store, path)
 
         def fetch(start: int) -> bytes:
-            # Storage refuses when the object is no longer the one whose size we know.
+            # With the e_tag, storage refuses if the object was replaced after its size was read.
             end = min(start + RANGE_BYTES, meta["size"])
             return self._fetch(path, start, end, meta["e_tag"])
 
@@ -111,7 +92,7 @@ class ObjectStorage:
         return StoredObject(meta["path"], meta["size"], meta["last_modified"])
 
     def delete(self, path: str) -> None:
-        """Remove an object; no error where it does not exist."""
+        """Remove an object; it is not an error if the object does not exist."""
         try:
             with self._errors(path):
                 obstore.delete(self._store, path)
@@ -127,6 +108,25 @@ class ObjectStorage:
         """Return the error for an object that does not exist."""
         return NotFoundError(f"{path!r} does not exist in {self.location}")
 
+    def _put(self, path: str, chunks: Iterator[bytes], part_bytes: int) -> None:
+        start = bytearray()
+        for chunk in chunks:
+            start += chunk
+            if goes_in_parts(len(start)):
+                break
+        else:  # one request, which leaves no parts behind if it fails
+            with self._errors(path):
+                obstore.put(self._store, path, bytes(start), use_multipart=False)
+            return
+        with self._errors(path):
+            obstore.put(
+                self._store,
+                path,
+                itertools.chain([bytes(start)], chunks),
+                chunk_size=part_bytes,
+                max_concurrency=PARALLEL_PARTS,
+            )
+
     def _fetch(self, path: str, start: int, end: int, e_tag: str | None) -> bytes:
         options: GetOptions = {"range": (start, end)}
         if e_tag is not None:
@@ -134,12 +134,12 @@ class ObjectStorage:
         with self._errors(path):
             data = obstore.get(self._store, path, options=options).bytes()
         if len(data) != end - start:
-            raise StorageError(f"{path!r} in {self.location} ended after {start + len(data)}")
+            raise StorageError(f"{path!r} in {self.location} ended after {start + len(data)} bytes")
         return bytes(data)
 
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:
-        """Name the object in storage's errors; those of the code that feeds it pass unchanged."""
+        """Name the object in errors of storage; errors of the writer pass unchanged."""
         try:
             yield
         except FileNotFoundError as error:
@@ -149,7 +149,7 @@ class ObjectStorage:
 
 
 def goes_in_parts(size_bytes: int) -> bool:
-    """Whether an object of that size takes several requests to write."""
+    """Tell whether an object of this size is written in several requests."""
     return size_bytes > MIN_PART_BYTES
 
 
@@ -160,12 +160,9 @@ def _result(read: Future[bytes], cancellation: Cancellation | None) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """Return what storage said in one line: its code and message instead of its XML."""
+    """Return an error of storage in one line, with the code and message instead of the XML."""
     # obstore adds a page of debug output after an empty line.
     text = str(error).partition("\n\nDebug source")[0]
-    said = ": ".join(found[1] for tag in ("Code", "Message") if (found := _said(tag).search(text)))
-    return " ".join(_XML.sub(lambda _: said, text).split())
-
-
-def _said(tag: str) -> re.Pattern[str]:
-    return re.compile(f"<{tag}>(.*?)</{tag}>", re.DOTALL)
+    parts = (re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) for tag in ("Code", "Message"))
+    code_and_message = ": ".join(part[1] for part in parts if part)
+    return " ".join(_XML.sub(lambda _: code_and_message, text).split())

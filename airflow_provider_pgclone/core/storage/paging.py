@@ -1,19 +1,21 @@
-"""Folding and paging of sorted paths, for the backends whose service does neither."""
+"""Folds sorted paths and divides them into pages, for backends that cannot do so themselves."""
 
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-_T = TypeVar("_T")
-
-# As many as S3 gives at once.
+# S3 returns at most so many objects at once.
 PAGE_OBJECTS = 1000
+
+_T = TypeVar("_T")
 
 
 def fold(paths: Iterable[str], prefix: str, delimiter: str | None) -> Iterator[tuple[str, bool]]:
-    """Yield each path, or once its beginning up to the first delimiter after the prefix.
+    """Yield each path, or its beginning if it contains a delimiter after the prefix.
 
-    :return: the path or beginning, and whether it is a beginning.
+    The beginning ends with the delimiter. Paths with the same beginning yield it once.
+
+    :return: the path or the beginning, and whether it is a beginning.
     """
     last = None
     for path in paths:
@@ -28,7 +30,10 @@ def fold(paths: Iterable[str], prefix: str, delimiter: str | None) -> Iterator[t
 
 
 def pages(items: Iterator[_T], size: int) -> Iterator[tuple[list[_T], bool]]:
-    """Yield lists of ``size`` items, and whether more follow; at least one list, maybe empty."""
+    """Yield lists of up to ``size`` items, each with whether more follow.
+
+    There is at least one list; it may be empty.
+    """
     page = list(itertools.islice(items, size))
     while following := list(itertools.islice(items, 1)):
         yield page, True

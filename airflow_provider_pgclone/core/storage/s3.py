@@ -1,4 +1,4 @@
-"""A bucket of S3, or of a server that speaks its protocol."""
+"""A bucket of S3, or of a server that is compatible with S3."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -29,12 +29,12 @@ from airflow_provider_pgclone.core.storage.upload import CLEAN_UP_SECONDS, run_f
 
 log = logging.getLogger(__name__)
 
-# How servers refuse requests of S3 that they lack, or have as S3 had them once.
+# The errors of servers that do not implement a request, or implement an old form of it.
 _UNKNOWN_REQUEST = ("NotImplemented", "MissingContentMD5")
 
 
 class S3Storage(ObjectStorage):
-    """Dumps as objects below a prefix of a bucket."""
+    """Keeps files as objects under a prefix of a bucket."""
 
     def __init__(self, bucket: str, prefix: str, access: S3Access) -> None:
         self._bucket = bucket
@@ -45,18 +45,18 @@ class S3Storage(ObjectStorage):
         )
 
     def check_readable(self) -> None:
-        """Ask for the first key of the location."""
+        """Request the first key of the location."""
         self._ask("list_objects_v2", Prefix=self._prefix, MaxKeys=1)
 
     def check_writable(self) -> None:
-        """Ask whether the bucket is there; the first part shows whether it may be written."""
+        """Check that the bucket exists. A missing right to write shows at the first part only."""
         self.check_readable()
 
     @contextmanager
     def open_write(
         self, path: str, *, expected_bytes: int, cancellation: Cancellation
     ) -> Iterator[Upload]:
-        """Write an object; of one that is aborted no part stays."""
+        """Write an object, and remove its parts if the block raises."""
         try:
             with super().open_write(
                 path, expected_bytes=expected_bytes, cancellation=cancellation
@@ -67,10 +67,85 @@ class S3Storage(ObjectStorage):
                 log.warning("storage does not answer: parts of %s may be left there", path)
             raise
 
-    def _put(self, path: str, chunks: Iterator[bytes], part_bytes: int) -> None:
-        """Write an object; where storage has it whole, an error that it told last does not count.
+    def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Page]:
+        """Yield pages of up to 1,000 objects, each by one request."""
+        query = {"Prefix": self._prefix + prefix}
+        if delimiter:
+            query["Delimiter"] = delimiter
+        while True:
+            answer = self._ask("list_objects_v2", **query)
+            if "IsTruncated" not in answer:  # an empty answer does not mean an empty bucket
+                raise StorageError(f"the answer of {self.location} does not contain a listing")
+            is_cut = bool(answer["IsTruncated"])
+            yield Page(
+                [self._stored(content) for content in answer.get("Contents", ())],
+                [self._path(common["Prefix"]) for common in answer.get("CommonPrefixes", ())],
+                is_cut,
+            )
+            if not is_cut:
+                return
+            query["ContinuationToken"] = answer["NextContinuationToken"]
 
-        Of two requests of which the answer to the first was lost, the second fails.
+    def delete(self, path: str) -> None:
+        """Remove an object. obstore uses DeleteObjects, which some servers do not implement."""
+        self._ask("delete_object", Key=self._prefix + path)
+
+    def delete_many(self, paths: Sequence[str]) -> None:
+        """Remove objects, a thousand in one request."""
+        for start in range(0, len(paths), PAGE_OBJECTS):
+            some = paths[start : start + PAGE_OBJECTS]
+            objects = [{"Key": self._prefix + path} for path in some]
+            try:
+                answer = self._ask("delete_objects", Delete={"Objects": objects, "Quiet": True})
+            except UnsupportedError:
+                super().delete_many(some)  # one by one
+                continue
+            refused = answer.get("Errors", ())
+            if refused:
+                path, reason = self._path(refused[0]["Key"]), refused[0].get("Message")
+                raise StorageError(
+                    f"{len(refused)} files in {self.location} cannot be deleted; the first is "
+                    f"{path!r}: {reason}"
+                )
+
+    def abandoned_uploads(self, prefix: str, *, before: datetime) -> Iterator[AbandonedUpload]:
+        """Yield the multipart uploads that received no part since ``before``.
+
+        MinIO lists the uploads of one key only, and removes abandoned uploads itself after a day.
+        """
+        query = {"Prefix": self._prefix + prefix}
+        while True:
+            try:
+                answer = self._ask("list_multipart_uploads", **query)
+            except UnsupportedError as error:
+                log.warning("the uploads of killed dumps cannot be listed: %s", error)
+                return
+            for found in answer.get("Uploads", ()):
+                upload = AbandonedUpload(self._path(found["Key"]), found["UploadId"])
+                if found["Initiated"] < before and not self._grew_since(upload, before):
+                    yield upload
+            # Some servers return only one of the two markers, or the same markers again.
+            given = {name: answer.get(f"Next{name}") for name in ("KeyMarker", "UploadIdMarker")}
+            markers = {name: marker for name, marker in given.items() if marker}
+            if not answer.get("IsTruncated") or markers.items() <= query.items():
+                return
+            query |= markers
+
+    def remove_upload(self, upload: AbandonedUpload) -> None:
+        """Abort a multipart upload."""
+        with suppress(NotFoundError):
+            self._ask("abort_multipart_upload", **self._upload_query(upload))
+
+    def not_found(self, path: str) -> NotFoundError:
+        """Return the error for a missing object, or raise the one for a missing bucket."""
+        self.check_readable()
+        return super().not_found(path)
+
+    def _put(self, path: str, chunks: Iterator[bytes], part_bytes: int) -> None:
+        """Write an object, and ignore a last error if storage has the whole object.
+
+        If the answer to a request is lost, the request is repeated. The second one fails, although
+        the first one succeeded.
         """
         before = self._look_up(path)
         counted = _Counted(chunks)
@@ -84,9 +159,9 @@ class S3Storage(ObjectStorage):
                         error
                     )
                 raise
-            log.warning("storage has all of %s, but told of an error: %s", path, error)
+            log.warning("storage has the whole of %s, but reported an error: %s", path, error)
         if goes_in_parts(counted.size_bytes):
-            # There is another upload where the answer to the request for the first one was lost.
+            # If the answer to CreateMultipartUpload was lost, there is a second, empty upload.
             run_for(CLEAN_UP_SECONDS, lambda: self._abort_uploads(path, logging.DEBUG))
 
     def _has_arrived(self, path: str, size_bytes: int, before: StoredObject | None) -> bool:
@@ -97,87 +172,21 @@ class S3Storage(ObjectStorage):
         return found is not None and found != before and found.size_bytes == size_bytes
 
     def _look_up(self, path: str) -> StoredObject | None:
-        """Return an object by a listing, which needs no right to read it."""
+        """Return an object from a listing, which does not need the right to read the object."""
         return next((s for s in next(self.list(path)).objects if s.path == path), None)
 
-    def list(self, prefix: str, *, delimiter: str | None = None) -> Iterator[Page]:
-        """Yield pages of up to 1,000 objects, each by one request."""
-        query = {"Prefix": self._prefix + prefix}
-        if delimiter:
-            query["Delimiter"] = delimiter
-        while True:
-            answer = self._ask("list_objects_v2", **query)
-            if "IsTruncated" not in answer:  # an empty answer is not an empty bucket
-                raise StorageError(f"{self.location} answered a request for a listing with none")
-            is_cut = bool(answer["IsTruncated"])
-            yield Page(
-                [self._stored(content) for content in answer.get("Contents", ())],
-                [self._path(common["Prefix"]) for common in answer.get("CommonPrefixes", ())],
-                is_cut,
-            )
-            if not is_cut:
-                return
-            query["ContinuationToken"] = answer["NextContinuationToken"]
-
-    def delete(self, path: str) -> None:
-        """Remove an object; obstore would ask for many at once, which not every server knows."""
-        self._ask("delete_object", Key=self._prefix + path)
-
-    def delete_many(self, paths: Sequence[str]) -> None:
-        """Remove objects, a thousand by one request."""
-        for start in range(0, len(paths), PAGE_OBJECTS):
-            some = paths[start : start + PAGE_OBJECTS]
-            objects = [{"Key": self._prefix + path} for path in some]
-            try:
-                answer = self._ask("delete_objects", Delete={"Objects": objects, "Quiet": True})
-            except UnsupportedError:
-                super().delete_many(some)  # one by one
-                continue
-            refused = answer.get("Errors", ())
-            if refused:
-                path, reason = self._path(refused[0]["Key"]), refused[0].get("Message")
-                raise StorageError(
-                    f"{len(refused)} files in {self.location} cannot be deleted, the first of them "
-                    f"is {path!r}: {reason}"
-                )
-
-    def abandoned_uploads(self, prefix: str, *, before: datetime) -> Iterator[AbandonedUpload]:
-        """Yield the multipart uploads to which no part has come of late.
-
-        MinIO shows those of one key at a time alone; it removes them itself after a day.
-        """
-        query = {"Prefix": self._prefix + prefix}
-        while True:
-            try:
-                answer = self._ask("list_multipart_uploads", **query)
-            except UnsupportedError as error:
-                log.warning("what killed dumps have left cannot be listed: %s", error)
-                return
-            for found in answer.get("Uploads", ()):
-                upload = AbandonedUpload(self._path(found["Key"]), found["UploadId"])
-                if found["Initiated"] < before and not self._grew_since(upload, before):
-                    yield upload
-            # Some servers give only one of the two, or the same again.
-            given = {name: answer.get(f"Next{name}") for name in ("KeyMarker", "UploadIdMarker")}
-            markers = {name: marker for name, marker in given.items() if marker}
-            if not answer.get("IsTruncated") or markers.items() <= query.items():
-                return
-            query |= markers
-
-    def remove_upload(self, upload: AbandonedUpload) -> None:
-        """Abort a multipart upload."""
-        with suppress(NotFoundError):
-            self._ask("abort_multipart_upload", **self._upload_query(upload))
-
     def _grew_since(self, upload: AbandonedUpload, moment: datetime) -> bool:
-        """Return whether a part has come since, as to a dump that takes days, or may have."""
+        """Tell whether an upload may have received a part since then.
+
+        The upload of a dump that takes days is not abandoned.
+        """
         query = self._upload_query(upload)
         while True:
             try:
                 answer = self._ask("list_parts", **query)
             except NotFoundError:  # completed or aborted meanwhile
                 return True
-            if "IsTruncated" not in answer:  # an empty answer is not an upload without parts
+            if "IsTruncated" not in answer:  # an empty answer does not mean an upload without parts
                 return True
             if any(part["LastModified"] >= moment for part in answer.get("Parts", ())):
                 return True
@@ -189,11 +198,11 @@ class S3Storage(ObjectStorage):
         return {"Key": self._prefix + upload.path, "UploadId": upload.upload_id}
 
     def _abort_uploads(self, path: str, level: int = logging.WARNING) -> None:
-        """Abort what an upload has left: a part under way may arrive after the first abort.
+        """Abort the uploads to a path once more: a part may have arrived after the first abort.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html
 
-        :param level: at which a failure is told.
+        :param level: the level at which a failure is logged.
         """
         key = self._prefix + path
         try:
@@ -201,17 +210,15 @@ class S3Storage(ObjectStorage):
                 if found["Key"] == key:
                     self.remove_upload(AbandonedUpload(path, found["UploadId"]))
         except PgCloneError as error:
-            log.log(level, "the parts of an upload may be left at %s: %s", key, error)
-
-    def not_found(self, path: str) -> NotFoundError:
-        """Tell a missing bucket from a missing object."""
-        self.check_readable()
-        return super().not_found(path)
+            log.log(level, "parts of an upload may be left at %s: %s", key, error)
 
     def _ask(self, operation: str, **query: Any) -> dict[str, Any]:
-        """Make a request about the bucket.
+        """Send a request about the bucket.
 
-        :param operation: a method of the boto3 client.
+        :param operation: the name of a method of the boto3 client.
+        :raises UnsupportedError: when the server does not implement the request.
+        :raises NotFoundError: when the bucket or the upload does not exist.
+        :raises StorageError: when the server refuses the request or cannot be reached.
         """
         try:
             answer: dict[str, Any] = getattr(self._client, operation)(Bucket=self._bucket, **query)
@@ -220,17 +227,17 @@ class S3Storage(ObjectStorage):
             if code == "NoSuchUpload":
                 raise NotFoundError(f"the upload of {query.get('Key')!r} is gone") from error
             if code in _UNKNOWN_REQUEST:
-                raise UnsupportedError(f"{self.location} does not know {operation}") from error
+                raise UnsupportedError(f"{self.location} does not support {operation}") from error
             if code in ("NoSuchBucket", "404"):
                 raise NotFoundError(
                     f"the bucket {self._bucket!r} does not exist",
                     hint="Create it, or correct storage_location.",
                 ) from error
-            raise StorageError(f"{self.location} refuses: {error}") from error
+            raise StorageError(f"{self.location} refused a request: {error}") from error
         except BotoCoreError as error:
             raise StorageError(
                 f"{self.location} cannot be reached: {error}",
-                hint="Look at the AWS connection of storage_conn_id, or the worker's environment.",
+                hint="Check the AWS connection of storage_conn_id, or the worker's environment.",
             ) from error
         return answer
 
@@ -242,7 +249,7 @@ class S3Storage(ObjectStorage):
 
 
 class _Counted(Iterator[bytes]):
-    """Passes bytes on, and knows how many there were and whether they were all."""
+    """Passes chunks on, counts their bytes, and knows whether they have ended."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks

@@ -1,4 +1,4 @@
-"""How to reach S3, apart from the libraries that do."""
+"""How to reach S3, as a value that needs none of the libraries for S3."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,12 +9,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class S3Access:
-    """How to reach S3, as an AWS connection says it.
+    """How to reach S3, from an AWS connection.
 
-    :param session: gives credentials, refreshed where they expire.
-    :param client: a boto3 client of the same connection: it lists, since obstore's listing can
-        neither fold at another character than ``/`` nor start within a folder.
-    :param verify: whether to check the server's certificate; a path names its authority.
+    :param session: returns credentials, and refreshes those that expire.
+    :param client: a boto3 client of the same connection. It lists, since obstore can only fold at
+        ``/`` and cannot list from within a folder.
+    :param endpoint_url: the URL of the server, ``None`` for AWS.
+    :param region: ``None`` for the default.
+    :param verify: whether to check the certificate of the server, or the path of its authority's
+        certificate.
     :param virtual_hosted: whether the bucket is part of the host name instead of the path.
     """
 

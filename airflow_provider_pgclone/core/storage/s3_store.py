@@ -1,4 +1,4 @@
-"""Open a bucket for obstore: with fresh credentials, and with retries that are bounded by time."""
+"""Opens a bucket for obstore, with credentials that are refreshed and retries limited in time."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -13,17 +13,17 @@ from airflow_provider_pgclone.core.storage.s3_access import S3Access
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-# Shorter than the shortest life of assumed-role credentials (15 minutes), so that a long upload
-# always has fresh ones.
+# Credentials of assumed roles are valid for at least 15 minutes. They are refreshed earlier, so
+# that a long upload always has valid ones.
 CREDENTIALS_TTL = timedelta(minutes=10)
 REQUEST_TIMEOUT = timedelta(minutes=5)
 CONNECT_TIMEOUT = timedelta(seconds=20)
-# How long storage may refuse, be gone or cut connections before a dump of hours is given up. It is
-# longer than the time-out, so that a request that was not answered is sent once more; and shorter
-# than a signature is valid (15 minutes), since that is not renewed.
+# A request is retried for this long; then a dump that may have taken hours fails. It is longer than
+# the timeout, so that a request without an answer is sent again. It is shorter than the validity of
+# a signature (15 minutes), since a retry does not sign again.
 RETRY_TIMEOUT = timedelta(minutes=6)
-# The waits grow, at random, from the first to the longest, and there are tries enough for all this
-# time: the 10 of obstore's defaults are through within 3 seconds.
+# The waits between retries grow randomly from the first to the longest. The number of retries must
+# suffice for the whole time; the default of obstore, 10, lasts for 3 seconds.
 MAX_RETRIES = 40
 FIRST_WAIT = timedelta(milliseconds=200)
 LONGEST_WAIT = timedelta(seconds=15)
@@ -57,7 +57,7 @@ def open_store(bucket: str, prefix: str, access: S3Access) -> S3Store:
     return S3Store(
         bucket,
         prefix=prefix or None,
-        # Storage checks each part against it, so that what is stored is what was sent.
+        # Storage compares each part with its checksum, so that damaged parts are not stored.
         checksum_algorithm="CRC64NVME",
         client_options=options,
         retry_config={

@@ -1,7 +1,7 @@
-"""Turn writes into the iterator that obstore uploads from, in a thread of its own.
+"""Turns writes into an iterator, from which obstore uploads in another thread.
 
-obstore aborts an upload whose iterator raises and passes the exception on; the end of the iterator
-completes it. So the iterator ends only on a commit.
+obstore completes an upload when its iterator ends. If the iterator raises, obstore aborts the
+upload and raises the same exception. So the iterator ends only on a commit.
 """
 
 import contextlib
@@ -16,19 +16,19 @@ from airflow_provider_pgclone.core.errors import PgCloneError
 log = logging.getLogger(__name__)
 
 QUEUED_CHUNKS = 8
-# How soon a waiting writer sees that storage has failed or that it is to stop.
+# A waiting writer notices a failure of storage or a cancel within this time.
 POLL_SECONDS = 0.2
-# Airflow kills a task that was told to stop after 5 s, in which the rest has to be ended as well.
+# Airflow kills a task 5 s after it told it to stop. All else must end within that time, too.
 ABORT_SECONDS = 2.0
 CLEAN_UP_SECONDS = 1.5
 
 
 class _AbortError(Exception):
-    """Makes the upload abort; the error that caused it is raised by the block."""
+    """Makes obstore abort the upload. The block raises the error that caused the abort."""
 
 
 class QueuedUpload:
-    """An upload that a thread feeds from a bounded queue."""
+    """An upload in a thread, which reads chunks from a bounded queue."""
 
     def __init__(
         self,
@@ -51,13 +51,13 @@ class QueuedUpload:
         self._thread.start()
 
     def write(self, chunk: bytes) -> None:
-        """Hand over the next bytes; waits while the queue is full."""
+        """Write the next bytes; waits while the queue is full."""
         self._hand_over(chunk)
 
     def commit(self) -> None:
         """Complete the object.
 
-        :raises StorageError: when storage refused; then there is no object.
+        :raises StorageError: when storage refused the upload; the object does not exist then.
         """
         self._hand_over(None)
         while self._thread.is_alive():
@@ -66,10 +66,10 @@ class QueuedUpload:
         self._raise_failure()
 
     def abort(self) -> None:
-        """Leave no object behind; where storage hangs, its parts are left for a clean-up."""
+        """Leave no object behind; if storage hangs, the parts are left for a later clean-up."""
         self._aborted.set()
         with contextlib.suppress(queue.Full):
-            self._queue.put_nowait(None)  # wakes a thread that waits for more
+            self._queue.put_nowait(None)  # wakes a thread that waits for the next chunk
         self._thread.join(ABORT_SECONDS)
         with self._lock:
             self._left = True
@@ -78,7 +78,7 @@ class QueuedUpload:
         if completed:
             in_time = run_for(CLEAN_UP_SECONDS, self._take_back)
         if not in_time:
-            log.warning("storage does not answer: what was written may be left there")
+            log.warning("storage does not answer: parts of the upload may be left there")
 
     def _hand_over(self, item: bytes | None) -> None:
         while True:
@@ -104,14 +104,14 @@ class QueuedUpload:
         with self._lock:
             self._completed = True
             nobody_waits = self._left
-        if nobody_waits:  # the last answer came after the abort
+        if nobody_waits:  # the upload was completed after the abort
             self._take_back()
 
     def _take_back(self) -> None:
         try:
             self._undo()
         except PgCloneError as error:
-            log.warning("an object is there whose writing was given up: %s", error)
+            log.warning("the object of an aborted upload cannot be removed: %s", error)
 
     def _chunks(self) -> Iterator[bytes]:
         while True:
@@ -123,24 +123,16 @@ class QueuedUpload:
             yield item
 
 
-def run_for(seconds: float, call: Callable[[], object]) -> bool:
-    """Call in a thread that may be left behind, and return whether it has ended in time."""
-    thread = threading.Thread(target=call, name="clean-up", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return not thread.is_alive()
-
-
 @contextlib.contextmanager
 def queued_upload(
     put: Callable[[Iterator[bytes]], object],
     undo: Callable[[], None],
     cancellation: Cancellation,
 ) -> Iterator[QueuedUpload]:
-    """Run ``put`` on what the block writes: a clean end commits, an exception aborts.
+    """Upload what the block writes. The end of the block commits; an exception aborts.
 
-    :param put: uploads an iterator of bytes; raises our errors.
-    :param undo: removes the object that a cancel came too late to abort.
+    :param put: uploads an iterator of bytes, and raises errors of this package.
+    :param undo: removes an object that was completed before the abort.
     :param cancellation: ends a wait for storage.
     """
     upload = QueuedUpload(put, undo, cancellation)
@@ -151,3 +143,11 @@ def queued_upload(
     except BaseException:
         upload.abort()
         raise
+
+
+def run_for(seconds: float, call: Callable[[], object]) -> bool:
+    """Call a function in a thread, and tell whether it ended in time. A late one keeps running."""
+    thread = threading.Thread(target=call, name="clean-up", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
