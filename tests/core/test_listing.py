@@ -14,7 +14,8 @@ from airflow_provider_pgclone.core.repository.dumps import (
     newest_first,
 )
 from airflow_provider_pgclone.core.repository.keys import DumpKey, KeyPrefix
-from airflow_provider_pgclone.core.storage import Page, StoredObject
+from airflow_provider_pgclone.core.storage import StoredObject
+from airflow_provider_pgclone.core.storage.contract import Page
 from airflow_provider_pgclone.core.storage.memory import MemoryStorage
 from airflow_provider_pgclone.core.storage.paging import PAGE_OBJECTS, fold, pages
 

@@ -11,7 +11,6 @@ from urllib.parse import unquote, urlsplit
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.storage.contract import (
     AbandonedUpload,
-    Page,
     Storage,
     StoredObject,
     Upload,
@@ -22,7 +21,6 @@ from airflow_provider_pgclone.core.storage.s3_access import S3Access
 __all__ = [
     "PAGE_OBJECTS",
     "AbandonedUpload",
-    "Page",
     "S3Access",
     "Storage",
     "StoredObject",
