@@ -200,7 +200,7 @@ def _manifest(snapshot: Snapshot, toc: Toc, start: bytes, writer: BlockWriter) -
 
     :param start: the bytes of the table of contents.
     """
-    names = {entry.dump_id: (entry.namespace, entry.tag) for entry in toc.entries}
+    names = {entry.dump_id: entry.table for entry in toc.entries}
     return Manifest(
         entries=tuple(
             ManifestEntry(block, *(names[block.dump_id] if block.kind == DATA else ("", "")))

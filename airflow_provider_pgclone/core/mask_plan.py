@@ -3,12 +3,12 @@
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import (
     Selection,
+    check_readable_tables,
     read_catalog,
     tables_in_scope,
     tables_with_untrusted_functions,
 )
 from airflow_provider_pgclone.core.masking.discovery import Proposal, propose
-from airflow_provider_pgclone.core.masking.planning import check_readable_tables
 from airflow_provider_pgclone.core.postgres import SNAPSHOT_SESSION, Database, connect
 
 

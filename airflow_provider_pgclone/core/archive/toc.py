@@ -77,6 +77,16 @@ class TocEntry:
     def has_data(self) -> bool:
         return self.data_state != NO_DATA
 
+    @property
+    def table(self) -> TableName:
+        """The schema and the name of its table."""
+        return self.namespace, self.tag
+
+    @property
+    def display_name(self) -> str:
+        """The name of its table in messages."""
+        return f"{self.namespace}.{self.tag}"
+
 
 @dataclass(frozen=True)
 class Toc:

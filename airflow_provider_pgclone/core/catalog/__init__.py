@@ -37,9 +37,14 @@ from airflow_provider_pgclone.core.catalog.tables import (
     Index,
     Kind,
 )
-from airflow_provider_pgclone.core.catalog.trust import tables_with_untrusted_functions
+from airflow_provider_pgclone.core.catalog.trust import (
+    UNTRUSTED_HINT,
+    check_readable_tables,
+    tables_with_untrusted_functions,
+)
 
 __all__ = [
+    "UNTRUSTED_HINT",
     "Catalog",
     "CatalogTable",
     "Check",
@@ -54,6 +59,7 @@ __all__ = [
     "Selection",
     "Table",
     "check_encodable",
+    "check_readable_tables",
     "check_schemas",
     "display_name",
     "excluded_tables",

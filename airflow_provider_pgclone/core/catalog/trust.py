@@ -1,5 +1,9 @@
 """Finds untrusted functions that PostgreSQL runs when it plans a query of a table."""
 
+from collections.abc import Iterable, Mapping
+
+from airflow_provider_pgclone.core.catalog.tables import Catalog
+from airflow_provider_pgclone.core.errors import UnsupportedError
 from airflow_provider_pgclone.core.postgres import Session
 
 # To plan a query, PostgreSQL evaluates constant parts of the expressions of the table's indexes,
@@ -25,6 +29,10 @@ JOIN pg_namespace n ON n.oid = pronamespace
 JOIN pg_roles r ON r.oid = proowner
 WHERE NOT rolsuper AND rolname <> current_user
 """
+UNTRUSTED_HINT = (
+    "Give the function to a superuser, dump as its owner, declare the columns safe, or exclude the "
+    "table."
+)
 
 
 def tables_with_untrusted_functions(session: Session) -> dict[int, str]:
@@ -38,3 +46,21 @@ def tables_with_untrusted_functions(session: Session) -> dict[int, str]:
         oid: f"{function}, which belongs to {owner}"
         for oid, function, owner in session.execute(_BY_PLANNING)
     }
+
+
+def check_readable_tables(
+    untrusted: Mapping[int, str], catalog: Catalog, oids: Iterable[int]
+) -> None:
+    """Refuse to read a table if planning a query of it would call an untrusted function.
+
+    :param untrusted: the result of :func:`tables_with_untrusted_functions`.
+    :raises UnsupportedError: naming the table, the function and its owner.
+    """
+    for oid in oids:
+        if oid in untrusted:
+            name = catalog.tables[oid].display_name
+            raise UnsupportedError(
+                f"a query of {name} calls the function {untrusted[oid]}, with the rights of this "
+                "dump",
+                hint=UNTRUSTED_HINT,
+            )

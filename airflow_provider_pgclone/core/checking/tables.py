@@ -35,7 +35,7 @@ class Copied:
 def copied_tables(toc: Toc) -> dict[TableName, Copied]:
     """Return the tables whose rows the archive loads by COPY."""
     return {
-        (entry.namespace, entry.tag): Copied(
+        entry.table: Copied(
             (_unquoted(match.group(1)), _unquoted(match.group(2))), match.group(3) or ""
         )
         for entry in toc.entries

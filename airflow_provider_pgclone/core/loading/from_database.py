@@ -215,6 +215,6 @@ def _rows_of_tables(toc: Toc, rows_of: Mapping[int, int]) -> dict[TableName, int
     tables: dict[TableName, int] = {}
     for entry in toc.entries:
         if entry.description == "TABLE DATA":
-            name = (entry.namespace, entry.tag)
+            name = entry.table
             tables[name] = tables.get(name, 0) + rows_of[entry.dump_id]
     return tables

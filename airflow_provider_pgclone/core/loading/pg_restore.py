@@ -196,7 +196,7 @@ class _Feeders:
         :raises RestoreError: names a table that it has not read.
         """
         missing = [
-            f"{entry.namespace}.{entry.tag}"
+            f"{entry.display_name}"
             for entry in self._schedule.toc.entries
             if entry.has_data and entry.dump_id not in self._fed
         ]

@@ -117,10 +117,10 @@ def _chain_lengths(toc: Toc, raw_bytes: Mapping[int, int]) -> list[float]:
     """Return the work of each entry and of the longest chain after it, in bytes of data."""
     of_table: dict[tuple[str, str], int] = {}
     for entry in toc.entries:
-        name = (entry.namespace, entry.tag)
+        name = entry.table
         of_table[name] = of_table.get(name, 0) + raw_bytes.get(entry.dump_id, 0)
     size_of = {
-        entry.dump_id: of_table[entry.namespace, entry.tag]
+        entry.dump_id: of_table[entry.table]
         for entry in toc.entries
         if entry.description == "TABLE"
     }
@@ -134,7 +134,7 @@ def _chain_lengths(toc: Toc, raw_bytes: Mapping[int, int]) -> list[float]:
             length = _weight(entry) * max(tables, default=0) + behind.get(entry.dump_id, 0.0)
         elif entry.has_data:
             # The size of the whole table, because an index waits for the last range.
-            length = float(of_table[entry.namespace, entry.tag])
+            length = float(of_table[entry.table])
             length += max(behind.get(id_, 0.0) for id_ in (entry.dump_id, *entry.dependencies))
         else:
             continue

@@ -34,9 +34,9 @@ def lock_checksummed(snapshot: Snapshot, toc: Toc) -> dict[TableName, TableName]
         )
     copied = copied_tables(toc)
     for entry in toc.entries:
-        if entry.description == "TABLE DATA" and (entry.namespace, entry.tag) not in copied:
+        if entry.description == "TABLE DATA" and entry.table not in copied:
             raise InvalidInputError(
-                f"no checksum can be taken of the rows of {entry.namespace}.{entry.tag}",
+                f"no checksum can be taken of the rows of {entry.display_name}",
                 hint="Remove --inserts and similar arguments from pg_dump_args, or do not take "
                 "checksums.",
             )

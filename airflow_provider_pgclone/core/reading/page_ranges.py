@@ -66,9 +66,7 @@ def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[PlannedRang
     :raises ArchiveError: when the table of contents does not contain one of the tables, because
         its data would be lost.
     """
-    of_table = {
-        (entry.namespace, entry.tag): entry for entry in toc.entries if entry.description == "TABLE"
-    }
+    of_table = {entry.table: entry for entry in toc.entries if entry.description == "TABLE"}
     used = {entry.dump_id for entry in toc.entries}
     next_id = max(used, default=0) + 1
     spare = _spare_id(used)

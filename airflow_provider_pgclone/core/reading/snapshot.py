@@ -118,7 +118,7 @@ class Snapshot:
         :raises ArchiveError: when pg_dump would dump rows that it was told to leave out, or rows
             that masking did not examine.
         """
-        in_skeleton = {(entry.namespace, entry.tag) for entry in toc.entries if entry.has_data}
+        in_skeleton = {entry.table for entry in toc.entries if entry.has_data}
         dumped = in_skeleton.union(self.named)
         self._check_same_names(dumped)
         self._check_not_rewritten(dumped)
@@ -171,9 +171,9 @@ class Snapshot:
         """Refuse to go on if pg_dump would dump rows that it was told to leave out."""
         left_out = self.excluded_names.union(self.named)
         for entry in toc.entries:
-            if entry.has_data and (entry.namespace, entry.tag) in left_out:
+            if entry.has_data and entry.table in left_out:
                 raise ArchiveError(
-                    f"pg_dump would dump the data of {entry.namespace}.{entry.tag}, although it "
+                    f"pg_dump would dump the data of {entry.display_name}, although it "
                     "was told to leave it out"
                 )
 
@@ -182,12 +182,12 @@ class Snapshot:
         if self.masks.in_scope is None:
             return
         for entry in toc.entries:
-            is_unknown = (entry.namespace, entry.tag) not in self.masks.in_scope
+            is_unknown = entry.table not in self.masks.in_scope
             if entry.description == "STATISTICS DATA" or (
                 entry.description == "TABLE DATA" and is_unknown
             ):
                 raise ArchiveError(
-                    f"pg_dump would dump {entry.description} of {entry.namespace}.{entry.tag}, "
+                    f"pg_dump would dump {entry.description} of {entry.display_name}, "
                     "which masking did not examine"
                 )
 

@@ -179,7 +179,7 @@ def _check_entries(toc: Toc, manifest: Manifest) -> int:
 
     :return: the offset at which the last block ends.
     """
-    names = {one.dump_id: (one.namespace, one.tag) for one in toc.entries if one.has_data}
+    names = {one.dump_id: one.table for one in toc.entries if one.has_data}
     offset = manifest.toc_bytes
     for entry in manifest.entries:
         name = names.pop(entry.block.dump_id, None)

@@ -6,13 +6,11 @@ Nothing here writes anything or reads rows into the process. How a rule becomes 
 ``rules``.
 """
 
-from airflow_provider_pgclone.core.masking.planning.functions import check_readable_tables
 from airflow_provider_pgclone.core.masking.planning.plan import MaskPlan, plan_masking
 from airflow_provider_pgclone.core.masking.planning.request import Masking
 
 __all__ = [
     "MaskPlan",
     "Masking",
-    "check_readable_tables",
     "plan_masking",
 ]

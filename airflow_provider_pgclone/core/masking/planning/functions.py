@@ -6,9 +6,9 @@ them with the rights of the user of the dump, who may be a superuser. pg_dump it
 them.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from airflow_provider_pgclone.core.catalog import Catalog
+from airflow_provider_pgclone.core.catalog import UNTRUSTED_HINT
 from airflow_provider_pgclone.core.errors import UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.table_masks import MaskedTable
 from airflow_provider_pgclone.core.postgres import Session
@@ -91,28 +91,6 @@ JOIN pg_roles r ON r.oid = proowner
 WHERE NOT rolsuper AND rolname <> current_user
 ORDER BY 1
 """
-_HINT = (
-    "Give the function to a superuser, dump as its owner, declare the columns safe, or exclude the "
-    "table."
-)
-
-
-def check_readable_tables(
-    untrusted: Mapping[int, str], catalog: Catalog, oids: Iterable[int]
-) -> None:
-    """Refuse to read a table if planning a query of it would call an untrusted function.
-
-    :param untrusted: the result of :func:`tables_with_untrusted_functions`.
-    :raises UnsupportedError: naming the table, the function and its owner.
-    """
-    for oid in oids:
-        if oid in untrusted:
-            name = catalog.tables[oid].display_name
-            raise UnsupportedError(
-                f"a query of {name} calls the function {untrusted[oid]}, with the rights of this "
-                "dump",
-                hint=_HINT,
-            )
 
 
 def check_functions(
@@ -128,7 +106,7 @@ def check_functions(
         raise UnsupportedError(
             f"a type of masked or filtered tables uses the function {found[0]}, which belongs to "
             f"{found[1]} and would run with the rights of this dump",
-            hint=_HINT,
+            hint=UNTRUSTED_HINT,
         )
     for one in tables:
         found = session.execute(_CALLED, _objects(one)).fetchone()
@@ -137,7 +115,7 @@ def check_functions(
                 f"a type, constraint or index of masked columns of {one.table.display_name} calls "
                 f"the function {found[0]}, which belongs to {found[1]} and would run with the "
                 "rights of this dump",
-                hint=_HINT,
+                hint=UNTRUSTED_HINT,
             )
 
 

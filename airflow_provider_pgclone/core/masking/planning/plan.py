@@ -13,16 +13,14 @@ from airflow_provider_pgclone.core.catalog import (
     CatalogTable,
     Masked,
     Selection,
+    check_readable_tables,
     read_catalog,
     tables_in_scope,
     tables_with_untrusted_functions,
 )
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.assignment import Assignment, assign_rules
-from airflow_provider_pgclone.core.masking.planning.functions import (
-    check_functions,
-    check_readable_tables,
-)
+from airflow_provider_pgclone.core.masking.planning.functions import check_functions
 from airflow_provider_pgclone.core.masking.planning.policy import check_policy
 from airflow_provider_pgclone.core.masking.planning.request import Masking
 from airflow_provider_pgclone.core.masking.planning.row_filter import RowFilter
