@@ -112,14 +112,14 @@ def dump(
             cancellation=own,
         ) as snapshot,
     ):
-        planned_bytes = sum(table.size_bytes for table in snapshot.planned)
-        meter = ProgressMeter(on_progress, work_total=snapshot.small_bytes + planned_bytes)
+        ranged_bytes = sum(table.size_bytes for table in snapshot.ranged)
+        meter = ProgressMeter(on_progress, work_total=snapshot.small_bytes + ranged_bytes)
         log.info(
             "dumping %r of PostgreSQL %s to %s, %d of its tables in parallel",
             database.name,
             snapshot.version,
             key,
-            len(snapshot.planned),
+            len(snapshot.ranged),
         )
         with (
             open_skeleton(snapshot) as skeleton,
@@ -147,12 +147,12 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
         compression=work.compression,
         pg_dump_version=f"{skeleton.toc.pg_dump_version} ({OUR_MARK})",
     )
-    toc, planned = add_ranges(toc, snapshot.planned)
+    toc, ranges = add_ranges(toc, snapshot.ranged)
     checksummed = lock_checksummed(snapshot, toc) if options.checksums else {}
     start = write_toc(toc)
     writer = BlockWriter(write, len(start))
     with reading_ranges(
-        planned,
+        ranges,
         RangeReader(snapshot).pieces,
         work.new_compressor,
         jobs=options.jobs,
@@ -160,9 +160,9 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
     ) as queues:
         write(start)
         _copy_blocks(work, skeleton, writer)
-        for planned_range, queue in zip(planned, queues, strict=True):
-            writer.data(planned_range.entry.dump_id, queue.chunks(snapshot.cancellation))
-            work.meter.add(rows=writer.blocks[-1].rows, work=planned_range.size_bytes)
+        for range_entry, queue in zip(ranges, queues, strict=True):
+            writer.data(range_entry.entry.dump_id, queue.chunks(snapshot.cancellation))
+            work.meter.add(rows=writer.blocks[-1].rows, work=range_entry.size_bytes)
     _check_complete(toc, writer)
     manifest = _manifest(snapshot, toc, start, writer)
     if options.checksums:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from airflow_provider_pgclone.core.progress import ProgressCallback
     from airflow_provider_pgclone.core.replacing import LocalKey
 
-# A copy of the server's files cannot leave anything out or mask it ...
+# What a copy by template refuses, because it cannot leave anything out or mask it.
 _CONTENT = (*options_in(SelectionArguments), "masks", "rows", "policy")
-# ... and has no use for these.
+# The options of a copy by stream alone.
 _STREAM = (*options_in(LoadingArguments), *options_in(MaskingArguments), "require_masked")
 
 

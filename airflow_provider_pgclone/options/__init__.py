@@ -3,6 +3,9 @@
 ``arguments`` and ``shared`` declare the options: a field of a TypedDict is an option with its type,
 reader, default and help. ``declared`` collects them, ``values`` has the readers, and ``sources``
 says which source of a value wins. What the values mean is a matter of the core.
+
+Each operator also names its options in its ``__init__``, since Airflow reads them there; a test
+compares them, and ``tests/support/programs/write_options.py`` writes their ``:param`` lines.
 """
 
 from airflow_provider_pgclone.options.arguments import (

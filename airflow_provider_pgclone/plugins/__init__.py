@@ -1,1 +1,1 @@
-"""What Airflow loads into each of its processes."""
+"""Code that Airflow loads into each of its processes, by the entry point ``airflow.plugins``."""

@@ -10,7 +10,7 @@ from airflow_provider_pgclone.core.archive.toc import TocEntry
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog.rows import Table
 from airflow_provider_pgclone.core.reading import parallel
-from airflow_provider_pgclone.core.reading.page_ranges import PageRange, PlannedRange
+from airflow_provider_pgclone.core.reading.page_ranges import PageRange, RangeEntry
 from airflow_provider_pgclone.core.reading.parallel import reading_ranges
 from tests.core.test_schedule import data
 
@@ -26,9 +26,9 @@ class Plain:
             yield Chunk(piece, len(piece), 1)
 
 
-def planned(count: int) -> list[PlannedRange]:
+def planned(count: int) -> list[RangeEntry]:
     table = Table("s", "t", count, 0, ("a",))
-    return [PlannedRange(ENTRY, PageRange(table, n, n + 1), 0) for n in range(count)]
+    return [RangeEntry(ENTRY, PageRange(table, n, n + 1), 0) for n in range(count)]
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 4])

@@ -27,7 +27,7 @@ from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.reading import (
     CopySession,
-    PlannedRange,
+    RangeEntry,
     Skeleton,
     Snapshot,
     add_ranges,
@@ -136,7 +136,7 @@ class SnapshotFeed:
     def __init__(
         self,
         snapshot: Snapshot,
-        ranges: Mapping[int, PlannedRange],
+        ranges: Mapping[int, RangeEntry],
         blocks: SkeletonBlocks,
         pool: SessionPool,
         meter: ProgressMeter,
@@ -153,14 +153,14 @@ class SnapshotFeed:
         self.rows: dict[int, int] = {}
 
     def __call__(self, dump_id: int, file: DataFile) -> None:
-        planned_range = self._ranges.get(dump_id)
-        if planned_range is None:
+        range_entry = self._ranges.get(dump_id)
+        if range_entry is None:
             self.rows[dump_id] = self._blocks.write(dump_id, file)
             self._meter.add(rows=self.rows[dump_id])
         else:
             with file.in_use() as path, self._pool.session(file.check) as session:
-                self.rows[dump_id] = session.copy(planned_range.pages, path)
-            self._meter.add(rows=self.rows[dump_id], work=planned_range.size_bytes)
+                self.rows[dump_id] = session.copy(range_entry.pages, path)
+            self._meter.add(rows=self.rows[dump_id], work=range_entry.size_bytes)
         if len(self.rows) == self._entries:
             # All rows are read. Building indexes may take hours, and the snapshot would keep VACUUM
             # from removing dead rows on the source.
@@ -184,16 +184,16 @@ def load_database(
     :raises ToolError: when pg_dump or psql failed.
     :raises ArchiveError: when pg_dump wrote blocks that do not fit its table of contents.
     """
-    toc, planned = add_ranges(skeleton.toc, snapshot.planned)
-    ranges = {planned_range.entry.dump_id: planned_range for planned_range in planned}
+    toc, range_entries = add_ranges(skeleton.toc, snapshot.ranged)
+    ranges = {range_entry.entry.dump_id: range_entry for range_entry in range_entries}
     in_skeleton = [entry.dump_id for entry in skeleton.toc.entries if entry.has_data]
     blocks = SkeletonBlocks(skeleton, in_skeleton)
     meter = ProgressMeter(
-        on_progress, work_total=sum(planned_range.size_bytes for planned_range in planned)
+        on_progress, work_total=sum(range_entry.size_bytes for range_entry in range_entries)
     )
     plan = schedule(
         toc.without(loading.left_out),
-        {id_: planned_range.size_bytes for id_, planned_range in ranges.items()},
+        {id_: range_entry.size_bytes for id_, range_entry in ranges.items()},
         first=set(in_skeleton),
     )
     with ExitStack() as stack:

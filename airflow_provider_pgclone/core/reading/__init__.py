@@ -5,7 +5,7 @@ does not: writing archives is in the verbs and in archive, loading another datab
 """
 
 from airflow_provider_pgclone.core.reading.checksums import lock_checksummed, take_checksums
-from airflow_provider_pgclone.core.reading.page_ranges import PlannedRange, add_ranges
+from airflow_provider_pgclone.core.reading.page_ranges import RangeEntry, add_ranges
 from airflow_provider_pgclone.core.reading.parallel import reading_ranges
 from airflow_provider_pgclone.core.reading.pg_dump import Skeleton, open_skeleton
 from airflow_provider_pgclone.core.reading.psql import CopySession, RangeReader, open_copy_session
@@ -13,7 +13,7 @@ from airflow_provider_pgclone.core.reading.snapshot import Snapshot, open_snapsh
 
 __all__ = [
     "CopySession",
-    "PlannedRange",
+    "RangeEntry",
     "RangeReader",
     "Skeleton",
     "Snapshot",

@@ -60,7 +60,7 @@ def take_checksums(
     log.info("taking checksums of %d tables", len(names))
     masked = {
         (table.schema, table.name): named_rows_query(table)
-        for table in snapshot.planned
+        for table in snapshot.ranged
         if table.masked is not None
     }
     found = read_checksums(snapshot.session, copied_tables(toc), names, snapshot.encoding, masked)

@@ -31,7 +31,7 @@ class PageRange:
 
 
 @dataclass(frozen=True)
-class PlannedRange:
+class RangeEntry:
     """A range of pages and its entry in the table of contents.
 
     :param size_bytes: the size of the table, divided by the number of its ranges.
@@ -52,7 +52,7 @@ def split(table: Table) -> list[PageRange]:
     ]
 
 
-def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[PlannedRange]]:
+def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[RangeEntry]]:
     """Add an entry for each range, after the data that pg_dump writes itself.
 
     The dependencies are for the parallel mode of pg_restore: restore_toc_entries_parallel() in
@@ -70,7 +70,7 @@ def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[PlannedRang
     used = {entry.dump_id for entry in toc.entries}
     next_id = max(used, default=0) + 1
     spare = _spare_id(used)
-    planned: list[PlannedRange] = []
+    found: list[RangeEntry] = []
     ids_of_table: dict[int, list[int]] = {}
     for table in tables:
         table_entry = of_table.get((table.schema, table.name))
@@ -81,13 +81,13 @@ def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[PlannedRang
         ranges = split(table)
         for pages in ranges:
             entry = _range_entry(table_entry, table, next_id, spare)
-            planned.append(PlannedRange(entry, pages, table.size_bytes // len(ranges)))
+            found.append(RangeEntry(entry, pages, table.size_bytes // len(ranges)))
             ids_of_table.setdefault(table_entry.dump_id, []).append(next_id)
             next_id += 1
     entries = [_with_ranges(entry, ids_of_table) for entry in toc.entries]
     place = _end_of_data(entries)
-    entries[place:place] = [planned_range.entry for planned_range in planned]
-    return replace(toc, entries=tuple(entries)), planned
+    entries[place:place] = [range_entry.entry for range_entry in found]
+    return replace(toc, entries=tuple(entries)), found
 
 
 def copy_query(pages: PageRange) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from airflow_provider_pgclone.core.archive import Chunk, Compressor
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.reading.page_ranges import PageRange, PlannedRange
+from airflow_provider_pgclone.core.reading.page_ranges import PageRange, RangeEntry
 
 QUEUE_BYTES = 24 * 1024 * 1024
 POLL_SECONDS = 0.5
@@ -92,7 +92,7 @@ class RangeQueue:
 
 @contextmanager
 def reading_ranges(
-    ranges: Sequence[PlannedRange],
+    ranges: Sequence[RangeEntry],
     read: Callable[[PageRange], Iterator[bytes]],
     new_compressor: Callable[[], Compressor],
     *,
@@ -114,11 +114,11 @@ def reading_ranges(
     def work() -> None:
         while not stop.is_set():
             try:
-                planned, queue = waiting.popleft()
+                range_entry, queue = waiting.popleft()
             except IndexError:
                 return
             try:
-                for chunk in new_compressor().chunks(read(planned.pages)):
+                for chunk in new_compressor().chunks(read(range_entry.pages)):
                     queue.put(chunk, cancellation)
                 queue.finish()
             except BaseException as error:  # noqa: BLE001  # the writer raises it

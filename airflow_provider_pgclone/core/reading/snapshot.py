@@ -25,7 +25,7 @@ from airflow_provider_pgclone.core.postgres import (
     tool_environment,
     tools_for_dump,
 )
-from airflow_provider_pgclone.core.reading.table_choice import choose_planned, room_for_planned
+from airflow_provider_pgclone.core.reading.table_choice import choose_ranged, room_for_ranged
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +39,11 @@ WHERE relkind = 'r' AND relfilenode <> 0
 # The catalog tables show the state of the snapshot; the functions return the present names.
 _RENAMED = """
 SELECT concat_ws('.', nspname, relname, attname)
-FROM unnest(%(schemas)s::text[], %(names)s::text[], %(planned)s::bool[])
-    AS dumped (schema, name, is_planned)
+FROM unnest(%(schemas)s::text[], %(names)s::text[], %(ranged)s::bool[])
+    AS dumped (schema, name, is_ranged)
 JOIN pg_namespace n ON nspname = schema
 JOIN pg_class c ON relnamespace = n.oid AND relname = name
-LEFT JOIN pg_attribute ON is_planned AND attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+LEFT JOIN pg_attribute ON is_ranged AND attrelid = c.oid AND attnum > 0 AND NOT attisdropped
 WHERE to_regclass(format('%%I.%%I', nspname, relname)) IS DISTINCT FROM c.oid::regclass
     OR CASE WHEN attnum IS NOT NULL THEN
         (pg_identify_object('pg_class'::regclass, c.oid, attnum)).identity
@@ -66,7 +66,7 @@ class Snapshot:
     :param name: the name of the snapshot, which pg_dump and psql import.
     :param excluded_names: the tables that the user excludes, with their partitions.
     :param excluded_partitions: the excluded tables that are partitions.
-    :param planned: the tables that are read in ranges. They are locked, so that they cannot be
+    :param ranged: the tables that are read in ranges. They are locked, so that they cannot be
         rewritten.
     :param small_bytes: the total size of the tables that pg_dump reads.
     :param masks: the plan of the masks.
@@ -82,7 +82,7 @@ class Snapshot:
     name: str
     excluded_names: frozenset[TableName]
     excluded_partitions: Sequence[TableName]
-    planned: Sequence[Table]
+    ranged: Sequence[Table]
     small_bytes: int
     masks: MaskPlan
 
@@ -94,8 +94,8 @@ class Snapshot:
     @property
     def named(self) -> list[TableName]:
         """The tables that are given to pg_dump by name, to leave out their rows."""
-        planned = ((table.schema, table.name) for table in self.planned)
-        return [*self.excluded_partitions, *planned]
+        ranged = ((table.schema, table.name) for table in self.ranged)
+        return [*self.excluded_partitions, *ranged]
 
     def release(self) -> None:
         """Release the snapshot, when it is not needed any more."""
@@ -150,18 +150,18 @@ class Snapshot:
         COPY uses names. It would read a table that has the former name of a masked table, or a
         column that has the former name of a masked column.
         """
-        planned = {(table.schema, table.name) for table in self.planned}
+        ranged = {(table.schema, table.name) for table in self.ranged}
         # In encodings other than UTF-8 we know names that are not ASCII only as bytes. Such tables
         # are never masked.
         tables = sorted(
             name
-            for name in planned.union(dumped)
+            for name in ranged.union(dumped)
             if self.encoding == "UTF8" or "".join(name).isascii()
         )
         names = {
             "schemas": [schema for schema, _ in tables],
             "names": [name for _, name in tables],
-            "planned": [table in planned for table in tables],
+            "ranged": [table in ranged for table in tables],
         }
         row = self.session.execute(_RENAMED, names).fetchone()
         if row is not None:
@@ -248,8 +248,8 @@ def _take(
             "leaving %d tables to pg_dump: a query of them would call untrusted functions",
             len(masks.untrusted),
         )
-    room = room_for_planned(tools, database, selection, partitions)
-    planned, small_bytes = choose_planned(
+    room = room_for_ranged(tools, database, selection, partitions)
+    ranged, small_bytes = choose_ranged(
         session, selection, excluded, encoding, room, masks, small_too=small_too
     )
     return Snapshot(
@@ -263,7 +263,7 @@ def _take(
         name=name,
         excluded_names=frozenset(_names(session, excluded)),
         excluded_partitions=partitions,
-        planned=planned,
+        ranged=ranged,
         small_bytes=small_bytes,
         masks=masks,
     )

@@ -63,10 +63,10 @@ WHERE relkind = 'r' AND amname = 'heap' AND nspname !~ '^pg_'
 """
 
 
-def room_for_planned(
+def room_for_ranged(
     tools: ClientTools, database: Database, selection: Selection, partitions: Sequence[TableName]
 ) -> int | None:
-    """Return the bytes of arguments that may name planned tables; ``None`` for no limit."""
+    """Return how long the arguments that name ranged tables may be, in bytes; ``None``: any."""
     if reads_filter(tools):
         return None
     arguments = [
@@ -77,7 +77,7 @@ def room_for_planned(
     return room_for_arguments(arguments, tool_environment(database))
 
 
-def choose_planned(
+def choose_ranged(
     session: Session,
     selection: Selection,
     excluded: Sequence[int],
@@ -115,7 +115,7 @@ def choose_planned(
     }
     worth_it = choose_tables(candidates.values(), small_too=small_too)
     chosen = set(worth_it if room is None else first_that_fit(worth_it, room))
-    _check_all_planned(masks, {oid for oid, table in candidates.items() if table in chosen})
+    _check_all_ranged(masks, {oid for oid, table in candidates.items() if table in chosen})
     small_bytes = sum(table.size_bytes for table in candidates.values() if table not in chosen)
     if not chosen:
         return [], small_bytes
@@ -151,7 +151,7 @@ def _check_unmasked(masks: MaskPlan, arguments: Sequence[str]) -> None:
         )
 
 
-def _check_all_planned(masks: MaskPlan, chosen: Collection[int]) -> None:
+def _check_all_ranged(masks: MaskPlan, chosen: Collection[int]) -> None:
     """Refuse a dump in which pg_dump would read a masked table itself."""
     left = [name for oid, name in masks.names.items() if oid not in chosen]
     if left:

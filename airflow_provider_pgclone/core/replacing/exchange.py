@@ -90,7 +90,7 @@ def swap_in(
     :raises UnsupportedError: when something is bound to a database that must be renamed, or the
         user lacks a right.
     """
-    plan = replace(_plan(session, temp_name, marker), may_replace=may_replace)
+    plan = replace(_plan_swap(session, temp_name, marker), may_replace=may_replace)
     for name in (plan.target, *plan.moved_aside):
         check_nothing_bound(session, name)
     properties = target_properties(session, plan.target) or new_properties
@@ -173,7 +173,13 @@ def carry_over(session: Session, new: str, properties: Properties) -> None:
         ) from error
 
 
-def _plan(session: Session, temp_name: str, marker: Marker) -> Swap:
+def _plan_swap(session: Session, temp_name: str, marker: Marker) -> Swap:
+    """Decide what becomes of the target's present database, and of the databases kept before.
+
+    The present database is kept as *pre* by a reversible restore of a dump, and dropped otherwise.
+    As in django-pgclone 3.8, a restore of a dump renews *pre* and *post* or drops both. A restore
+    of a local database and a copy leave both as they are.
+    """
     target, attempt = marker.target, marker.attempt
     from_dump = bool(marker.key) and not marker.key.startswith(LOCAL_MARK)  # a copy has no key
     markers = read_markers(session)
@@ -181,13 +187,12 @@ def _plan(session: Session, temp_name: str, marker: Marker) -> Swap:
     keep = from_dump and marker.reversible
     if keep:
         check_kept_names_are_ours(session, target)
-    # As in django-pgclone 3.8, a restore of a dump renews both or drops both. A restore of a local
-    # database and a copy leave both alone. pre also stays if there is no target to replace it, and
-    # in a retry, because the target is then the database that the first attempt swapped in.
+    # In a retry the target is the database that the first attempt swapped in: it is not the one
+    # before the restore, so that pre stays. So it does if there is no target to take its place.
     is_retry = keep and pre in markers and marker.run and _same_run(markers[pre], marker)
     keeps_old = keep and not is_retry
-    has_target = database_exists(session, target)
-    renewed = [pre, post] if not keep or (keeps_old and has_target) else [post]
+    pre_stays = keep and not (keeps_old and database_exists(session, target))
+    renewed = [post] if pre_stays else [pre, post]
     aside = {
         name: attempt_database_name(target, "old_" + name.rpartition("__")[2], attempt)
         for name in renewed

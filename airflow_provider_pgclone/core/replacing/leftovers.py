@@ -1,4 +1,7 @@
-"""Drops the databases that failed attempts left, which their markers identify."""
+"""Drops databases of ours that nobody needs any more; their markers identify them.
+
+Failed attempts leave them, and each swap leaves the database that it has replaced.
+"""
 
 import logging
 import re

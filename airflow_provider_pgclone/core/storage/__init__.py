@@ -1,7 +1,8 @@
 """The places that keep files: folders and buckets, behind one contract, with one module a backend.
 
 ``open_storage`` chooses the backend of a location. A new backend meets ``contract.Storage``.
-Nothing here knows dumps, keys or PostgreSQL: files are paths and bytes.
+Nothing here knows dumps, keys or PostgreSQL: files are paths and bytes. How Airflow's connections
+reach a backend is told in ``hooks.connections``, and ``tests/contracts`` holds every backend.
 """
 
 import os

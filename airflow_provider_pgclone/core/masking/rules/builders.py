@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.catalog import ColumnType, Kind
 from airflow_provider_pgclone.core.masking.rules.digits import digits
-from airflow_provider_pgclone.core.masking.rules.key import KEY_SETTING, MAX_BIGINT, seed
+from airflow_provider_pgclone.core.masking.rules.key import KEY_SETTING, MAX_BIGINT, Seed, seed
 from airflow_provider_pgclone.core.masking.rules.language import Rule
 from airflow_provider_pgclone.core.masking.rules.words import (
     CITIES,
@@ -88,15 +88,15 @@ def _number_of(value: str) -> str:
     return f"('x' || left({_hex(value)}, 15))::bit(60)::bigint"
 
 
-def _chance(value: str, number: int) -> str:
+def _chance(value: str, number: Seed) -> str:
     """Return the SQL of a number from 0 up that a text selects.
 
-    :param number: of the seed; each use has its own.
+    :param number: that of this use.
     """
     return f'(hashtextextended({value} COLLATE "C", {seed(number)}) & {MAX_BIGINT})'
 
 
-def _pick(words: Sequence[str], value: str, number: int) -> str:
+def _pick(words: Sequence[str], value: str, number: Seed) -> str:
     listed = ",".join(f'"{word}"' for word in words)
     return f"('{{{listed}}}'::text[])[1 + ({_chance(value, number)} % {len(words)})::integer]"
 
@@ -120,31 +120,34 @@ def _hash_of_bytes(value: str, _column: ColumnType, _rule: Rule) -> str:
 def _email(value: str, _: ColumnType, rule: Rule) -> str:
     names = [f"{name.lower()}." for name in FIRST_NAMES]
     hashed = f"left({_hex(value)}, {_EMAIL_HASH_CHARS})"
-    return f"{_pick(names, value, 0)} || {hashed} || '@{rule['domain']}'"
+    return f"{_pick(names, value, Seed.EMAIL)} || {hashed} || '@{rule['domain']}'"
 
 
 def _first_name(value: str, _column: ColumnType, _rule: Rule) -> str:
-    return _pick(FIRST_NAMES, value, 1)
+    return _pick(FIRST_NAMES, value, Seed.FIRST_NAME)
 
 
 def _last_name(value: str, _column: ColumnType, _rule: Rule) -> str:
-    return _pick(LAST_NAMES, value, 2)
+    return _pick(LAST_NAMES, value, Seed.LAST_NAME)
 
 
 def _name(value: str, _column: ColumnType, _rule: Rule) -> str:
-    return f"{_pick(FIRST_NAMES, value, 1)} || ' ' || {_pick(LAST_NAMES, value, 2)}"
+    first_name = _pick(FIRST_NAMES, value, Seed.FIRST_NAME)
+    return f"{first_name} || ' ' || {_pick(LAST_NAMES, value, Seed.LAST_NAME)}"
 
 
 def _company(value: str, _column: ColumnType, _rule: Rule) -> str:
-    return f"{_pick(COMPANIES, value, 3)} || ' ' || {_pick(COMPANY_FORMS, value, 4)}"
+    company = _pick(COMPANIES, value, Seed.COMPANY)
+    return f"{company} || ' ' || {_pick(COMPANY_FORMS, value, Seed.COMPANY_FORM)}"
 
 
 def _city(value: str, _column: ColumnType, _rule: Rule) -> str:
-    return _pick(CITIES, value, 5)
+    return _pick(CITIES, value, Seed.CITY)
 
 
 def _address(value: str, _column: ColumnType, _rule: Rule) -> str:
-    return f"(1 + {_chance(value, 6)} % 199)::text || ' ' || {_pick(STREETS, value, 7)}"
+    house_number = f"(1 + {_chance(value, Seed.HOUSE_NUMBER)} % 199)::text"
+    return f"{house_number} || ' ' || {_pick(STREETS, value, Seed.STREET)}"
 
 
 def _phone(value: str, _column: ColumnType, _rule: Rule) -> str:
@@ -159,7 +162,7 @@ def _digits(value: str, _column: ColumnType, _rule: Rule) -> str:
 
 def _text(value: str, _column: ColumnType, _rule: Rule) -> str:
     least = len(LOREM) - _LOREM_STARTS
-    start = f"1 + ({_chance(value, 8)} % {_LOREM_STARTS})::integer"
+    start = f"1 + ({_chance(value, Seed.TEXT)} % {_LOREM_STARTS})::integer"
     piece = f"substr('{LOREM}', {start})"
     return f"left(repeat({piece}, 1 + length({value}) / {least}), length({value}))"
 
@@ -199,7 +202,9 @@ def _date_shift(value: str, column: ColumnType, rule: Rule) -> str:
     """Return the SQL of a date moved back or forth, by one day at least."""
     utc = f"timezone('UTC', {value})" if column.kind == "timestamptz" else f"{value}::timestamp"
     days = int(rule["days"])
-    chance = f"((timestamp_hash_extended({utc}, {seed(9)}) & {MAX_BIGINT}) % {2 * days})"
+    chance = (
+        f"((timestamp_hash_extended({utc}, {seed(Seed.DATE_SHIFT)}) & {MAX_BIGINT}) % {2 * days})"
+    )
     shift = f"({chance} - {days} + ({chance} >= {days})::integer)"
     if column.kind == "date":
         return f"{value} + {shift}::integer"
@@ -207,7 +212,7 @@ def _date_shift(value: str, column: ColumnType, rule: Rule) -> str:
 
 
 def _noise(value: str, column: ColumnType, rule: Rule) -> str:
-    hashed = f"(hash_numeric_extended({value}::numeric, {seed(10)}) & {MAX_BIGINT})"
+    hashed = f"(hash_numeric_extended({value}::numeric, {seed(Seed.NOISE)}) & {MAX_BIGINT})"
     step = f"({hashed} - {_NOISE_STEPS} + ({hashed} >= {_NOISE_STEPS})::integer)"
     factor = f"(1 + {step} * {rule['percent'] / 100 / _NOISE_STEPS:.36f})"
     if column.base in ("float4", "float8"):

@@ -6,10 +6,9 @@ PostgreSQL's own hash with secret seeds. (FF1 of NIST SP 800-38G has the same st
 AES, which PostgreSQL does not have.)
 """
 
-from airflow_provider_pgclone.core.masking.rules.key import MAX_BIGINT, seed
+from airflow_provider_pgclone.core.masking.rules.key import MAX_BIGINT, Seed, seed
 
 _ROUNDS = 8
-_FIRST_SEED = 11
 # Each half is a bigint and holds 18 digits.
 _MOST_DIGITS = 36
 _POWERS = ",".join(str(10**power) for power in range(19))
@@ -46,7 +45,7 @@ def _round(halves: str, number: int) -> str:
     OFFSET 0 keeps the planner from copying the round into the next one, which would double it.
     """
     half, other, modulus = ("l", "r", "m") if number % 2 == 0 else ("r", "l", "n")
-    mixed = f"hashint8extended({other}, {seed(_FIRST_SEED + number)} # (k * 16 + {number}))"
+    mixed = f"hashint8extended({other}, {seed(Seed.DIGITS + number)} # (k * 16 + {number}))"
     changed = f"({half} + (({mixed}) & {MAX_BIGINT}) % {modulus}) % {modulus} AS {half}"
     columns = ", ".join(changed if name == half else name for name in ("l", "r"))
     return f"SELECT v, k, m, n, {columns} FROM ({halves}) AS halves OFFSET 0"

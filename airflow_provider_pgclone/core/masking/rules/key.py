@@ -1,8 +1,15 @@
-"""The mask key, and the secrets that are derived from it."""
+"""The mask key, and the secrets that are derived from it.
+
+Sessions get the derived secrets as settings at their start (:func:`with_key`); the key itself never
+leaves the process. Neither may be shown: ``Masking.key`` and ``Database`` keep them out of a repr,
+``options.sources`` out of errors, and ``hooks.call`` and the operators have Airflow mask them in
+logs and rendered fields.
+"""
 
 import hashlib
 import hmac
 from dataclasses import replace
+from enum import IntEnum
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.postgres import Database
@@ -10,7 +17,26 @@ from airflow_provider_pgclone.core.postgres import Database
 MAX_BIGINT = 2**63 - 1
 KEY_SETTING = "pgclone.mask_key"
 _SEEDS_SETTING = "pgclone.mask_seeds"
-_SEEDS = 19
+
+
+class Seed(IntEnum):
+    """Which derived seed each use has: no two uses share one, or their values could be linked."""
+
+    EMAIL = 0
+    FIRST_NAME = 1
+    LAST_NAME = 2
+    COMPANY = 3
+    COMPANY_FORM = 4
+    CITY = 5
+    HOUSE_NUMBER = 6
+    STREET = 7
+    TEXT = 8
+    DATE_SHIFT = 9
+    NOISE = 10
+    DIGITS = 11  # and the seven that follow, one for each round
+
+
+_SEEDS = Seed.DIGITS + 8
 _LEAST_KEY_CHARS = 16
 
 
