@@ -15,7 +15,7 @@ from airflow_provider_pgclone.core.catalog import CatalogTable, Column
 from airflow_provider_pgclone.core.masking.discovery.contents import CONTENTS, SAMPLED_CHARS, sample
 from airflow_provider_pgclone.core.masking.discovery.vocabulary import ABOUT_SOMETHING, SIGNATURES
 from airflow_provider_pgclone.core.masking.rules import builder_of, parse_rule
-from airflow_provider_pgclone.core.postgres import Session
+from airflow_provider_pgclone.core.postgres import SAMPLING_TRANSACTION, Session
 
 # Fewer than rows of other columns, because each document has many values.
 _SAMPLED_DOCUMENTS = 250
@@ -99,7 +99,7 @@ def json_rule(
     """
     try:
         with session.transaction(rolled_back=True):
-            session.execute("SET LOCAL search_path = ''; SET LOCAL row_security = off")
+            session.execute(SAMPLING_TRANSACTION)
             rows = session.execute(_query(leaves, column)).fetchall()
     except psycopg.DataError:
         return "null"  # such as for \u0000, which json accepts and jsonb does not
