@@ -42,19 +42,21 @@ pytest: $(INSTALLED)
 	$(BIN)/python -m pytest
 
 # On servers of every version, which are kept in .postgres; what pg_restore says there as well.
-OF_EACH_VERSION := tests/core/test_pg_errors_of_pg_restore.py tests/test_restore_checks.py \
-	tests/test_verification.py tests/test_mask_rules.py tests/test_mask_corners.py tests/test_masks.py
-BIN_DIR_OF := $(BIN)/python -m tests.programs.postgres_bin_dir
+OF_EACH_VERSION := tests/core/loading/test_messages_of_pg_restore.py \
+	tests/core/checking/test_restore_checks.py tests/core/masking/rules/test_documented_rules.py \
+	tests/core/masking/planning/test_corners.py tests/verbs/test_masked_dump.py \
+	tests/verbs/test_verify.py
+BIN_DIR_OF := $(BIN)/python -m tests.support.programs.postgres_bin_dir
 test-matrix: $(INSTALLED)
-	TEST_MATRIX=1 $(BIN)/python -m pytest tests/test_archive_tools.py tests/test_version_matrix.py \
-		tests/test_round_trip.py
+	TEST_MATRIX=1 $(BIN)/python -m pytest tests/verbs/test_archive_tools.py \
+		tests/verbs/test_version_matrix.py tests/verbs/test_round_trip.py
 	for major in 14 15 16 17 18; do \
 		TEST_POSTGRES_BIN_DIR=$$($(BIN_DIR_OF) $$major) \
 		$(BIN)/python -m pytest $(OF_EACH_VERSION) || exit 1; done
 
 # In environments that are kept in .matrix. COMBINATIONS="3.1/3.12 3.3/3.11" runs some of them.
 test-airflow: $(INSTALLED)
-	$(BIN)/python -m tests.programs.airflow_versions $(COMBINATIONS)
+	$(BIN)/python -m tests.support.programs.airflow_versions $(COMBINATIONS)
 
 # All of them; `make test` runs a quick choice.
 test-faults: $(INSTALLED)

@@ -21,14 +21,14 @@ os.environ.update(
 )
 
 pytest_plugins = [
-    "tests.fixtures.servers",
-    "tests.fixtures.databases",
-    "tests.fixtures.hooks",
-    "tests.fixtures.masked",
-    "tests.fixtures.airflow",
-    "tests.fixtures.faulty_storage",
-    "tests.fixtures.processes",
-    "tests.fixtures.tasks",
+    "tests.support.fixtures.servers",
+    "tests.support.fixtures.databases",
+    "tests.support.fixtures.hooks",
+    "tests.support.fixtures.masked",
+    "tests.support.fixtures.airflow",
+    "tests.support.fixtures.faulty_storage",
+    "tests.support.fixtures.processes",
+    "tests.support.fixtures.tasks",
 ]
 
 

@@ -8,7 +8,7 @@ from example_dags.demo import shop
 from example_dags.demo.environment import airflow_environment
 from example_dags.demo.folders import new_demo_folder, server_folder
 from example_dags.demo.terminal import Terminal, terminal_beside_log
-from tests.services.postgres import PostgresServer, postgres_server
+from example_dags.services import PostgresServer, postgres_server
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun

@@ -13,8 +13,7 @@ from example_dags.demo import shop
 from example_dags.demo.environment import airflow_environment, web_environment
 from example_dags.demo.folders import new_demo_folder, server_folder
 from example_dags.demo.terminal import terminal_beside_log
-from tests.services.ports import free_ports
-from tests.services.postgres import postgres_server
+from example_dags.services import free_ports, postgres_server
 
 STEPS = 3
 STARTUP_SECONDS = 300

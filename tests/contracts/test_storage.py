@@ -21,6 +21,7 @@ from airflow_provider_pgclone.core.storage.local import LocalStorage
 from airflow_provider_pgclone.core.storage.memory import MemoryStorage
 from airflow_provider_pgclone.core.storage.s3 import S3Storage
 from airflow_provider_pgclone.core.storage.s3_access import S3Access
+from example_dags.services import S3Server, free_ports
 from tests.contracts.storage import (
     FOLDER,
     FUTURE,
@@ -32,9 +33,7 @@ from tests.contracts.storage import (
     listed,
     write,
 )
-from tests.fixtures.servers import BUCKET
-from tests.services.ports import free_ports
-from tests.services.seaweedfs import S3Server
+from tests.support.fixtures.servers import BUCKET
 
 _NUMBERS = itertools.count(1)
 

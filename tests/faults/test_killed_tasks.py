@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.fixtures.databases import MakeDatabase, Server
-from tests.fixtures.hooks import MakeHook
-from tests.fixtures.servers import BUCKET
-from tests.fixtures.tasks import Tasks
-from tests.services.seaweedfs import S3Server
+from example_dags.services import S3Server
+from tests.support.fixtures.databases import MakeDatabase, Server
+from tests.support.fixtures.hooks import MakeHook
+from tests.support.fixtures.servers import BUCKET
+from tests.support.fixtures.tasks import Tasks
 
 pytestmark = pytest.mark.long
 
