@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from example_dags.services.guard import on_sudden_end
 from example_dags.services.ports import free_ports
 
 SUPERUSER = "postgres"
@@ -100,11 +101,8 @@ def postgres_server(
     with (data_dir / "postgresql.conf").open("a") as file:
         file.writelines(f"{name} = '{value}'\n" for name, value in lines.items())
     server = PostgresServer("127.0.0.1", port, SUPERUSER, password, programs, data_dir)
-    server.start()
-    try:
+    with _running(server):
         yield server
-    finally:
-        server.stop("immediate")
 
 
 @contextlib.contextmanager
@@ -125,22 +123,33 @@ def standby_server(primary: PostgresServer, folder: Path) -> Iterator[PostgresSe
     with (data_dir / "postgresql.conf").open("a") as file:
         file.write(f"port = '{port}'\n")
     standby = replace(primary, port=port, data_dir=data_dir)
-    standby.start()
-    try:
+    with _running(standby):
         yield standby
-    finally:
-        standby.stop("immediate")
+
+
+@contextlib.contextmanager
+def _running(server: PostgresServer) -> Iterator[None]:
+    """Run a server until the block or this process ends."""
+    stop = ["stop", "--pgdata", server.data_dir, "--mode", "immediate"]
+    with on_sudden_end([server.bin_dir / "pg_ctl", *stop], **_as_nobody()):
+        server.start()
+        try:
+            yield
+        finally:
+            server.stop("immediate")
 
 
 def _is_root() -> bool:
     return os.geteuid() == 0
 
 
+def _as_nobody() -> dict[str, Any]:
+    """Return how Popen starts a server program where we are root, which PostgreSQL refuses."""
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if _is_root() else {}
+
+
 def _run(program: Path, *arguments: str | Path) -> None:
-    """Run a server program, as nobody where we are root, since PostgreSQL refuses root."""
-    as_nobody: dict[str, Any] = (
-        {"user": NOBODY, "group": NOBODY, "extra_groups": []} if _is_root() else {}
-    )
+    """Run a server program until it ends."""
     # No pipe for pg_ctl: the server that it starts keeps the descriptor open for its whole life.
     with open(os.devnull) as nothing:
         result = subprocess.run(
@@ -149,7 +158,7 @@ def _run(program: Path, *arguments: str | Path) -> None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE if program.name == "initdb" else subprocess.DEVNULL,
             cwd="/",
-            **as_nobody,
+            **_as_nobody(),
         )
     if result.returncode != 0:
         raise RuntimeError(f"{program.name} failed: {(result.stderr or b'').decode()}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from example_dags.services.guard import on_sudden_end
 from example_dags.services.ports import free_ports
 
 STARTUP_SECONDS = 60
@@ -55,7 +56,8 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         process = _start(server, ports, folder)
         try:
             if _is_up(server, process):
-                yield replace(server, pid=process.pid)
+                with on_sudden_end(["/bin/sh", "-c", f"kill -KILL {process.pid}"]):
+                    yield replace(server, pid=process.pid)
                 return
             if last:
                 raise RuntimeError(f"weed did not start: {(folder / LOG).read_text()[:2000]}")
