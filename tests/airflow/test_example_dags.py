@@ -311,9 +311,9 @@ def test_manual_restore_keeps_nothing_where_that_was_chosen(
     assert shop_server.names() == {shop.PRODUCTION, shop.STAGING, "another"}
 
 
-def test_demo_shows_what_it_did() -> None:
+def test_demo_shows_what_it_did(tmp_path: Path) -> None:
     demo = subprocess.run(
-        [sys.executable, "-m", "example_dags.demo", "run"],
+        [sys.executable, "-m", "example_dags.demo", "run", "--folder", tmp_path],
         cwd=REPOSITORY,
         env=_without_airflow(),
         capture_output=True,
@@ -328,9 +328,9 @@ def test_demo_shows_what_it_did() -> None:
     assert ["users", "with", "a", "real", "email", "500", "0", "0"] in rows
 
 
-def test_demo_that_fails_says_why_and_ends_with_an_error() -> None:
+def test_demo_that_fails_says_why_and_ends_with_an_error(tmp_path: Path) -> None:
     demo = subprocess.run(
-        [sys.executable, "-m", "example_dags.demo", "run"],
+        [sys.executable, "-m", "example_dags.demo", "run", "--folder", tmp_path],
         cwd=REPOSITORY,
         env={**_without_airflow(), "AIRFLOW__PGCLONE__ALLOW_DUMP": "false"},
         capture_output=True,
