@@ -20,7 +20,7 @@ from example_dags.services import PostgresServer, S3Server
 from tests.support.fixtures.children import running
 from tests.support.fixtures.databases import SHOP_SQL, MakeDatabase, Server
 from tests.support.fixtures.hooks import MakeHook
-from tests.support.fixtures.servers import BUCKET
+from tests.support.fixtures.servers import BUCKET, unfinished_uploads
 
 
 def contents(postgres: PostgresServer, archive: Path) -> str:
@@ -153,10 +153,9 @@ def test_a_pg_dump_that_is_killed_leaves_nothing_in_s3(
     hook = make_hook(
         database, storage_location=f"s3://{BUCKET}/killed/", storage_conn_id=s3_connection
     )
-    client = s3.client()
 
     def kill_once_uploading() -> None:
-        while not client.list_multipart_uploads(Bucket=BUCKET).get("Uploads"):
+        while not unfinished_uploads(s3, "killed/"):
             pass
         for pid in running("pg_dump"):
             os.kill(pid, signal.SIGKILL)
@@ -167,7 +166,7 @@ def test_a_pg_dump_that_is_killed_leaves_nothing_in_s3(
         hook.dump()
     killer.join()
     assert hook.ls() == []
-    assert not client.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+    assert not unfinished_uploads(s3, "killed/")
 
 
 def test_a_missing_bucket_is_named(shop: str, make_hook: MakeHook, s3_connection: str) -> None:

@@ -24,7 +24,9 @@ from example_dags.services import S3Server
 from tests.contracts.storage import listed, write
 from tests.support.fixtures.airflow import serialized
 from tests.support.fixtures.hooks import MakeHook
-from tests.support.fixtures.servers import BUCKET
+from tests.support.fixtures.servers import BUCKET, unfinished_uploads
+
+UPLOADS = "unfinished-uploads"
 
 FOLDER = "prod/shop/none/"
 # The names of records tell what was found.
@@ -231,12 +233,13 @@ def test_a_prune_that_breaks_off_leaves_no_damaged_dump_without_its_record() -> 
 
 @pytest.fixture
 def begin_upload(s3: S3Server) -> Iterator[Callable[[str], None]]:
-    """Leave an upload as a killed dump leaves it."""
+    """Leave an upload as a killed dump leaves it, in a bucket of its own."""
     client = s3.client()
+    client.create_bucket(Bucket=UPLOADS)
     begun: list[dict[str, str]] = []
 
     def begin(key: str) -> None:
-        place = {"Bucket": BUCKET, "Key": key}
+        place = {"Bucket": UPLOADS, "Key": key}
         place["UploadId"] = client.create_multipart_upload(**place)["UploadId"]
         client.upload_part(**place, PartNumber=1, Body=b"x")
         begun.append(place)
@@ -253,8 +256,8 @@ def test_uploads_that_were_never_completed_are_aborted_when_they_are_old(
     make_hook: MakeHook,
     begin_upload: Callable[[str], None],
 ) -> None:
-    folder = f"prune-{os.urandom(4).hex()}"
-    hook = make_hook("", storage_location=f"s3://{BUCKET}/{folder}", storage_conn_id=s3_connection)
+    folder = "nightly"
+    hook = make_hook("", storage_location=f"s3://{UPLOADS}/{folder}", storage_conn_id=s3_connection)
     (key,) = nightly(1)
     ours = [key, key, key + CHECKED]
     others = [
@@ -265,8 +268,7 @@ def test_uploads_that_were_never_completed_are_aborted_when_they_are_old(
         begin_upload(path)
 
     def under_way() -> list[str]:
-        found = s3.client().list_multipart_uploads(Bucket=BUCKET)
-        return sorted(upload["Key"] for upload in found.get("Uploads", ()))
+        return unfinished_uploads(s3, "", UPLOADS)
 
     before = under_way()
     arguments: dict[str, Any] = {"keep_last": 1, "temp_databases": False}
