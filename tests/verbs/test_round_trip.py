@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from airflow_provider_pgclone.core.archive.toc import read_toc
@@ -20,6 +20,9 @@ from tests.support.services.postgres_versions import MATRIX
 
 PAGE_BYTES = 8192
 EXAMPLES = 200 if MATRIX else 4
+# Outside the matrix the examples are always these. Hypothesis would derive them from the code of
+# the test and from names of modules: a new name could bring fewer tables than are asked for below.
+SEED = 8
 SOURCE, BY_US, BY_STOCK = "round_trip", "round_trip_us", "round_trip_stock"
 
 
@@ -55,6 +58,8 @@ def test_what_is_dumped_comes_back(
         tools.restore("parallel", local_storage / key)
         assert fingerprint(server, BY_STOCK) == expected
 
+    if not MATRIX:
+        seed(SEED)(round_trip)
     round_trip()
     assert seen["tables in ranges"] > 3 * EXAMPLES
     assert seen["tables in several ranges"] > EXAMPLES // 2
