@@ -7,12 +7,13 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 AIRFLOW ?=
 
-.PHONY: help demo ui test pytest test-matrix test-faults test-airflow lint format bench clean
+.PHONY: help demo ui test pytest test-random test-matrix test-faults test-airflow lint format bench clean
 
 help:
 	@echo "make demo         dump and refresh a small shop database in a real Airflow"
 	@echo "make ui           the same in Airflow's web interface"
 	@echo "make test         all checks and tests"
+	@echo "make test-random  all tests, in another order each time"
 	@echo "make test-matrix  PostgreSQL 14 to 18 in every pair, and random databases (half an hour)"
 	@echo "make test-airflow adapters on Airflow 3.1 to 3.3 with Python 3.11 to 3.13 (half an hour)"
 	@echo "make test-faults  breaks servers, storage and processes on purpose (an hour)"
@@ -38,8 +39,14 @@ ui: $(INSTALLED)
 test: $(INSTALLED)
 	@$(MAKE) --no-print-directory --jobs=2 lint pytest
 
+# More than there are cores, since tests mostly wait; each worker has its own servers.
+WORKERS ?= 4
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 pytest: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-random: $(INSTALLED)
+	$(PYTEST) -p randomly
 
 # On servers of every version, which are kept in .postgres; what pg_restore says there as well.
 OF_EACH_VERSION := tests/core/loading/test_messages_of_pg_restore.py \
@@ -60,7 +67,7 @@ test-airflow: $(INSTALLED)
 
 # All of them; `make test` runs a quick choice.
 test-faults: $(INSTALLED)
-	TEST_FAULTS=1 $(BIN)/python -m pytest tests/faults
+	TEST_FAULTS=1 $(PYTEST) tests/faults
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

