@@ -15,12 +15,13 @@ CERT_OF_PIP := $(BIN)/python -m pip config list 2>/dev/null | sed -n "s/^global\
 UV := file="$${SSL_CERT_FILE:-$${PIP_CERT:-$$($(CERT_OF_PIP))}}"; \
 	$${file:+env SSL_CERT_FILE="$$file"} $(BIN)/uv
 
-.PHONY: help demo ui test pytest test-matrix test-faults test-airflow lint format bench docs clean
+.PHONY: help demo ui test pytest test-random test-matrix test-faults test-airflow lint format bench docs clean
 
 help:
 	@echo "make demo         dump and refresh a small shop database in a real Airflow"
 	@echo "make ui           the same in Airflow's web interface"
 	@echo "make test         all checks and tests"
+	@echo "make test-random  all tests, in another order each time"
 	@echo "make test-matrix  PostgreSQL 14 to 18 in every pair, and random databases (half an hour)"
 	@echo "make test-airflow adapters on Airflow 3.1 to 3.3 with Python 3.11 to 3.13 (half an hour)"
 	@echo "make test-faults  breaks servers, storage and processes on purpose (an hour)"
@@ -47,27 +48,35 @@ ui: $(INSTALLED)
 test: $(INSTALLED)
 	@$(MAKE) --no-print-directory --jobs=2 lint pytest
 
+# More than there are cores, since tests mostly wait; each worker has its own servers.
+WORKERS ?= 4
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 pytest: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-random: $(INSTALLED)
+	$(PYTEST) -p randomly
 
 # On servers of every version, which are kept in .postgres; what pg_restore says there as well.
-OF_EACH_VERSION := tests/core/test_pg_errors_of_pg_restore.py tests/test_restore_checks.py \
-	tests/test_verification.py tests/test_mask_rules.py tests/test_mask_corners.py tests/test_masks.py
-BIN_DIR_OF := $(BIN)/python -m tests.programs.postgres_bin_dir
+OF_EACH_VERSION := tests/core/loading/test_messages_of_pg_restore.py \
+	tests/core/checking/test_restore_checks.py tests/core/masking/rules/test_documented_rules.py \
+	tests/core/masking/planning/test_corners.py tests/verbs/test_masked_dump.py \
+	tests/verbs/test_verify.py
+BIN_DIR_OF := $(BIN)/python -m tests.support.programs.postgres_bin_dir
 test-matrix: $(INSTALLED)
-	TEST_MATRIX=1 $(BIN)/python -m pytest tests/test_archive_tools.py tests/test_version_matrix.py \
-		tests/test_round_trip.py
+	TEST_MATRIX=1 $(BIN)/python -m pytest tests/verbs/test_archive_tools.py \
+		tests/verbs/test_version_matrix.py tests/verbs/test_round_trip.py
 	for major in 14 15 16 17 18; do \
 		TEST_POSTGRES_BIN_DIR=$$($(BIN_DIR_OF) $$major) \
 		$(BIN)/python -m pytest $(OF_EACH_VERSION) || exit 1; done
 
 # In environments that are kept in .matrix. COMBINATIONS="3.1/3.12 3.3/3.11" runs some of them.
 test-airflow: $(INSTALLED)
-	$(BIN)/python -m tests.programs.airflow_versions $(COMBINATIONS)
+	$(BIN)/python -m tests.support.programs.airflow_versions $(COMBINATIONS)
 
 # All of them; `make test` runs a quick choice.
 test-faults: $(INSTALLED)
-	TEST_FAULTS=1 $(BIN)/python -m pytest tests/faults
+	TEST_FAULTS=1 $(PYTEST) tests/faults
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 import psycopg
 
-from tests.services.postgres import PostgresServer
+from example_dags.services import PostgresServer
 
 NAME = "bench"
 

@@ -12,8 +12,7 @@ import psycopg
 
 from bench import database
 from bench.commands import BUCKET
-from tests.services.postgres import PostgresServer, postgres_server
-from tests.services.seaweedfs import S3Server, s3_server
+from example_dags.services import PostgresServer, S3Server, postgres_server, s3_server
 
 SETTINGS = {
     "shared_buffers": "1GB",

@@ -21,20 +21,27 @@ os.environ.update(
 )
 
 pytest_plugins = [
-    "tests.fixtures.servers",
-    "tests.fixtures.databases",
-    "tests.fixtures.hooks",
-    "tests.fixtures.masked",
-    "tests.fixtures.airflow",
-    "tests.fixtures.faulty_storage",
-    "tests.fixtures.processes",
-    "tests.fixtures.tasks",
+    "tests.support.fixtures.servers",
+    "tests.support.fixtures.databases",
+    "tests.support.fixtures.hooks",
+    "tests.support.fixtures.masked",
+    "tests.support.fixtures.airflow",
+    "tests.support.fixtures.faulty_storage",
+    "tests.support.fixtures.processes",
+    "tests.support.fixtures.tasks",
 ]
 
 
 @pytest.fixture(scope="session")
 def airflow_home() -> Path:
     return Path(_AIRFLOW_HOME)
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")

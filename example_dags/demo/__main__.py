@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 
+from example_dags.demo.folders import empty_folder, new_demo_folder
 from example_dags.demo.run import run
 from example_dags.demo.ui import ui
 
@@ -13,11 +14,15 @@ COMMANDS = {"run": run, "ui": ui}
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m example_dags.demo", description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
-    command = COMMANDS[parser.parse_args().command]
+    parser.add_argument(
+        "--folder", type=empty_folder, help="an empty folder for all files (default: .demo)"
+    )
+    arguments = parser.parse_args()
+    command = COMMANDS[arguments.command]
     # The servers are stopped where the blocks that started them end.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        command()
+        command(arguments.folder or new_demo_folder())
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from example_dags.demo import shop
 from example_dags.demo.folders import EXAMPLE_DAGS
-from tests.services.ports import free_ports
-from tests.services.postgres import PostgresServer
+from example_dags.services import PostgresServer, free_ports
 
 
 def airflow_environment(folder: Path, server: PostgresServer) -> dict[str, str]:

@@ -1,5 +1,6 @@
-"""Where the demo keeps its files: ``.demo`` in the repository, made anew by each run."""
+"""Where the demo keeps its files: ``.demo`` in the repository, made anew, or a given folder."""
 
+import argparse
 import os
 import shutil
 import tempfile
@@ -19,10 +20,22 @@ def new_demo_folder() -> Path:
     return DEMO_FOLDER
 
 
+def empty_folder(name: str) -> Path:
+    """Return a folder that a user names, made where it is missing.
+
+    :raises argparse.ArgumentTypeError: when there is something in it, which is not ours to remove.
+    """
+    folder = Path(name).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise argparse.ArgumentTypeError(f"the folder {folder} is not empty")
+    return folder
+
+
 @contextmanager
-def server_folder() -> Iterator[Path]:
+def server_folder(demo_folder: Path) -> Iterator[Path]:
     """Yield a folder for PostgreSQL, which refuses root and so runs as a user who may enter it."""
-    folder = DEMO_FOLDER / "postgres"
+    folder = demo_folder / "postgres"
     if os.geteuid() != 0 or all(path.stat().st_mode & 0o001 for path in folder.parents):
         folder.mkdir()
         yield folder

@@ -2,13 +2,14 @@
 
 import os
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from example_dags.demo import shop
 from example_dags.demo.environment import airflow_environment
-from example_dags.demo.folders import new_demo_folder, server_folder
+from example_dags.demo.folders import server_folder
 from example_dags.demo.terminal import Terminal, terminal_beside_log
-from tests.services.postgres import PostgresServer, postgres_server
+from example_dags.services import PostgresServer, postgres_server
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -21,15 +22,19 @@ class DemoError(Exception):
     """The DAGs have not done what they are there for."""
 
 
-def run() -> None:
-    """Do all steps; the process ends with 1 where one fails."""
-    folder = new_demo_folder()
+def run(folder: Path) -> None:
+    """Do all steps; the process ends with 1 where one fails.
+
+    :param folder: an empty one, for all files.
+    """
     log = folder / "airflow.log"
     with terminal_beside_log(log, STEPS) as terminal, ExitStack() as stack:
         terminal.say("The shop is dumped without its users' data, and staging refreshed from that.")
         terminal.say(f"What Airflow logs is in {log}\n")
         with terminal.step("Start PostgreSQL"):
-            server = stack.enter_context(postgres_server(stack.enter_context(server_folder())))
+            server = stack.enter_context(
+                postgres_server(stack.enter_context(server_folder(folder)))
+            )
         with terminal.step("Fill the databases shop and shop_staging"):
             shop.create_shop(server)
             production, before = (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.services.postgres import PostgresServer
+from example_dags.services import PostgresServer
 
 PRODUCTION = "shop"
 STAGING = "shop_staging"

@@ -8,27 +8,31 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from example_dags.demo import shop
 from example_dags.demo.environment import airflow_environment, web_environment
-from example_dags.demo.folders import new_demo_folder, server_folder
+from example_dags.demo.folders import server_folder
 from example_dags.demo.terminal import terminal_beside_log
-from tests.services.ports import free_ports
-from tests.services.postgres import postgres_server
+from example_dags.services import free_ports, postgres_server
 
 STEPS = 3
 STARTUP_SECONDS = 300
 SHUTDOWN_SECONDS = 10
 
 
-def ui() -> None:
-    """Start the server and Airflow, and stop both on Ctrl-C."""
-    folder = new_demo_folder()
+def ui(folder: Path) -> None:
+    """Start the server and Airflow, and stop both on Ctrl-C.
+
+    :param folder: an empty one, for all files.
+    """
     log = folder / "airflow.log"
     with terminal_beside_log(log, STEPS) as terminal, ExitStack() as stack:
         terminal.say(f"What Airflow logs is in {log}\n")
         with terminal.step("Start PostgreSQL"):
-            server = stack.enter_context(postgres_server(stack.enter_context(server_folder())))
+            server = stack.enter_context(
+                postgres_server(stack.enter_context(server_folder(folder)))
+            )
         with terminal.step("Fill the databases shop and shop_staging"):
             shop.create_shop(server)
         (port,) = free_ports(1)

@@ -9,11 +9,11 @@ import pytest
 from airflow_provider_pgclone.core.errors import StorageError
 from airflow_provider_pgclone.core.storage import Storage
 from airflow_provider_pgclone.core.storage.s3 import S3Storage
+from example_dags.services import S3Server
 from tests.contracts.storage import FOLDER, FUTURE, KEY, listed, write
 from tests.contracts.test_storage import access
-from tests.fixtures.servers import BUCKET
-from tests.services.faulty_s3 import Answer, Exchange, FaultyS3, Request, faulty_s3
-from tests.services.seaweedfs import S3Server
+from tests.support.fixtures.servers import BUCKET
+from tests.support.services.faulty_s3 import Answer, Exchange, FaultyS3, Request, faulty_s3
 
 PATHS = [f"{FOLDER}{number}" for number in range(3)]
 

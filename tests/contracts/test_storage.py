@@ -21,6 +21,7 @@ from airflow_provider_pgclone.core.storage.local import LocalStorage
 from airflow_provider_pgclone.core.storage.memory import MemoryStorage
 from airflow_provider_pgclone.core.storage.s3 import S3Storage
 from airflow_provider_pgclone.core.storage.s3_access import S3Access
+from example_dags.services import S3Server, free_ports
 from tests.contracts.storage import (
     FOLDER,
     FUTURE,
@@ -32,9 +33,7 @@ from tests.contracts.storage import (
     listed,
     write,
 )
-from tests.fixtures.servers import BUCKET
-from tests.services.ports import free_ports
-from tests.services.seaweedfs import S3Server
+from tests.support.fixtures.servers import BUCKET, unfinished_uploads
 
 _NUMBERS = itertools.count(1)
 
@@ -186,13 +185,15 @@ class TestS3(StorageContract):
         found = s3.client().get_object(Bucket=BUCKET, Key=f"{own_folder}/{KEY}")
         assert found["Body"].read() == b"x"
 
-    def test_a_block_that_raises_leaves_no_parts(self, s3: S3Server, storage: Storage) -> None:
+    def test_a_block_that_raises_leaves_no_parts(
+        self, s3: S3Server, storage: Storage, own_folder: str
+    ) -> None:
         seen: list[Any] = []
         with pytest.raises(WhoopsError):
             # More than the queue and the first parts hold: by then the upload has begun.
-            fail_after(storage, 60, lambda: seen.extend(uploads(s3)))
+            fail_after(storage, 60, lambda: seen.extend(unfinished_uploads(s3, own_folder)))
         assert seen
-        assert uploads(s3) == []
+        assert unfinished_uploads(s3, own_folder) == []
         assert listed(storage) == []
 
     @pytest.mark.parametrize("size", [1, 9 * MIB])
@@ -220,7 +221,7 @@ class TestS3(StorageContract):
         assert sorted(f"{own_folder}/{upload.path}" for upload in found) == keys
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(storage.remove_upload, found))
-        assert uploads(s3) == []
+        assert unfinished_uploads(s3, own_folder) == []
 
     def test_an_upload_that_still_grows_is_not_abandoned(
         self, s3: S3Server, storage: Storage, own_folder: str
@@ -294,11 +295,6 @@ class TestS3(StorageContract):
             storage.check_readable()
         with pytest.raises(StorageError, match="no AWS credentials"):
             storage.head(KEY)
-
-
-def uploads(server: S3Server) -> list[Any]:
-    found: list[Any] = server.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
-    return found
 
 
 def no_access() -> S3Access:

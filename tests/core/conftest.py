@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.services.postgres import PostgresServer
+from example_dags.services import PostgresServer
 
 RunTool = Callable[..., subprocess.CompletedProcess[bytes]]
 

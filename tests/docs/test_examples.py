@@ -9,10 +9,10 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_pgclone.hooks import PgCloneHook
+from example_dags.services import S3Server
 from tests.docs.pages import PAGES, README, REPOSITORY, Example, examples
-from tests.fixtures.airflow import serialized
-from tests.fixtures.databases import Server
-from tests.services.seaweedfs import S3Server
+from tests.support.fixtures.airflow import serialized
+from tests.support.fixtures.databases import Server
 
 # The tables that the pages speak of.
 SHOP_SQL = """

@@ -14,9 +14,9 @@ import pytest
 
 from airflow_provider_pgclone.core.errors import PgCloneError
 from airflow_provider_pgclone.core.reading import table_choice
-from tests.fixtures.databases import MakeDatabase, Server
-from tests.fixtures.every_kind import split_small_tables
-from tests.fixtures.hooks import MakeHook
+from tests.support.fixtures.databases import MakeDatabase, Server
+from tests.support.fixtures.every_kind import split_small_tables
+from tests.support.fixtures.hooks import MakeHook
 
 SQL = """
 CREATE TABLE debits (id bigint PRIMARY KEY, money int NOT NULL, filler text);

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_pgclone.core.errors import BusyError, PgCloneError
-from tests.fixtures.background import in_background
-from tests.fixtures.databases import MakeDatabase, Server
-from tests.fixtures.fingerprint import fingerprint
-from tests.fixtures.hooks import MakeHook
-from tests.fixtures.processes import PATIENCE_SECONDS, CallFailedError, StartCall
+from tests.support.fixtures.background import in_background
+from tests.support.fixtures.databases import MakeDatabase, Server
+from tests.support.fixtures.fingerprint import fingerprint
+from tests.support.fixtures.hooks import MakeHook
+from tests.support.fixtures.processes import PATIENCE_SECONDS, CallFailedError, StartCall
 
 RESTORES = 3
 SQL = """

@@ -11,11 +11,11 @@ import pytest
 
 from airflow_provider_pgclone.core.errors import PgCloneError, RestoreError
 from airflow_provider_pgclone.hooks import PgCloneHook
-from tests.fixtures.databases import Server
-from tests.fixtures.every_kind import split_small_tables
-from tests.fixtures.fingerprint import fingerprint
-from tests.fixtures.hooks import MakeHook
-from tests.services.postgres import NOBODY, postgres_server
+from example_dags.services import NOBODY, postgres_server
+from tests.support.fixtures.databases import Server
+from tests.support.fixtures.every_kind import split_small_tables
+from tests.support.fixtures.fingerprint import fingerprint
+from tests.support.fixtures.hooks import MakeHook
 
 MIB = 1024 * 1024
 FULL = "No space left on device"

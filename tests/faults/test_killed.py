@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_pgclone.core.errors import NotFoundError
-from tests.fixtures.databases import MakeDatabase, Server
-from tests.fixtures.fingerprint import Fingerprint, fingerprint
-from tests.fixtures.hooks import MakeHook
-from tests.fixtures.processes import HookCall, StartCall
-from tests.fixtures.servers import BUCKET
+from tests.support.fixtures.databases import MakeDatabase, Server
+from tests.support.fixtures.fingerprint import Fingerprint, fingerprint
+from tests.support.fixtures.hooks import MakeHook
+from tests.support.fixtures.processes import HookCall, StartCall
+from tests.support.fixtures.servers import BUCKET
 
 # Longer than any wait for a lock that a dead process may still hold for seconds.
 WAIT_SECONDS = 30.0

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.databases import MakeDatabase, Server
-from tests.fixtures.fingerprint import fingerprint
-from tests.fixtures.hooks import MakeHook
-from tests.fixtures.tasks import Tasks
+from tests.support.fixtures.databases import MakeDatabase, Server
+from tests.support.fixtures.fingerprint import fingerprint
+from tests.support.fixtures.hooks import MakeHook
+from tests.support.fixtures.tasks import Tasks
 
 NOISE_SQL = """
 CREATE EXTENSION pgcrypto;

@@ -11,11 +11,11 @@ import pytest
 
 from airflow_provider_pgclone.core.errors import ToolError
 from tests.faults.databases import SEVERAL_TABLES_SQL
-from tests.fixtures.children import running
-from tests.fixtures.databases import MakeDatabase, Server
-from tests.fixtures.every_kind import split_small_tables
-from tests.fixtures.fingerprint import fingerprint
-from tests.fixtures.hooks import MakeHook
+from tests.support.fixtures.children import running
+from tests.support.fixtures.databases import MakeDatabase, Server
+from tests.support.fixtures.every_kind import split_small_tables
+from tests.support.fixtures.fingerprint import fingerprint
+from tests.support.fixtures.hooks import MakeHook
 
 pytestmark = pytest.mark.long
 PROGRAMS = ("pg_dump", "psql", "pg_restore", "vacuumdb")

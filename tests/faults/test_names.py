@@ -4,9 +4,9 @@ import pytest
 from psycopg import sql
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from tests.fixtures.databases import SHOP_SQL, Server
-from tests.fixtures.fingerprint import fingerprint
-from tests.fixtures.hooks import MakeHook
+from tests.support.fixtures.databases import SHOP_SQL, Server
+from tests.support.fixtures.fingerprint import fingerprint
+from tests.support.fixtures.hooks import MakeHook
 
 # Quotes, a conversion, an escape, a connection string and letters of two bytes.
 NASTY = '-o\'d "d"\\n 100%s %(x)s {} a=b ü'

@@ -1,6 +1,6 @@
 """Clients that keep their sessions, and those of a pooler, through a swap: none reads a wrong row.
 
-``tests/test_swap_storm.py`` has clients that connect for a few queries, straight to the server.
+``tests/verbs/test_swap_storm.py`` has clients that connect to the server itself for a few queries.
 """
 
 import tempfile
@@ -13,9 +13,9 @@ import psycopg
 import pytest
 
 from airflow_provider_pgclone.hooks import PgCloneHook
-from tests.fixtures.databases import MakeDatabase, Server
-from tests.fixtures.storm import NO_DATABASE, TIME_RAN_BACK, Storm, storming
-from tests.services.pgbouncer import installed_pgbouncer, pgbouncer
+from tests.support.fixtures.databases import MakeDatabase, Server
+from tests.support.fixtures.storm import NO_DATABASE, TIME_RAN_BACK, Storm, storming
+from tests.support.services.pgbouncer import installed_pgbouncer, pgbouncer
 
 VERSION_SQL = "CREATE TABLE version (number int NOT NULL); INSERT INTO version VALUES (1)"
 swaps = pytest.mark.parametrize(

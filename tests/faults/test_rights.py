@@ -6,9 +6,9 @@ import psycopg
 import pytest
 
 from airflow_provider_pgclone.core.errors import UnsupportedError
-from tests.fixtures.databases import Server
-from tests.fixtures.fingerprint import fingerprint
-from tests.fixtures.hooks import MakeHook
+from tests.support.fixtures.databases import Server
+from tests.support.fixtures.fingerprint import fingerprint
+from tests.support.fixtures.hooks import MakeHook
 
 PASSWORD = "long enough"
 

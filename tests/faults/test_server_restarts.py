@@ -16,11 +16,11 @@ import pytest
 
 from airflow_provider_pgclone.core.errors import PgCloneError, ServerError
 from airflow_provider_pgclone.hooks import PgCloneHook
+from example_dags.services import postgres_server
 from tests.faults.databases import SEVERAL_TABLES_SQL
-from tests.fixtures.databases import Server
-from tests.fixtures.every_kind import split_small_tables
-from tests.fixtures.fingerprint import fingerprint
-from tests.services.postgres import postgres_server
+from tests.support.fixtures.databases import Server
+from tests.support.fixtures.every_kind import split_small_tables
+from tests.support.fixtures.fingerprint import fingerprint
 
 SHOP = "shop"
 PATIENCE_SECONDS = 60

@@ -7,9 +7,9 @@ import pytest
 
 from airflow_provider_pgclone.core.archive.manifest import Manifest, read_footer, read_manifest
 from airflow_provider_pgclone.core.errors import ArchiveError, PgCloneError, StorageError
-from tests.fixtures.faulty_storage import Stage
-from tests.services import storage_faults as faults
-from tests.services.faulty_s3 import Exchange
+from tests.support.fixtures.faulty_storage import Stage
+from tests.support.services import storage_faults as faults
+from tests.support.services.faulty_s3 import Exchange
 
 STOCK_KEY = "stock/shop/none/2026-11-20-02-00-00-000000.dump"
 

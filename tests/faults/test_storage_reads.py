@@ -3,8 +3,8 @@
 import pytest
 
 from airflow_provider_pgclone.core.errors import StorageError
-from tests.fixtures.faulty_storage import Broken, Stage, breaks
-from tests.services import storage_faults as faults
+from tests.support.fixtures.faulty_storage import Broken, Stage, breaks
+from tests.support.services import storage_faults as faults
 
 PASSING = {
     "a read is refused twice": Broken(faults.read, faults.slow_down, first=2, times=2),

@@ -9,9 +9,9 @@ from airflow_provider_pgclone.core.errors import CancelledError
 from airflow_provider_pgclone.core.storage import s3_store
 from airflow_provider_pgclone.hooks import PgCloneHook
 from tests.faults.test_storage_damage import STOCK_KEY, stock_archive
-from tests.fixtures.background import in_background
-from tests.fixtures.faulty_storage import Broken, Stage, breaks
-from tests.services import storage_faults as faults
+from tests.support.fixtures.background import in_background
+from tests.support.fixtures.faulty_storage import Broken, Stage, breaks
+from tests.support.services import storage_faults as faults
 
 # Airflow kills a task 5 s after it has told it to stop.
 CANCEL_SECONDS = 6

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_pgclone.core.replacing.properties import Properties, read_properties
-from tests.fixtures.databases import MakeDatabase, Server
-from tests.fixtures.hooks import MakeHook
+from tests.support.fixtures.databases import MakeDatabase, Server
+from tests.support.fixtures.hooks import MakeHook
 
 METHODS = ("template", "stream")
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.databases import Server
-from tests.fixtures.hooks import MakeHook
+from tests.support.fixtures.databases import Server
+from tests.support.fixtures.hooks import MakeHook
 
 ARCHIVES = Path(__file__).parent / "archives"
 NAMES = sorted(path.stem for path in ARCHIVES.glob("*.dump"))

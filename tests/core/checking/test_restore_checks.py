@@ -1,0 +1,352 @@
+"""What is compared and asked before a restored database is swapped in, and what it lacks."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_pgclone.core.archive.manifest import TableChecksum
+from airflow_provider_pgclone.core.archive.toc import TableName
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.checking.assertions import check_sql
+from airflow_provider_pgclone.core.checking.checksums import check_checksums, read_checksums
+from airflow_provider_pgclone.core.errors import InvalidInputError, MismatchError, RestoreError
+from airflow_provider_pgclone.core.postgres.database import Database
+from airflow_provider_pgclone.core.reading import checksums
+from airflow_provider_pgclone.core.repository.dumps import find_dump
+from airflow_provider_pgclone.core.repository.stored_archive import open_archive
+from airflow_provider_pgclone.core.storage.local import LocalStorage
+from tests.support.fixtures.databases import MakeDatabase, Server
+from tests.support.fixtures.every_kind import EVERY_KIND_SQL, split_small_tables
+from tests.support.fixtures.hooks import MakeHook
+from tests.support.fixtures.stock_tools import stock_archive
+
+# Types whose text depends on the settings of a session.
+SETTINGS_SQL = """
+CREATE TABLE texts (at timestamptz, day date, span interval, half float8, price money, data bytea,
+    kind regclass, record int4range, wide numeric, body json, nothing text);
+INSERT INTO texts SELECT now(), '2026-02-03', '1 year 2 mons -3 days', 1.0 / 3, 12.5, 'a\\\\b',
+    'texts'::regclass, '[1,5)', 1e40, '{"a":  1}', NULL FROM generate_series(1, 10);
+"""
+
+
+@pytest.mark.parametrize("statements", [EVERY_KIND_SQL, SETTINGS_SQL])
+def test_checksums_tell_that_a_restored_database_is_the_same(
+    statements: str,
+    server: Server,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    split_small_tables(monkeypatch)
+    database = make_database(statements)
+    hook = make_hook(database)
+    key = hook.dump(checksums=True)
+    tables = hook.inspect(key)["tables"]
+    assert len(hook.inspect(key)["checksums"]) == len(tables) > 0
+    # As another server may have them.
+    server.run("postgres", f"ALTER DATABASE {database} SET DateStyle = 'SQL, DMY'")
+    server.run("postgres", f"ALTER DATABASE {database} SET TimeZone = 'Asia/Tokyo'")
+    server.run("postgres", f"ALTER DATABASE {database} SET IntervalStyle = 'iso_8601'")
+    server.run("postgres", f"ALTER DATABASE {database} SET search_path = pg_catalog")
+    hook.restore(key, checksums=True)
+    hook.verify(key, level="restore")
+
+
+# Which rows are in which partition depends on the numbers that the server has given to the values.
+SHADES_SQL = """
+CREATE TYPE shade AS ENUM ('red', 'green', 'blue', 'grey');
+CREATE TABLE shades (shade shade, n int) PARTITION BY HASH (shade);
+CREATE TABLE shades_0 PARTITION OF shades FOR VALUES WITH (MODULUS 3, REMAINDER 0);
+CREATE TABLE shades_1 PARTITION OF shades FOR VALUES WITH (MODULUS 3, REMAINDER 1);
+CREATE TABLE shades_2 PARTITION OF shades FOR VALUES WITH (MODULUS 3, REMAINDER 2);
+INSERT INTO shades SELECT (enum_range(NULL::shade))[1 + n % 4], n FROM generate_series(1, 9000) n;
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["--load-via-partition-root"]])
+def test_rows_may_come_back_in_other_partitions(
+    arguments: list[str],
+    server: Server,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    split_small_tables(monkeypatch)
+    database = make_database(SHADES_SQL)
+    hook = make_hook(database)
+    key = hook.dump(checksums=True, pg_dump_args=arguments)
+    make_hook(f"{database}_restored").restore(key, checksums=True)
+    make_hook(f"{database}_counted").restore(key)
+    hook.copy(target=f"{database}_copied", method="stream")
+    hook.verify(key, level="restore")
+    of_shades = "SELECT shade::text, count(*), sum(n) FROM shades GROUP BY 1 ORDER BY 1"
+    expected = server.rows(database, of_shades)
+    for made in ("restored", "counted", "copied"):
+        assert server.rows(f"{database}_{made}", of_shades) == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE users SET email = 'other' WHERE id = 7",
+        "UPDATE orders SET total = total + 1 WHERE id = 9",
+        "DELETE FROM orders WHERE id = 1; INSERT INTO orders (user_id, total) VALUES (1, 1)",
+    ],
+)
+def test_a_checksum_tells_one_changed_row(
+    change: str, shop: str, server: Server, make_hook: MakeHook, local_storage: Path
+) -> None:
+    hook = make_hook(shop)
+    key = hook.dump(checksums=True)
+    storage = LocalStorage(str(local_storage))
+    archive = open_archive(storage, find_dump(storage, key))
+    expected = archive.required_manifest.checksums
+    assert expected is not None
+    with server.session(shop) as session:
+        check_checksums(session, archive.toc, expected, "UTF8")
+        server.run(shop, change)
+        with pytest.raises(RestoreError, match=r"table public\..* does not have the same rows"):
+            check_checksums(session, archive.toc, expected, "UTF8")
+
+
+@pytest.fixture
+def false_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let dumps note other checksums than their tables have."""
+
+    def read_others(*arguments: Any) -> dict[TableName, TableChecksum]:
+        found = read_checksums(*arguments)
+        return {name: replace(of, total=str(int(of.total) + 1)) for name, of in found.items()}
+
+    monkeypatch.setattr(checksums, "read_checksums", read_others)
+
+
+@pytest.mark.usefixtures("false_checksums")
+def test_what_differs_from_its_checksum_is_neither_swapped_in_nor_verified(
+    shop: str, server: Server, make_hook: MakeHook
+) -> None:
+    hook = make_hook(shop)
+    key = hook.dump(checksums=True)
+    server.run(shop, "DELETE FROM orders")
+    hook.verify(key)
+    with pytest.raises(MismatchError, match=r"table public\..* does not have the same rows"):
+        hook.restore(key, checksums=True)
+    assert server.value(shop, "SELECT count(*) FROM orders") == 0
+    with pytest.raises(MismatchError, match=r"table public\..* does not have the same rows"):
+        hook.verify(key, level="restore")
+    assert server.names() == {shop}
+    assert [dump.finding for dump in hook.ls()] == ["damaged"]
+
+
+def test_checksums_are_compared_in_their_own_encoding_alone(
+    server: Server, make_hook: MakeHook
+) -> None:
+    create = "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LOCALE 'C'"
+    for name, encoding in (("latin", "LATIN1"), ("unicode", "UTF8")):
+        server.run("postgres", create.format(name, encoding))
+    with server.connect("latin") as connection:
+        connection.execute("SET client_encoding = 'UTF8'")
+        connection.execute('CREATE TABLE "täble" AS SELECT \'é\' AS "é"')
+    key = make_hook("latin").dump(checksums=True)
+    make_hook("latin").restore(key, checksums=True)
+    make_hook("latin").verify(key, level="restore")
+    with pytest.raises(InvalidInputError, match=r"for the encoding LATIN1, but .* is UTF8"):
+        make_hook("unicode").restore(key, checksums=True)
+    make_hook("unicode").restore(key)
+    assert server.value("unicode", 'SELECT "\u00e9" FROM "t\u00e4ble"') == "\u00e9"
+
+
+def test_checksums_take_few_locks_at_once(
+    server: Server, make_database: MakeDatabase, make_hook: MakeHook
+) -> None:
+    """The lock table of a server holds 64 for each of its 100 sessions."""
+    database = make_database("")
+    with server.connect(database) as connection:
+        for start in range(0, 2000, 500):
+            tables = (
+                f"CREATE TABLE t{n} (a int PRIMARY KEY, b int UNIQUE, c int UNIQUE, d int UNIQUE)"
+                for n in range(start, start + 500)
+            )
+            connection.execute(";".join(tables).encode())
+    hook = make_hook(database)
+    assert len(hook.inspect(hook.dump(checksums=True))["checksums"]) == 2000
+
+
+def test_checksums_do_not_depend_on_the_order_of_rows(
+    shop: str, server: Server, make_hook: MakeHook
+) -> None:
+    hook = make_hook(shop)
+    key = hook.dump(checksums=True)
+    server.run(shop, "CREATE INDEX by_total ON orders (total)")
+    server.run(shop, "CLUSTER orders USING by_total")
+    server.run(shop, "DROP INDEX by_total")
+    other = hook.dump(checksums=True)
+    assert hook.inspect(key)["checksums"] == hook.inspect(other)["checksums"]
+
+
+def test_checksums_that_were_not_taken_cannot_be_compared(
+    shop: str, server: Server, make_hook: MakeHook
+) -> None:
+    hook = make_hook(shop)
+    key = hook.dump()
+    with pytest.raises(InvalidInputError, match=f"{key} has no checksums"):
+        hook.restore(key, checksums=True)
+    with pytest.raises(InvalidInputError, match="no checksum can be taken of the rows of public"):
+        hook.dump(checksums=True, pg_dump_args=["--inserts"])
+    assert [dump.key for dump in hook.ls()] == [key]
+
+
+def test_what_must_be_true_is_asked_before_the_swap(
+    shop: str, server: Server, make_hook: MakeHook
+) -> None:
+    hook = make_hook(shop)
+    key = hook.dump()
+    server.run(shop, "DELETE FROM orders")
+    asked = [
+        "SELECT count(*) = 2000 FROM orders",
+        "SELECT current_database() LIKE '%temp%' AND 7 % 2 = 1",
+    ]
+    hook.restore(key, check_sql=asked)
+    assert server.value(shop, "SELECT count(*) FROM orders") == 2000
+
+
+@pytest.mark.parametrize("swap", [True, False])
+def test_the_target_stays_where_something_is_not_true(
+    swap: bool, shop: str, server: Server, make_hook: MakeHook
+) -> None:
+    hook = make_hook(shop)
+    key = hook.dump()
+    server.run(shop, "DELETE FROM orders")
+    with pytest.raises(RestoreError, match="check_sql number 2"):
+        hook.restore(key, check_sql=["SELECT true", "SELECT count(*) = 7 FROM orders"], swap=swap)
+    assert server.names() == {shop}
+    assert server.value(shop, "SELECT count(*) FROM orders") == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT count(*) = 7 FROM orders",
+        "SELECT NULL::bool",
+        "SELECT true WHERE false",
+        "SELECT true FROM users",
+        "SELECT true, true",
+        "SELECT 'true'",
+        "SELECT 1",
+        "SELECT absent FROM users",
+        "DELETE FROM orders RETURNING true",
+        "CREATE TABLE made ()",
+        "SELECT email::int > 0 FROM users",
+        "SELECT email::regrole IS NULL FROM users",
+        "DO $$ BEGIN RAISE EXCEPTION '%', (SELECT min(email) FROM users); END $$",
+        "SELECT true; SELECT false",
+    ],
+)
+def test_only_one_row_of_one_true_is_true(statement: str, shop: str, server: Server) -> None:
+    own = server.server
+    address = {"host": own.host, "port": str(own.port), "user": own.user, "password": own.password}
+    with pytest.raises(RestoreError, match="check_sql number 2") as caught:
+        check_sql(Database(shop, address), ["SELECT true", statement], Cancellation())
+    assert "example.org" not in str(caught.value)
+    assert server.value(shop, "SELECT count(*) FROM orders") == 2000
+
+
+def test_a_local_restore_is_asked_as_well(shop: str, server: Server, make_hook: MakeHook) -> None:
+    hook = make_hook(shop)
+    hook.copy(f":{shop}_kept")
+    server.run(shop, "DELETE FROM orders")
+    with pytest.raises(RestoreError, match="check_sql number 1"):
+        hook.restore(f":{shop}_kept", check_sql="SELECT false")
+    assert server.value(shop, "SELECT count(*) FROM orders") == 0
+
+
+BOUND_SQL = """
+CREATE PUBLICATION feed FOR TABLE users; COMMENT ON PUBLICATION feed IS 'for the warehouse';
+CREATE PUBLICATION all_of_it FOR ALL TABLES;
+CREATE FUNCTION told() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;
+CREATE EVENT TRIGGER tell ON ddl_command_end EXECUTE FUNCTION told();
+COMMENT ON EVENT TRIGGER tell IS 'said';
+CREATE SUBSCRIPTION taken CONNECTION 'host=nowhere' PUBLICATION p
+    WITH (connect = false, slot_name = NONE);
+COMMENT ON SUBSCRIPTION taken IS 'from afar';
+CREATE EXTENSION pg_trgm; COMMENT ON EXTENSION pg_trgm IS 'ours';
+"""
+
+
+@pytest.fixture
+def clerk(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a connection whose user may create databases and little else."""
+    server.run("postgres", "CREATE ROLE left_out_clerk LOGIN CREATEDB PASSWORD 'clerk'")
+    uri = f"postgresql://left_out_clerk:clerk@{server.server.host}:{server.server.port}/postgres"
+    monkeypatch.setenv("AIRFLOW_CONN_CLERK", uri)
+    yield "clerk"
+    for (name,) in server.rows(
+        "postgres", "SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) LIKE '%clerk'"
+    ):
+        server.drop(name)
+    for name in server.names():
+        server.run(name, "DROP OWNED BY left_out_clerk CASCADE")
+    server.run("postgres", "DROP ROLE left_out_clerk")
+
+
+@pytest.fixture
+def bound(server: Server, shop: str) -> Iterator[str]:
+    """The shop with what is bound to it."""
+    with server.connect(shop) as connection:
+        for statement in BOUND_SQL.split(";\n"):
+            connection.execute(statement.encode())
+        if connection.info.server_version >= 150000:
+            connection.execute("CREATE PUBLICATION schemas FOR TABLES IN SCHEMA public")
+    yield shop
+    server.run(shop, "DROP SUBSCRIPTION taken")
+
+
+KEPT = "SELECT count(*) FROM pg_publication"
+
+
+def test_what_is_bound_to_the_original_is_left_out(
+    bound: str, server: Server, make_hook: MakeHook
+) -> None:
+    target = f"{bound}_target"
+    subscriptions = "SELECT count(*) FROM pg_subscription"
+    publications = server.value(bound, KEPT)
+    key = make_hook(bound).dump()
+    for wanted in (False, True):
+        make_hook(target).restore(key, publications=wanted)
+        assert server.value(target, KEPT) == (publications if wanted else 0)
+        assert server.value(target, "SELECT count(*) FROM pg_event_trigger") == 1
+        make_hook(bound).copy(target=f"{bound}_copy", method="stream", publications=wanted)
+        assert server.value(f"{bound}_copy", KEPT) == (publications if wanted else 0)
+    # They are those of the whole server.
+    assert server.value(target, subscriptions) == 1
+
+
+def test_the_owner_of_what_is_left_out_does_not_decide_for_the_rest(
+    clerk: str, bound: str, server: Server, make_hook: MakeHook
+) -> None:
+    """A publication and an event trigger are a superuser's, for whom the clerk may not act."""
+    for thing in ("TABLE users", "TABLE orders", "VIEW spenders", "FUNCTION told"):
+        server.run(bound, f"ALTER {thing} OWNER TO left_out_clerk")
+    server.run(bound, "GRANT SELECT ON users TO pg_monitor")
+    key = make_hook(bound).dump()
+    target = f"{bound}_of_clerk"
+    make_hook(target, postgres_conn_id=clerk).restore(key)
+    granted = "SELECT has_table_privilege('pg_monitor', 'users', 'SELECT')"
+    assert server.value(target, granted)
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_a_user_without_rights_restores_all_else(
+    is_ours: bool, clerk: str, bound: str, server: Server, make_hook: MakeHook, local_storage: Path
+) -> None:
+    if is_ours:
+        key = make_hook(bound).dump()
+    else:  # which is read as one stream
+        key = str(stock_archive(server, bound, local_storage).relative_to(local_storage))
+    target = f"{bound}_of_clerk"
+    make_hook(target, postgres_conn_id=clerk).restore(key)
+    assert server.value(target, "SELECT count(*) FROM orders") == 2000
+    assert server.value(target, "SELECT count(*) FROM pg_event_trigger") == 0
+    assert server.value(target, "SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'") == 1

@@ -1,0 +1,237 @@
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.errors import CancelledError, ToolError
+from airflow_provider_pgclone.core.postgres.processes import STDERR_TAIL_LINES, Child, run_child
+from tests.support.fixtures.children import running
+
+# A program that says that it runs, and then runs until it is killed.
+SLEEPER = "echo running; exec sleep 600"
+
+
+class WhoopsError(Exception):
+    """What a block raises in the tests."""
+
+
+@contextlib.contextmanager
+def shell(
+    script: str,
+    environment: Mapping[str, str] | None = None,
+    cancellation: Cancellation | None = None,
+    **options: Any,
+) -> Iterator[Child]:
+    with run_child(
+        ["/bin/sh", "-c", script],
+        environment=environment or {},
+        cancellation=cancellation or Cancellation(),
+        **options,
+    ) as child:
+        yield child
+
+
+def run(script: str, **options: Any) -> int:
+    with shell(script, **options) as child:
+        return child.wait()
+
+
+def fail(script: str) -> str:
+    with pytest.raises(ToolError) as caught, shell(script) as child:
+        child.wait_for_success()
+    return str(caught.value)
+
+
+def test_success_is_the_exit_code_0() -> None:
+    with shell("exit 0") as child:
+        child.wait_for_success()
+        assert child.wait() == 0
+
+
+def test_another_exit_code_is_an_error_that_tells_it() -> None:
+    assert fail("exit 3") == "sh exited with 3"
+
+
+def test_the_error_ends_with_what_the_program_said() -> None:
+    assert fail("echo one >&2; echo größe >&2; exit 1") == "sh exited with 1: one\ngröße"
+
+
+def test_the_error_has_the_last_lines_only() -> None:
+    lines = fail("for n in $(seq 1000); do echo $n >&2; done; exit 1").splitlines()
+    assert len(lines) == STDERR_TAIL_LINES
+    assert lines[-1] == "1000"
+
+
+def test_bytes_that_are_no_text_do_no_harm() -> None:
+    assert "\ufffd" in fail(r"printf '\377\376' >&2; exit 1")
+
+
+def test_a_program_that_was_killed_is_told_by_its_signal() -> None:
+    assert fail("kill -KILL $$") == "sh was killed by SIGKILL"
+
+
+def test_a_program_that_does_not_exist_is_told() -> None:
+    with (
+        pytest.raises(FileNotFoundError, match="no-such-program"),
+        run_child(["/no-such-program"], environment={}, cancellation=Cancellation()),
+    ):
+        pass
+
+
+def test_the_end_of_the_output_is_no_success() -> None:
+    with shell("echo half; exit 1", stdout=True) as child:
+        assert b"".join(child.output()) == b"half\n"
+        with pytest.raises(ToolError):
+            child.wait_for_success()
+
+
+def test_a_large_output_is_read_whole_while_much_is_said() -> None:
+    script = "head -c 3000000 /dev/zero; head -c 300000 /dev/zero >&2; head -c 3000000 /dev/zero"
+    with shell(script, stdout=True) as child:
+        assert sum(map(len, child.output())) == 6_000_000
+        child.wait_for_success()
+
+
+def test_a_program_reads_what_is_written_to_it() -> None:
+    with shell("cat", stdin=True, stdout=True) as child:
+        child.stdin.write(b"some bytes")
+        child.stdin.close()
+        assert b"".join(child.output()) == b"some bytes"
+
+
+def test_a_program_that_is_given_nothing_reads_nothing() -> None:
+    assert run("! read line") == 0
+
+
+def test_each_line_of_stderr_is_handed_over_before_the_wait_ends() -> None:
+    lines: list[str] = []
+    run("echo one >&2; echo two >&2; printf three >&2", on_stderr=lines.append)
+    assert lines == ["one", "two", "three"]
+
+
+def test_the_environment_is_ours_and_what_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEPT", "kept")
+    monkeypatch.setenv("CHANGED", "before")
+    script = 'test "$KEPT $CHANGED $PGPASSWORD" = "kept after hunter2"'
+    assert run(script, environment={"CHANGED": "after", "PGPASSWORD": "hunter2"}) == 0
+
+
+def test_a_block_that_raises_ends_its_program() -> None:
+    started: list[Child] = []
+
+    def raise_while_it_runs() -> None:
+        with shell(SLEEPER, stdout=True) as child:
+            started.append(child)
+            assert next(child.output()) == b"running\n"
+            raise WhoopsError
+
+    with pytest.raises(WhoopsError):
+        raise_while_it_runs()
+    assert not running("sleep")
+    assert started[0].wait() == -signal.SIGKILL
+
+
+def test_a_program_that_its_block_leaves_behind_is_ended() -> None:
+    with shell(SLEEPER, stdout=True) as child:
+        assert next(child.output()) == b"running\n"
+    assert not running("sleep")
+
+
+def test_no_zombie_is_left() -> None:
+    with shell("echo $$", stdout=True) as child:
+        pid = int(b"".join(child.output()))
+    with pytest.raises(ChildProcessError):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+
+
+@pytest.mark.parametrize("use", ["output", "wait", "wait_for_success"])
+def test_a_cancel_from_another_thread_ends_the_program_at_once(use: str) -> None:
+    cancellation = Cancellation()
+
+    def cancel_while_it_runs() -> None:
+        with shell(SLEEPER, stdout=True, cancellation=cancellation) as child:
+            assert next(child.output()) == b"running\n"
+            canceller.start()
+            if use == "output":
+                assert list(child.output()) == []
+            (child.wait if use == "wait" else child.wait_for_success)()
+
+    canceller = threading.Thread(target=cancellation.cancel)
+    with pytest.raises(CancelledError):
+        cancel_while_it_runs()
+    canceller.join()
+    assert not running("sleep")
+
+
+def test_a_cancel_frees_a_writer_whose_program_reads_nothing() -> None:
+    cancellation = Cancellation()
+    is_writing = threading.Event()
+
+    def cancel_once_it_writes(line: str) -> None:
+        is_writing.wait()
+        cancellation.cancel()
+
+    def write_for_ever() -> None:
+        with shell(
+            "echo ready >&2; exec sleep 600",
+            stdin=True,
+            cancellation=cancellation,
+            on_stderr=cancel_once_it_writes,
+        ) as child:
+            is_writing.set()
+            while True:
+                child.stdin.write(bytes(1_000_000))
+
+    with pytest.raises(BrokenPipeError):
+        write_for_ever()
+    assert not running("sleep")
+
+
+def test_after_a_cancel_nothing_is_started(tmp_path: Path) -> None:
+    cancellation = Cancellation()
+    cancellation.cancel()
+    with pytest.raises(CancelledError):
+        run(f"touch {tmp_path}/started", cancellation=cancellation)
+    assert not (tmp_path / "started").exists()
+
+
+PARENT = """
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.postgres.processes import run_child
+
+with run_child(
+    ["/bin/sh", "-c", "echo $$ >&2; exec sleep 600"],
+    environment={},
+    cancellation=Cancellation(),
+    on_stderr=lambda line: print(line, flush=True),
+) as child:
+    child.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_a_parent_that_is_killed_takes_its_program_with_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        watched = os.pidfd_open(pid)
+        try:
+            parent.kill()
+            # It becomes readable when the program has ended.
+            assert ended_within(watched, seconds=30)
+        finally:
+            os.close(watched)
+
+
+def ended_within(pidfd: int, seconds: float) -> bool:
+    readable, _, _ = select.select([pidfd], [], [], seconds)
+    return bool(readable)

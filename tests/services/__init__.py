@@ -1,1 +1,0 @@
-"""Real servers for the tests, the demo and the benchmarks, each started in a folder of its own."""

@@ -1,0 +1,186 @@
+"""Dumps of tables that are read in ranges: none is lost, and damage is found."""
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_pgclone.core.errors import ArchiveError, PgCloneError, ToolError
+from tests.support.fixtures.children import running
+from tests.support.fixtures.databases import MakeDatabase, Server
+from tests.support.fixtures.every_kind import EVERY_KIND_SQL, split_small_tables
+from tests.support.fixtures.fingerprint import fingerprint
+from tests.support.fixtures.hooks import MakeHook
+
+
+@pytest.fixture
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    split_small_tables(monkeypatch)
+
+
+@pytest.fixture
+def source(make_database: MakeDatabase, small_ranges: None) -> str:
+    return make_database(EVERY_KIND_SQL)
+
+
+@pytest.fixture
+def archive(source: str, make_hook: MakeHook, local_storage: Path) -> Path:
+    return local_storage / make_hook(source).dump(jobs=3)
+
+
+def test_all_rows_are_accounted_for(
+    source: str, archive: Path, make_hook: MakeHook, local_storage: Path
+) -> None:
+    account = make_hook(source).inspect(str(archive.relative_to(local_storage)))
+    assert account["tables"]["public.events"] == 9000
+    assert account["tables"]["public.empty"] == 0
+    assert account["tables"]['Odd "schema.Ünï tab'] == 2000
+
+
+def test_a_restore_gives_the_same_database(
+    server: Server, source: str, archive: Path, make_hook: MakeHook, local_storage: Path
+) -> None:
+    target = f"{source}_restored"
+    make_hook(target).restore(str(archive.relative_to(local_storage)))
+    assert fingerprint(server, target) == fingerprint(server, source)
+
+
+def test_excluded_tables_stay_out_of_the_ranges_too(source: str, make_hook: MakeHook) -> None:
+    hook = make_hook(source)
+    tables = hook.inspect(hook.dump(exclude=["events", "days"]))["tables"]
+    assert "public.events" not in tables
+    assert "public.days_1" not in tables
+    assert tables["public.parent"] == 5000
+
+
+def test_every_flipped_bit_is_found_without_a_database(
+    source: str, archive: Path, make_hook: MakeHook, local_storage: Path
+) -> None:
+    hook, key = make_hook(source), str(archive.relative_to(local_storage))
+    assert hook.verify(key) == key
+    whole = archive.read_bytes()
+    chosen = random.Random(7)
+    places = [*range(len(whole) - 60, len(whole)), *chosen.sample(range(len(whole)), 60)]
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << chosen.randrange(8)
+        archive.write_bytes(damaged)
+        with pytest.raises(PgCloneError):
+            hook.verify(key)
+
+
+def test_a_damaged_block_fails_the_restore_and_names_its_table(
+    server: Server, source: str, archive: Path, make_hook: MakeHook, local_storage: Path
+) -> None:
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2] ^= 1
+    archive.write_bytes(data)
+    with pytest.raises(ArchiveError, match=r"the data of .* differs|pg_restore"):
+        make_hook(source).restore(str(archive.relative_to(local_storage)))
+    assert server.names() == {source}
+
+
+def test_a_psql_that_is_killed_leaves_nothing(
+    server: Server, source: str, make_hook: MakeHook, local_storage: Path
+) -> None:
+    done = threading.Event()
+
+    def kill() -> None:
+        while not done.is_set():
+            for pid in running("psql"):
+                os.kill(pid, signal.SIGKILL)
+                return
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    hook = make_hook(source)
+    try:
+        with pytest.raises(ToolError, match="psql was killed by SIGKILL"):
+            hook.dump(jobs=2)
+    finally:
+        done.set()
+        killer.join()
+    assert not list(local_storage.rglob("*.dump"))
+    assert hook.dump(jobs=2)
+
+
+@pytest.fixture
+def writer(server: Server, source: str) -> Iterator[threading.Thread]:
+    """A client that moves money between the first and the last row of a table."""
+    server.run(
+        source,
+        "CREATE TABLE accounts AS SELECT n AS id, 100 AS money, repeat('x', 500) AS filler "
+        "FROM generate_series(1, 5000) n; ALTER TABLE accounts ADD PRIMARY KEY (id)",
+    )
+    stop = threading.Event()
+
+    def move() -> None:
+        with server.connect(source) as connection:
+            while not stop.is_set():
+                connection.execute(
+                    "UPDATE accounts SET money = money + CASE id WHEN 1 THEN 1 ELSE -1 END "
+                    "WHERE id IN (1, 5000)"
+                )
+
+    thread = threading.Thread(target=move)
+    thread.start()
+    yield thread
+    stop.set()
+    thread.join()
+
+
+def test_all_ranges_see_one_moment(
+    server: Server, source: str, writer: threading.Thread, make_hook: MakeHook
+) -> None:
+    key = make_hook(source).dump(jobs=3)
+    make_hook(f"{source}_moment").restore(key)
+    assert server.value(f"{source}_moment", "SELECT sum(money) FROM accounts") == 500000
+    assert writer.is_alive()
+
+
+def test_columns_with_names_in_another_encoding_are_not_lost(
+    server: Server, small_ranges: None, make_hook: MakeHook
+) -> None:
+    server.run("postgres", "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    server.run(
+        "latin",
+        "CREATE TABLE letters AS "
+        "SELECT n, repeat('é', 500) AS \"é\" FROM generate_series(1, 1000) n",
+    )
+    make_hook("latin_restored").restore(make_hook("latin").dump())
+    checksum = "SELECT sum(hashtextextended(t::text, 0)) FROM letters t"
+    assert server.value("latin_restored", checksum) == server.value("latin", checksum)
+
+
+def test_tables_with_names_in_another_encoding_are_restored_and_copied(
+    server: Server, small_ranges: None, make_hook: MakeHook
+) -> None:
+    server.run("postgres", "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    server.run("latin", "CREATE TABLE \"été\" AS SELECT repeat('é', 500) AS é")
+    before = server.rows("latin", 'SELECT * FROM "été"')
+    hook = make_hook("latin")
+    hook.copy(target="latin_copy", method="stream")
+    assert server.rows("latin_copy", 'SELECT * FROM "été"') == before
+    hook.restore(hook.dump())
+    assert server.rows("latin", 'SELECT * FROM "été"') == before
+
+
+def test_the_workers_own_encoding_changes_no_names(
+    server: Server,
+    make_database: MakeDatabase,
+    small_ranges: None,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database = make_database(
+        "CREATE TABLE \"été\" AS SELECT repeat('é', 500) AS é FROM generate_series(1, 1000)"
+    )
+    hook = make_hook(database)
+    with monkeypatch.context() as worker:
+        worker.setenv("PGCLIENTENCODING", "LATIN1")
+        hook.restore(hook.dump())
+    assert server.value(database, 'SELECT count(DISTINCT é) FROM "été"') == 1

@@ -1,0 +1,255 @@
+"""Restores over named pipes: what they give, and that a fault at any place ends them at once."""
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_pgclone.core.archive.manifest import (
+    HEAD_BYTES,
+    Manifest,
+    manifest_block,
+    read_footer,
+    read_manifest,
+)
+from airflow_provider_pgclone.core.errors import (
+    ArchiveError,
+    CancelledError,
+    PgCloneError,
+    RestoreError,
+    StorageError,
+)
+from airflow_provider_pgclone.core.reading import page_ranges, table_choice
+from airflow_provider_pgclone.core.storage.objects import ObjectStorage
+from airflow_provider_pgclone.hooks import PgCloneHook
+from tests.support.fixtures.background import in_background
+from tests.support.fixtures.children import running
+from tests.support.fixtures.databases import MakeDatabase, Server
+from tests.support.fixtures.fingerprint import fingerprint
+from tests.support.fixtures.hooks import MakeHook
+
+SMALL = 128 * 1024
+SQL = """
+CREATE TABLE events (id int PRIMARY KEY, text text UNIQUE);
+INSERT INTO events SELECT n, md5(n::text) || md5((-n)::text) FROM generate_series(1, 20000) n;
+CREATE INDEX ON events (id, text);
+CREATE TABLE notes (event int REFERENCES events, note text);
+INSERT INTO notes SELECT n, repeat(md5(n::text), n % 9) FROM generate_series(1, 9000) n;
+DO $$ BEGIN FOR n IN 1..60 LOOP
+    EXECUTE format('CREATE TABLE small_%s AS SELECT %s AS n, ''it''''s'' AS text', n, n);
+END LOOP; END $$;
+SELECT lo_from_bytea(0, decode(repeat(md5(n::text), n * n), 'hex')) FROM generate_series(0, 40) n;
+SELECT lo_from_bytea(0, decode(repeat('ff00', 2000000), 'hex')), lo_create(0);
+"""
+
+
+@pytest.fixture
+def source(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", SMALL)
+    monkeypatch.setattr(page_ranges, "RANGE_BYTES", SMALL)
+    return make_database(SQL)
+
+
+@pytest.fixture
+def archive(source: str, make_hook: MakeHook, local_storage: Path) -> Path:
+    return local_storage / make_hook(source).dump(jobs=2)
+
+
+@pytest.fixture
+def key(archive: Path, local_storage: Path) -> str:
+    return str(archive.relative_to(local_storage))
+
+
+class Gate:
+    """Stops the reads of blocks, so that a restore is caught at its work."""
+
+    def __init__(self, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+        self.failure: Exception | None = None
+        self._first_block = manifest_of(archive).toc_bytes
+        read_range = ObjectStorage.read_range
+
+        def gated(storage: ObjectStorage, path: str, start: int, end: int) -> bytes:
+            if self._first_block <= start and threading.current_thread().name.startswith("fetch"):
+                self.reached.set()
+                self.opened.wait()
+                if self.failure is not None:
+                    raise self.failure
+            return read_range(storage, path, start, end)
+
+        monkeypatch.setattr(ObjectStorage, "read_range", gated)
+
+
+@pytest.fixture
+def gate(archive: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    made = Gate(archive, monkeypatch)
+    yield made
+    made.opened.set()
+
+
+def manifest_of(archive: Path) -> Manifest:
+    data = archive.read_bytes()
+    footer = read_footer(data, len(data))
+    assert footer is not None
+    return read_manifest(data[footer.offset : footer.offset + footer.length], footer)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended may wait for its new parent to notice."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_any_number_of_sessions_gives_the_same_database(
+    jobs: int, server: Server, source: str, key: str, make_hook: MakeHook
+) -> None:
+    make_hook(f"{source}_new").restore(key, jobs=jobs, maintenance_work_mem="64MB")
+    assert fingerprint(server, f"{source}_new") == fingerprint(server, source)
+    assert server.value(f"{source}_new", "SELECT count(*) FROM pg_largeobject_metadata") == 43
+
+
+@pytest.mark.parametrize("victim", ["pg_restore", "worker"])
+def test_a_killed_pg_restore_ends_the_restore_and_its_workers(
+    victim: str, server: Server, source: str, key: str, make_hook: MakeHook, gate: Gate
+) -> None:
+    target = make_hook(source)
+    thread, raised = in_background(lambda: target.restore(key))
+    assert gate.reached.wait(30)
+    (leader,) = running("pg_restore")
+    workers = running("pg_restore", leader)
+    assert len(workers) >= 2
+    os.kill(workers[0] if victim == "worker" else leader, signal.SIGKILL)
+    thread.join(30)
+    assert not thread.is_alive(), "the restore waits for a pipe that nobody opens"
+    assert isinstance(raised[0], RestoreError)
+    assert not [pid for pid in workers if is_alive(pid)]
+    assert server.value(source, "SELECT count(*) FROM events") == 20000
+    assert server.names() == {source}
+
+
+def test_storage_that_breaks_off_ends_the_restore_at_once(
+    server: Server, source: str, key: str, make_hook: MakeHook, gate: Gate
+) -> None:
+    gate.failure = StorageError("the connection was reset")
+    thread, raised = in_background(lambda: make_hook(source).restore(key))
+    assert gate.reached.wait(30)
+    gate.opened.set()
+    thread.join(30)
+    assert [str(error) for error in raised] == ["the connection was reset"]
+    assert server.names() == {source}
+
+
+def test_a_cancel_while_storage_stalls_ends_the_restore(
+    server: Server, source: str, key: str, make_hook: MakeHook, gate: Gate
+) -> None:
+    hook: PgCloneHook = make_hook(source)
+    thread, raised = in_background(lambda: hook.restore(key))
+    assert gate.reached.wait(30)
+    hook.cancel()
+    thread.join(30)
+    assert isinstance(raised[0], CancelledError)
+    assert not running("pg_restore")
+    assert server.names() == {source}
+
+
+def test_a_damaged_block_fails_the_restore_by_the_name_of_its_table(
+    server: Server, source: str, archive: Path, key: str, make_hook: MakeHook
+) -> None:
+    chance = random.Random(7)
+    data = archive.read_bytes()
+    parts = manifest_of(archive).entries
+    by_table = {part.table: part for part in parts}
+    for part in (by_table["events"], by_table["small_7"], by_table[""]):
+        damaged = bytearray(data)
+        place = part.block.offset + chance.randrange(part.block.length)
+        damaged[place] ^= 1 << chance.randrange(8)
+        archive.write_bytes(damaged)
+        with pytest.raises(ArchiveError) as raised:
+            make_hook(source).restore(key)
+        assert part.display_name in str(raised.value)
+        assert server.names() == {source}
+
+
+def rewritten(archive: Path, change: Callable[[Manifest], Manifest]) -> None:
+    """Give an archive another manifest, right in itself."""
+    data = archive.read_bytes()
+    footer = read_footer(data, len(data))
+    assert footer is not None
+    manifest = manifest_of(archive)
+    start = footer.offset - HEAD_BYTES
+    dump_id = int.from_bytes(data[start + 2 : start + 6], "little")
+    block = manifest_block(change(manifest), dump_id=dump_id, offset=start)
+    archive.write_bytes(data[:start] + block)
+
+
+def with_part(manifest: Manifest, number: int, **changes: Any) -> Manifest:
+    parts = list(manifest.entries)
+    block = replace(
+        parts[number].block, **{k: v for k, v in changes.items() if k not in ("schema", "table")}
+    )
+    names = {k: v for k, v in changes.items() if k in ("schema", "table")}
+    parts[number] = replace(parts[number], block=block, **names)
+    return replace(manifest, entries=tuple(parts))
+
+
+DISAGREEMENTS: dict[str, tuple[Callable[[Manifest], Manifest], str]] = {
+    "another table": (
+        lambda t: with_part(t, 0, table="other"),
+        r"the data of public\.other \(block \d+\) does not fit the table of contents",
+    ),
+    "another id": (
+        lambda t: with_part(t, 0, dump_id=999_999),
+        r"\(block 999999\) does not fit the table of contents",
+    ),
+    "a block less": (
+        lambda t: replace(t, entries=t.entries[:-1]),
+        r"the data of public\.\w+ \(block \d+\) is not in the manifest",
+    ),
+    "a block twice": (
+        lambda t: replace(t, entries=(*t.entries, t.entries[0])),
+        r"\(block \d+\) does not fit the table of contents",
+    ),
+    "another place": (
+        lambda t: with_part(t, 1, offset=t.entries[1].block.offset + 1),
+        r"the data of public\.\w+ \(block \d+\) does not follow the block before it",
+    ),
+    "another length": (
+        lambda t: with_part(t, 0, length=t.entries[0].block.length + 1),
+        r"\(block \d+\) does not follow the block before it",
+    ),
+    "another number of rows": (
+        lambda t: with_part(t, 0, rows=t.entries[0].block.rows + 1),
+        r"the table public\.\w+ has \d+ rows after the restore, but \d+ in the dump",
+    ),
+    "another table of contents": (
+        lambda t: replace(t, toc_bytes=t.toc_bytes - 1),
+        "the table of contents differs from what was written",
+    ),
+    "a table of contents beyond the end": (
+        lambda t: replace(t, toc_bytes=1 << 40),
+        "the manifest of the archive does not fit it",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DISAGREEMENTS)
+def test_a_manifest_that_disagrees_with_the_archive_is_refused(
+    kind: str, server: Server, source: str, archive: Path, key: str, make_hook: MakeHook
+) -> None:
+    change, message = DISAGREEMENTS[kind]
+    rewritten(archive, change)
+    with pytest.raises(PgCloneError, match=message):
+        make_hook(source).restore(key)
+    assert server.names() == {source}
+    assert server.value(source, "SELECT count(*) FROM events") == 20000
