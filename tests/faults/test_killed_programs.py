@@ -56,11 +56,14 @@ def kill_one(program: str) -> bool:
 
 
 def end_session(server: Server, query: str) -> bool:
-    """End the session on the server that was last at such a query."""
+    """End the session that was last at such a query.
+
+    Not one of ``postgres``: that could be an earlier session of ours, which is about to end.
+    """
     ended = server.rows(
         "postgres",
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        f"WHERE query LIKE '{query}' AND pid <> pg_backend_pid() LIMIT 1",
+        f"WHERE query LIKE '{query}' AND datname <> 'postgres' LIMIT 1",
     )
     return bool(ended)
 
