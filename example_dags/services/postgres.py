@@ -130,7 +130,7 @@ def standby_server(primary: PostgresServer, folder: Path) -> Iterator[PostgresSe
 @contextlib.contextmanager
 def _running(server: PostgresServer) -> Iterator[None]:
     """Run a server until the block or this process ends."""
-    stop = ["stop", "--pgdata", server.data_dir, "--mode", "immediate"]
+    stop: list[str | Path] = ["stop", "--pgdata", server.data_dir, "--mode", "immediate"]
     with on_sudden_end([server.bin_dir / "pg_ctl", *stop], **_as_nobody()):
         server.start()
         try:
