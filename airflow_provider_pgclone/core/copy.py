@@ -66,12 +66,12 @@ def copy_by_template(
         attempt = Attempt(
             session,
             Marker("temp", key.name, secrets.token_hex(4)),
-            new_properties=read_properties(session, source.name),
+            new_properties=lambda: read_properties(session, source.name),
             may_replace=replace,
         )
 
         def fill(attempt: Attempt) -> None:
-            attempt.clone_temp(source.name, strategy=strategy)
+            attempt.clone_closed(source.name, strategy=strategy)
 
         replace_database(attempt, fill, ending="swap", wait_seconds=wait_seconds)
     log.info("copied %r to %s", source.name, key)
@@ -123,7 +123,7 @@ def copy_by_stream(
         attempt = Attempt(
             session,
             Marker("temp", target.name, secrets.token_hex(4)),
-            new_properties=properties,
+            new_properties=lambda: properties,
             may_replace=options.replace,
         )
 

@@ -3,7 +3,13 @@
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
 from airflow_provider_pgclone.core.postgres import Database, Session, connect, database_exists
-from airflow_provider_pgclone.core.replacing import Marker, read_markers, swap_in, target_lock
+from airflow_provider_pgclone.core.replacing import (
+    Marker,
+    read_markers,
+    swap_in,
+    target_lock,
+    target_properties,
+)
 
 
 def swap(
@@ -26,7 +32,8 @@ def swap(
         target = _ready_marker(session, temp_name).target
         with target_lock(session, target, wait_seconds=wait_seconds):
             # Read again: another swap may have taken the database during the wait.
-            swap_in(session, temp_name, _ready_marker(session, temp_name))
+            marker = _ready_marker(session, temp_name)
+            swap_in(session, temp_name, marker, target_properties(session, target))
     return target
 
 

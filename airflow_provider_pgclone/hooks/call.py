@@ -1,7 +1,7 @@
 """A call of the hook: its options, looked up, and the server and storage that they name."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -58,11 +58,13 @@ class Call:
     """A verb with the values of its options, and the server that it is for.
 
     :param options: the values of the verb's options, by name.
+    :param sources: where these values come from, the most particular one first.
     :param config_of_key: the config part of the key of a dump.
     :param may_dump: whether no source forbids dumps; the others likewise.
     """
 
     options: Mapping[str, Any]
+    sources: Sequence[OptionSource]
     config_of_key: str
     may_dump: bool
     may_restore: bool
@@ -182,27 +184,23 @@ class Call:
     def what(self) -> str:
         """Return what to list, by the option ``what`` or by one of the flags that it replaced.
 
+        The first source that gives one of these decides.
+
         :raises InvalidInputError: for two kinds, or for a filter that the kind does not have.
         """
-        what = self.optional("what", str)
-        flags = {name: kind for name, kind in _KIND_OF_FLAG.items() if self.options[name]}
-        kinds = [*flags, *([what] if what is not None else [])]
+        what = _kind_to_list(self.sources)
         filters = [name for name in ("verified", "masked") if self.options[name]]
-        if len(kinds) > 1:
+        if filters and what != "dumps":
             raise InvalidInputError(
-                f"{' and '.join(kinds)} cannot be listed together", hint="Set what alone."
-            )
-        if filters and kinds not in ([], ["dumps"]):
-            raise InvalidInputError(
-                f"{' and '.join([*kinds, *filters])} cannot be listed together",
+                f"{' and '.join([what, *filters])} cannot be listed together",
                 hint="Only dumps are verified or masked.",
             )
-        return next(iter(flags.values()), what or "dumps")
+        return what
 
     def drops_leftovers(self) -> bool:
         """Return whether a prune drops temporary databases, which restores must be allowed for.
 
-        :raises NotAllowedError: when a source asks for it that may not.
+        :raises NotAllowedError: when it is asked for although ``allow_restore`` is false.
         """
         asked = self.optional("temp_databases", bool)
         if asked and not self.may_restore:
@@ -240,13 +238,19 @@ class Call:
 
 
 def resolve_call(
-    verb: Verb, config: str | None, of_hook: Mapping[str, Any], of_method: Mapping[str, Any]
+    verb: Verb,
+    config: str | None,
+    of_hook: Mapping[str, Any],
+    of_method: Mapping[str, Any],
+    *,
+    warns: bool = True,
 ) -> Call:
     """Look up each option of a verb, and refuse the verb if it is not allowed.
 
     :param config: the name of a configuration.
     :param of_hook: the arguments of the hook; ``None`` means not given.
     :param of_method: the arguments of its method.
+    :param warns: whether deprecated options cause a warning.
     :raises TypeError: for an argument that the method does not have.
     """
     for name in of_method:
@@ -262,19 +266,38 @@ def resolve_call(
     options["postgres_conn_id"] = conn_id
     if "require_masked" in options:  # if one source requires it, no other can lift it
         options["require_masked"] = any(one.get("require_masked") for one in sources)
-    for source in sources:
+    for source in sources if warns else ():
         for text in source.deprecations(verb):
             warnings.warn(text, AirflowProviderDeprecationWarning, stacklevel=_STACK_LEVEL)
     guards = [configuration, extra, section, *_storage_guards(options)]
     check_allowed(verb, guards)
     return Call(
         options,
+        sources,
         config_of_key(config, given),
         may_dump=all(source.get("allow_dump") is not False for source in guards),
         may_restore=all(source.get("allow_restore") is not False for source in guards),
         may_copy=all(source.get("allow_copy") is not False for source in guards),
         server=server_of(connection),
     )
+
+
+def _kind_to_list(sources: Sequence[OptionSource]) -> str:
+    lifted: set[str] = set()  # flags that a more particular source sets to false
+    for source in sources:
+        flags = {name: source.get(name) for name in _KIND_OF_FLAG if name not in lifted}
+        what = source.get("what")
+        given = [name for name, value in flags.items() if value]
+        given += [f"what={what!r}"] if what is not None else []
+        if len(given) > 1:
+            raise InvalidInputError(
+                f"{source.label}: {' and '.join(given)} cannot be listed together",
+                hint="Set what alone.",
+            )
+        if given:
+            return str(what) if what is not None else _KIND_OF_FLAG[given[0]]
+        lifted |= {name for name, value in flags.items() if value is False}
+    return "dumps"
 
 
 def _storage_guards(options: Mapping[str, Any]) -> list[OptionSource]:

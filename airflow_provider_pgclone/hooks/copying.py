@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 # What a copy by template refuses, because it cannot leave anything out or mask it.
 _CONTENT = (*options_in(SelectionArguments), "masks", "rows", "policy")
 # The options of a copy by stream alone.
-_STREAM = (*options_in(LoadingArguments), *options_in(MaskingArguments), "require_masked")
+_STREAM = tuple(
+    name
+    for name in (*options_in(LoadingArguments), *options_in(MaskingArguments), "require_masked")
+    if name not in _CONTENT  # an empty one lifts what a configuration or an extra sets
+)
 
 
 def check_options(call: Call, given: Container[str]) -> None:

@@ -240,10 +240,13 @@ class PgCloneHook(BaseHook):
         from airflow_provider_pgclone.core.repository import Retention
 
         call = self._call("prune", options, prefix=prefix)
+        drops_leftovers = call.drops_leftovers()
+        if not drops_leftovers and call.options["temp_databases"] is None:
+            self.log.info("temporary databases are left alone: allow_restore is set to false")
         return prune(
             call.storage(),
             prefix,
-            call.maintenance if call.drops_leftovers() else None,
+            call.maintenance if drops_leftovers else None,
             call.fill(PruneOptions, retention=call.fill(Retention)),
             cancellation=self._cancellation,
         )
@@ -300,18 +303,25 @@ class PgCloneHook(BaseHook):
     def _call(self, verb: Verb, options: Mapping[str, Any], **subjects: object) -> Call:
         """Look up the options of a verb.
 
-        :param subjects: what the verb works on, which a template may have made of another type.
+        :param subjects: what the verb works on.
         """
-        for name, value in subjects.items():
-            if not isinstance(value, str):
-                raise InvalidInputError(f"{name} is {value!r}", hint=f"Give {name} as a text.")
+        _check_texts(subjects)
         return resolve_call(verb, self.config, self._arguments, options)
 
     def _open_archive(self, key: str) -> "Archive":
         from airflow_provider_pgclone.core.repository import find_dump, open_archive
 
-        storage = self._call("ls", {}, key=key).storage()
+        _check_texts({"key": key})
+        call = resolve_call("ls", self.config, self._arguments, {}, warns=False)
+        storage = call.storage()
         return open_archive(storage, find_dump(storage, key))
 
     def _log_progress(self, progress: "Progress") -> None:
         self.log.info("%s", progress)
+
+
+def _check_texts(subjects: Mapping[str, object]) -> None:
+    """Refuse what a template has made of another type than a text."""
+    for name, value in subjects.items():
+        if not isinstance(value, str):
+            raise InvalidInputError(f"{name} is {value!r}", hint=f"Give {name} as a text.")

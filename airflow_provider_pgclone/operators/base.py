@@ -33,8 +33,10 @@ class PgCloneBaseOperator(BaseOperator):
     The value of an option that is left out comes from the named configuration, the extra
     ``pgclone`` of the connection, the section ``[pgclone]`` of Airflow's config, or the default.
 
-    A subclass names its verb and its subjects. All arguments of its ``__init__`` are template
-    fields; they are spelled out there, because Airflow fills ``default_args`` by their names.
+    An operator names its verb and its subjects. All arguments of its ``__init__`` are template
+    fields; they are spelled out there, because Airflow fills ``default_args`` by their names. A
+    subclass of yours may change ``template_fields`` and ``secret_fields``, and override
+    :meth:`make_hook` and :meth:`call`: every argument still reaches the hook.
 
     :param postgres_conn_id: the Airflow connection of the PostgreSQL server. Default:
         postgres_default.
@@ -46,6 +48,10 @@ class PgCloneBaseOperator(BaseOperator):
     subjects: ClassVar[Sequence[str]] = ()
 
     template_fields: Sequence[str] = ("postgres_conn_id", "config")
+    # Hidden in logs and where Airflow shows what was rendered.
+    secret_fields: Sequence[str] = tuple(name for name, o in BY_NAME.items() if o.is_secret)
+    # The arguments of the operator's own __init__, whatever is rendered of them.
+    _arguments: ClassVar[Sequence[str]] = ()
 
     if TYPE_CHECKING:  # the arguments of each operator, which _keep() makes attributes
 
@@ -53,9 +59,10 @@ class PgCloneBaseOperator(BaseOperator):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "verb" in vars(cls):  # a user's subclass of an operator keeps its fields
+        if cls.__module__.startswith(f"{__package__}."):  # not a subclass of a user's
             own = inspect.signature(cls.__init__).parameters.values()
             names = [argument.name for argument in own if argument.kind is argument.KEYWORD_ONLY]
+            cls._arguments = names
             cls.template_fields = (*PgCloneBaseOperator.template_fields, *names)
 
     def __init__(
@@ -71,11 +78,11 @@ class PgCloneBaseOperator(BaseOperator):
         self._hook: PgCloneHook | None = None
 
     def _keep(self, arguments: Mapping[str, Any]) -> None:
-        """Make attributes of the arguments that are fields.
+        """Make attributes of the arguments.
 
         :param arguments: the ``locals()`` of ``__init__``.
         """
-        given = {name: arguments[name] for name in self.template_fields if name in arguments}
+        given = {name: arguments[name] for name in self._arguments}
         for name, value in given.items():
             setattr(self, name, value)
         for text in OptionSource(f"the task {self.task_id!r}", given).deprecations(self.verb):
@@ -105,14 +112,23 @@ class PgCloneBaseOperator(BaseOperator):
         """
         method = getattr(hook, self.verb)
         of_method = METHOD_ARGUMENTS[self.verb]
-        names = [name for name in self.template_fields if name in of_method]
+        names = [name for name in self._arguments if name in of_method]
         return method(**{name: getattr(self, name) for name in (*self.subjects, *names)}, **more)
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Return arguments by name; deprecated, as :meth:`call_method` passes on all of them."""
+        warnings.warn(
+            "PgCloneBaseOperator.given() is deprecated: use call_method()",
+            AirflowProviderDeprecationWarning,
+            stacklevel=2,
+        )
+        return {name: getattr(self, name) for name in names}
 
     def make_hook(self) -> "PgCloneHook":
         """Return the hook with the arguments of this operator that are the hook's."""
         from airflow_provider_pgclone.hooks import PgCloneHook
 
-        names = [name for name in self.template_fields if name in HOOK_ARGUMENTS]
+        names = [name for name in HOOK_ARGUMENTS if hasattr(self, name)]
         return PgCloneHook(config=self.config, **{name: getattr(self, name) for name in names})
 
     def on_kill(self) -> None:
@@ -128,9 +144,8 @@ class PgCloneBaseOperator(BaseOperator):
         """
         given = [name for name in self.template_fields if getattr(parent, name, None) is not None]
         super()._do_render_template_fields(parent, *args, **kwargs)
-        for name in self.template_fields:
-            value = getattr(parent, name, None)
-            if value is not None and name in BY_NAME and BY_NAME[name].is_secret:
+        for name in self.secret_fields:
+            if (value := getattr(parent, name, None)) is not None:
                 mask_secret(value)
         for name in given:
             if getattr(parent, name, None) in (None, "None"):

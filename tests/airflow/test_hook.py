@@ -247,8 +247,8 @@ def test_a_deprecated_flag_of_a_source_lists_the_same_and_says_what_to_use(
     ("options", "told"),
     [
         ({"instances": True, "local": True}, "instances and local"),
-        ({"instances": True, "what": "databases"}, "instances and databases"),
-        ({"all_files": True, "verified": True}, "all_files and verified"),
+        ({"instances": True, "what": "databases"}, "instances and what='databases'"),
+        ({"all_files": True, "verified": True}, "files and verified"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*is deprecated; use what=")
@@ -360,3 +360,44 @@ def test_the_hook_works_without_a_metadata_database(
     done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **home})
     assert done.returncode == 0, done.stderr
     assert f"pg/{shop}/none/" in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated; use what=")
+def test_the_most_particular_source_says_what_to_list(
+    shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = make_hook(shop).dump(instance="prod")
+    monkeypatch.setenv("AIRFLOW__PGCLONE__INSTANCES", "True")
+    hook: Any = make_hook(shop)
+    assert hook.ls() == ["prod"]
+    assert [dump.key for dump in hook.ls(what="dumps")] == [key]
+    assert hook.ls(what="instances") == ["prod"]
+    assert hook.ls(databases=True) == [shop]
+    assert [dump.key for dump in hook.ls(instances=False)] == [key]
+    monkeypatch.setenv("AIRFLOW__PGCLONE__WHAT", "configs")
+    monkeypatch.delenv("AIRFLOW__PGCLONE__INSTANCES")
+    assert hook.ls() == ["none"]
+    assert f":{shop}" in hook.ls(local=True)
+
+
+def test_an_inspection_does_not_warn_of_flags_of_listings(
+    shop: str,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    key = make_hook(shop).dump()
+    monkeypatch.setenv("AIRFLOW__PGCLONE__INSTANCES", "True")
+    assert make_hook(shop).inspect(key)["database"] == shop
+    assert not [one for one in recwarn if "deprecated" in str(one.message)]
+
+
+def test_an_empty_mask_lifts_what_the_connection_masks_for_a_copy_by_template(
+    shop: str, server: Server, make_hook: MakeHook, set_extra: Any
+) -> None:
+    set_extra(masks={"public.users": {"email": "null"}})
+    hook = make_hook(shop)
+    with pytest.raises(InvalidInputError, match="says to leave out or mask something"):
+        hook.copy(f":{shop}_copy")
+    hook.copy(f":{shop}_copy", masks={})
+    assert f"{shop}_copy" in server.names()

@@ -178,3 +178,75 @@ def test_an_error_that_no_retry_mends_is_not_retried(
     run = serialized(dag).test()
     (instance,) = run.get_task_instances()
     assert (instance.state, instance.try_number) == ("failed", 1)
+
+
+class Untemplated(PgCloneRestoreOperator):
+    """As somebody writes it who wants no Jinja in his SQL."""
+
+    template_fields = ("key",)
+
+
+def test_a_subclass_that_templates_less_still_passes_all_arguments_on(
+    shop: str, server: Server, make_hook: MakeHook, local_storage: Path
+) -> None:
+    """Else it would restore over the connection's own database, at once and unchecked."""
+    key = make_hook(shop).dump()
+    task = Untemplated(
+        task_id="restore",
+        key=key,
+        postgres_conn_id="pg",
+        database="other_shop",
+        storage_location=str(local_storage),
+        check_sql="SELECT count(*) = 500 FROM public.users",
+        swap=False,
+    )
+    hook = task.make_hook()
+    assert task.call_method(hook) == key
+    assert hook.temp_database is not None
+    assert hook.temp_database.startswith("other_shop__temp_")
+    assert server.names() == {shop, hook.temp_database}
+    assert Untemplated.template_fields == ("key",)
+
+
+class UnmaskedFields(PgCloneDumpOperator):
+    template_fields = ("database",)
+
+
+def test_a_subclass_that_templates_less_still_masks(
+    shop: str, make_hook: MakeHook, local_storage: Path
+) -> None:
+    task = UnmaskedFields(
+        task_id="dump",
+        postgres_conn_id="pg",
+        database=shop,
+        storage_location=str(local_storage),
+        masks={"public.users": {"email": "email"}},
+        mask_key="a key of sixteen characters",
+        exclude=["public.orders"],
+    )
+    facts = make_hook(shop).inspect(task.call_method(task.make_hook()))
+    assert facts["masking"]["columns"]
+    assert facts["content"]["exclude"] == ["public.orders"]
+
+
+def test_a_subclass_may_name_more_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    class WithToken(PgCloneDumpOperator):
+        secret_fields = (*PgCloneDumpOperator.secret_fields, "token")
+
+        def __init__(self, *, token: str, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.token = token
+
+    hidden: list[object] = []
+    monkeypatch.setattr("airflow_provider_pgclone.operators.base.mask_secret", hidden.append)
+    with new_dag():
+        task = WithToken(task_id="dump", token="a token", mask_key="a key of sixteen characters")
+    context: Any = {}
+    task.render_template_fields(context)
+    assert set(hidden) == {"a token", "a key of sixteen characters"}
+
+
+def test_given_still_works_with_a_warning() -> None:
+    task = PgCloneDumpOperator(task_id="dump", jobs=3)
+    with pytest.warns(AirflowProviderDeprecationWarning, match="use call_method"):
+        assert task.given("jobs", "exclude") == {"jobs": 3, "exclude": None}

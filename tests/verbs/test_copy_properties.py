@@ -1,9 +1,11 @@
 """Whose owner, rights, settings, limit and comment a copy has."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
+from airflow_provider_pgclone.core.errors import UnsupportedError
 from airflow_provider_pgclone.core.replacing.properties import Properties, read_properties
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.hooks import MakeHook
@@ -71,3 +73,36 @@ def test_a_copy_to_a_new_name_has_the_properties_of_its_source(
     expected = properties_of(server, shop)
     make_hook(shop).copy(target=f"{shop}_new", method=method)
     assert properties_of(server, f"{shop}_new") == expected
+
+
+@pytest.mark.parametrize("verb", [*METHODS, "restore"])
+def test_properties_that_cannot_be_set_leave_no_database_behind(
+    verb: str,
+    server: Server,
+    shop: str,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    owners: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After the owner is changed the user could not drop it, and every later attempt would fail."""
+    target = make_database("SELECT 1")
+    server.run("postgres", f"ALTER DATABASE {target} OWNER TO {owners[1]}")
+    server.run("postgres", f"ALTER DATABASE {target} CONNECTION LIMIT 30")
+    user = owners[0]
+    server.run("postgres", f"ALTER ROLE {user} LOGIN CREATEDB NOINHERIT PASSWORD 'secret'")
+    server.run("postgres", f"GRANT {owners[1]} TO {user}")
+    server.run("postgres", f"ALTER DATABASE {shop} OWNER TO {user}")
+    server.run("postgres", f"GRANT pg_read_all_data, pg_signal_backend TO {user} WITH INHERIT TRUE")
+    key = make_hook(shop).dump()
+    before = server.names()
+    address = f"{server.server.host}:{server.server.port}"
+    monkeypatch.setenv("AIRFLOW_CONN_LIMITED", f"postgresql://{user}:secret@{address}/{target}")
+    hook = make_hook(target if verb == "restore" else shop, postgres_conn_id="limited")
+    calls: dict[str, Callable[[], object]] = {
+        "restore": partial(hook.restore, key),
+        **{method: partial(hook.copy, target=target, method=method) for method in METHODS},
+    }
+    with pytest.raises(UnsupportedError, match="cannot apply the owner, rights and settings"):
+        calls[verb]()
+    assert server.names() == before

@@ -176,11 +176,12 @@ class Manifest:
     def from_json(cls, values: Mapping[str, Any]) -> "Manifest":
         """Build a manifest from the result of :meth:`as_json`; unknown names are ignored.
 
-        :raises ArchiveError: when a fact is missing or has the wrong type.
+        :raises UnsupportedError: when a fact is missing or has another type. The bytes are those
+            that were written, so that another version of this package must have written them.
         """
         known = {name: values[name] for name in _names_of(cls) if name in values}
         try:
-            known["entries"] = tuple(_entry(dict(part)) for part in values["parts"])
+            known["entries"] = tuple(_entry(part) for part in values["parts"])
             if (masking := values.get("masking")) is not None:
                 known["masking"] = MaskingFacts.from_json(masking)
             if (checksums := values.get("checksums")) is not None:
@@ -189,8 +190,11 @@ class Manifest:
                     for schema, table, rows, total in checksums
                 }
             return cls(**known)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArchiveError(f"the manifest of the archive cannot be read: {error}") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UnsupportedError(
+                f"this version of the package cannot read the manifest of the archive: {error!r}",
+                hint="Update airflow-provider-pgclone.",
+            ) from error
 
     def as_json(self) -> dict[str, Any]:
         """Return the manifest as JSON values; its ``parts`` are the blocks."""
@@ -282,10 +286,10 @@ def read_manifest(data: bytes, footer: Footer) -> Manifest:
     return Manifest.from_json(values)
 
 
-def _names_of(kind: type[Manifest] | type[MaskingFacts]) -> Iterable[str]:
+def _names_of(kind: type[Manifest] | type[MaskingFacts] | type[Block]) -> Iterable[str]:
     return (one.name for one in fields(kind))
 
 
-def _entry(values: dict[str, Any]) -> ManifestEntry:
-    schema, table = values.pop("schema"), values.pop("table")
-    return ManifestEntry(Block(**values), schema, table)
+def _entry(values: Mapping[str, Any]) -> ManifestEntry:
+    block = Block(**{name: values[name] for name in _names_of(Block)})
+    return ManifestEntry(block, values["schema"], values["table"])

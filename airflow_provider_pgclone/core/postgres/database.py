@@ -20,6 +20,9 @@ _OF_SESSIONS_ALONE = frozenset(
 )
 
 
+_NEVER_GIVEN = frozenset({"service", "servicefile", "dbname"})
+
+
 @dataclass(frozen=True)
 class Database:
     """A database on a server, with the connection parameters of libpq.
@@ -76,11 +79,15 @@ class Database:
 
 @cache
 def _variables() -> Mapping[str, str]:
-    """Return the environment variables of libpq, by parameter."""
+    """Return the environment variables of libpq, by parameter, without those that name a service.
+
+    A program prefers the values of a service file to the variables, and psycopg prefers its
+    parameters to the file: they would reach different servers, or only one of them by TLS.
+    """
     return {
-        option.keyword.decode(): option.envvar.decode()
+        keyword: option.envvar.decode()
         for option in pq.Conninfo.get_defaults()
-        if option.envvar
+        if option.envvar and (keyword := option.keyword.decode()) not in _NEVER_GIVEN
     }
 
 

@@ -1,12 +1,10 @@
 """Runs child processes, which cannot outlive their block."""
 
-import ctypes
 import fcntl
 import os
 import select
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -17,6 +15,7 @@ from typing import IO, cast
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ToolError
+from airflow_provider_pgclone.core.postgres.parent_death import before_exec, with_parent_death
 from airflow_provider_pgclone.core.postgres.redaction import redact_output
 
 # At this size, a stream of 100 MB/s costs a hundred turns of the interpreter a second.
@@ -31,9 +30,6 @@ STDERR_TAIL_LINES = 40
 POLL_SECONDS = 0.2
 # Airflow kills a task 5 s after it told it to stop.
 GRACE_SECONDS = 2.0
-_PR_SET_PDEATHSIG = 1
-# Looked up here, since nothing may be loaded between fork and exec in a process with threads.
-_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 class Child:
@@ -41,12 +37,13 @@ class Child:
 
     def __init__(
         self,
+        program: str,
         process: subprocess.Popen[bytes],
         cancellation: Cancellation,
         on_stderr: Callable[[str], None] | None,
         end_signal: signal.Signals,
     ) -> None:
-        self.program = Path(cast("list[str]", process.args)[0]).name
+        self.program = program
         self._process = process
         self._cancellation = cancellation
         self._stderr_tail: deque[str] = deque(maxlen=STDERR_TAIL_LINES)
@@ -208,22 +205,19 @@ def run_child(
         that does not end in time is killed.
     """
     cancellation.check()
-    parent = os.getpid()
     process = subprocess.Popen(
-        list(argv),
+        with_parent_death(argv, end_signal),
         env={**os.environ, **environment},
         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
         stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        # The kernel ends the child when we end, even by kill -9: prctl(2), PR_SET_PDEATHSIG. The
-        # child sets this itself, since fork clears it. The kernel watches the thread that forked,
-        # so that thread must live as long as the child.
-        preexec_fn=lambda: _die_with(parent, end_signal),
+        # The kernel watches the thread that forked, so that thread must live as long as the child.
+        preexec_fn=before_exec(end_signal),
     )
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             widen_pipe(pipe.fileno())
-    child = Child(process, cancellation, on_stderr, end_signal)
+    child = Child(Path(argv[0]).name, process, cancellation, on_stderr, end_signal)
     try:
         with cancellation.ending(child.kill):
             yield child
@@ -236,13 +230,6 @@ def widen_pipe(descriptor: int) -> None:
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):  # the pipes of the user may have reached their limit
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
-def _die_with(parent: int, end_signal: int) -> None:
-    if _PRCTL is not None:
-        _PRCTL(_PR_SET_PDEATHSIG, end_signal)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 def _close(pipe: IO[bytes]) -> None:

@@ -13,7 +13,7 @@ from airflow_provider_pgclone.core.replacing.attempt import (
     replace_database,
 )
 from airflow_provider_pgclone.core.replacing.creation import check_strategy, creation_for
-from airflow_provider_pgclone.core.replacing.exchange import swap_in
+from airflow_provider_pgclone.core.replacing.exchange import swap_in, target_properties
 from airflow_provider_pgclone.core.replacing.leftovers import (
     drop_attempt,
     remove_all_leftovers,
@@ -67,4 +67,5 @@ __all__ = [
     "replace_database",
     "swap_in",
     "target_lock",
+    "target_properties",
 ]

@@ -38,14 +38,14 @@ class Attempt:
     :param session: a session on the maintenance database of the target's server.
     :param marker: the marker of the temporary database; it names the target. A drill has its own
         database as its target.
-    :param new_properties: the properties of the new database if there is no target to take them
-        from; ``None`` leaves it its own.
+    :param new_properties: returns the properties of the new database if there is no target to take
+        them from; ``None`` leaves it its own.
     :param may_replace: whether the target may exist; by default it may.
     """
 
     session: Session
     marker: Marker
-    new_properties: Properties | None = None
+    new_properties: Callable[[], Properties] | None = None
     may_replace: bool = True
 
     @property
@@ -73,20 +73,27 @@ class Attempt:
         mark_newborn(self.session, self.temp.name, self.marker)
         self._set_properties(self.temp.name)
 
-    def clone_temp(self, source: str, *, strategy: str | None = None) -> None:
-        """Create the temporary database as a copy of another database on the same server.
+    def clone_temp(self, source: str) -> None:
+        """Create the temporary database as a copy of another database on the same server."""
+        self._clone(source, self.temp.name, self.marker)
+
+    def clone_closed(self, source: str, *, strategy: str | None) -> None:
+        """Create the temporary database as a copy that nobody can connect to before the swap.
+
+        The swap gives it its properties and opens it, in one transaction.
 
         :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
         """
-        self._clone(source, self.temp.name, self.marker, strategy)
+        clone_database(self.session, source, self.temp.name, strategy=strategy)
+        mark_newborn(self.session, self.temp.name, self.marker)
 
     def keep_post(self) -> None:
         """Copy the restored database before hooks change it. The copy becomes *post*."""
         marker = Marker("post_temp", self.marker.target, self.marker.attempt)
-        self._clone(self.temp.name, self.post_temp_name, marker, None)
+        self._clone(self.temp.name, self.post_temp_name, marker)
 
-    def _clone(self, source: str, name: str, marker: Marker, strategy: str | None) -> None:
-        clone_database(self.session, source, name, strategy=strategy)
+    def _clone(self, source: str, name: str, marker: Marker) -> None:
+        clone_database(self.session, source, name, strategy=None)
         mark_newborn(self.session, name, marker)
         self._set_properties(name)
 
@@ -94,14 +101,21 @@ class Attempt:
         """Give a database the properties of the target, then let sessions connect.
 
         The database of a drill may hold production rows, so only its owner can connect to it.
+
+        All in one transaction: if a statement fails after the owner was changed, we could neither
+        go on nor drop the database.
         """
-        if self.marker.role == "drill":
-            close_to_public(self.session, name)
-        else:
-            properties = target_properties(self.session, self.marker.target) or self.new_properties
-            if properties is not None:
+        with self.session.transaction():
+            if self.marker.role == "drill":
+                close_to_public(self.session, name)
+            elif properties := self.properties():
                 carry_over(self.session, name, properties)
-        open_database(self.session, name)
+            open_database(self.session, name)
+
+    def properties(self) -> Properties | None:
+        """Return what the database is to have: the target's properties, otherwise the new ones."""
+        of_target = target_properties(self.session, self.marker.target)
+        return of_target or (self.new_properties() if self.new_properties else None)
 
 
 # Creates the temporary database of an attempt, loads it and checks it.
@@ -146,7 +160,7 @@ def replace_database(attempt: Attempt, fill: Fill, *, ending: Ending, wait_secon
                         session,
                         attempt.temp.name,
                         marker,
-                        new_properties=attempt.new_properties,
+                        attempt.properties(),
                         may_replace=attempt.may_replace,
                     )
                 case "leave":

@@ -73,8 +73,8 @@ def swap_in(
     session: Session,
     temp_name: str,
     marker: Marker,
+    properties: Properties | None,
     *,
-    new_properties: Properties | None = None,
     may_replace: bool = True,
 ) -> None:
     """Swap a database in for its target, then drop the databases that are not kept.
@@ -83,8 +83,7 @@ def swap_in(
 
     :param temp_name: the database to swap in.
     :param marker: its marker, which names the target.
-    :param new_properties: the properties of the database if the target does not exist; ``None``
-        leaves it its own.
+    :param properties: the properties that the database gets; ``None`` leaves it its own.
     :param may_replace: whether the target may exist; by default it may.
     :raises InvalidInputError: when the target exists and may not be replaced.
     :raises UnsupportedError: when something is bound to a database that must be renamed, or the
@@ -93,7 +92,6 @@ def swap_in(
     plan = replace(_plan_swap(session, temp_name, marker), may_replace=may_replace)
     for name in (plan.target, *plan.moved_aside):
         check_nothing_bound(session, name)
-    properties = target_properties(session, plan.target) or new_properties
     exchange(session, plan, properties)
     drop_old(session, marker.target)
 

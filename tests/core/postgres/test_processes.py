@@ -1,6 +1,7 @@
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import CancelledError, ToolError
+from airflow_provider_pgclone.core.postgres import parent_death
 from airflow_provider_pgclone.core.postgres.processes import STDERR_TAIL_LINES, Child, run_child
 from tests.support.fixtures.children import running
 
@@ -218,9 +220,20 @@ with run_child(
 """
 
 
+# As where util-linux is missing, or busybox has its own setpriv.
+WITHOUT_SETPRIV = """
+from airflow_provider_pgclone.core.postgres import parent_death
+
+parent_death._setpriv = lambda: None
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-def test_a_parent_that_is_killed_takes_its_program_with_it() -> None:
-    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+@pytest.mark.parametrize("before", ["", WITHOUT_SETPRIV], ids=["setpriv", "preexec_fn"])
+def test_a_parent_that_is_killed_takes_its_program_with_it(before: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", before + PARENT], stdout=subprocess.PIPE
+    ) as parent:
         assert parent.stdout
         pid = int(parent.stdout.readline())
         watched = os.pidfd_open(pid)
@@ -230,6 +243,14 @@ def test_a_parent_that_is_killed_takes_its_program_with_it() -> None:
             assert ended_within(watched, seconds=30)
         finally:
             os.close(watched)
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="util-linux is not installed")
+def test_none_of_our_code_runs_in_a_child_before_its_program() -> None:
+    """In Python 3.11 a child could wait there for ever for a lock of another thread."""
+    assert parent_death.before_exec(signal.SIGTERM) is None
+    argv = parent_death.with_parent_death(["/bin/sh", "-c", "exit 0"], signal.SIGTERM)
+    assert argv[1:] == ["--pdeathsig", "TERM", "--", "/bin/sh", "-c", "exit 0"]
 
 
 def ended_within(pidfd: int, seconds: float) -> bool:

@@ -1,0 +1,54 @@
+"""Manifests of other versions of this package."""
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_pgclone.core.archive.manifest import Block, Manifest, ManifestEntry
+from airflow_provider_pgclone.core.errors import UnsupportedError
+
+MANIFEST = Manifest(
+    entries=(ManifestEntry(Block(7, 1, 100, 20, 40, 3, "ab"), "public", "users"),),
+    package_version="0.1.0",
+    created_at="2026-01-02T03:04:05+00:00",
+    toc_bytes=100,
+    toc_sha256="cd",
+    has_rows=True,
+    archive_version="1.16",
+    compression="zstd",
+    pg_dump_version="17.2",
+    server_version="17.2",
+    database="shop",
+    database_bytes=1,
+    encoding="UTF8",
+)
+
+
+def test_what_is_written_is_read() -> None:
+    assert Manifest.from_json(MANIFEST.as_json()) == MANIFEST
+
+
+def test_names_that_a_newer_version_adds_are_ignored() -> None:
+    values = MANIFEST.as_json()
+    values["colour"] = "blue"
+    values["parts"][0]["weight"] = 5
+    assert Manifest.from_json(values) == MANIFEST
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in MANIFEST.as_json().items() if key != name}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        without("toc_sha256"),
+        without("parts"),
+        {**MANIFEST.as_json(), "masking": ["email"]},
+        {**MANIFEST.as_json(), "parts": [{"dump_id": 1}]},
+    ],
+)
+def test_facts_that_are_missing_do_not_call_a_dump_damaged(values: dict[str, Any]) -> None:
+    """Its bytes are those that were written: only a version that we do not know wrote them."""
+    with pytest.raises(UnsupportedError, match="cannot read the manifest"):
+        Manifest.from_json(values)

@@ -1,0 +1,43 @@
+"""How programs and sessions reach a database: by the same parameters, and none that is secret."""
+
+import pytest
+
+from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.postgres.database import Database
+
+
+def test_parameters_reach_programs_by_the_variables_of_libpq() -> None:
+    database = Database(
+        "shop",
+        {
+            "host": "db",
+            "password": "secret",
+            "sslmode": "verify-full",
+            "target_session_attrs": "read-write",
+            "require_auth": "scram-sha-256",
+            "keepalives_idle": "60",
+        },
+    )
+    assert database.environment() == {
+        "PGHOST": "db",
+        "PGPASSWORD": "secret",
+        "PGSSLMODE": "verify-full",
+        "PGTARGETSESSIONATTRS": "read-write",
+        "PGREQUIREAUTH": "scram-sha-256",
+        "PGDATABASE": "shop",
+        "PGAPPNAME": "airflow-provider-pgclone",
+    }
+
+
+@pytest.mark.parametrize("parameter", ["service", "dbname", "sslpassword", "no_such_parameter"])
+def test_a_parameter_that_programs_cannot_be_given_is_refused(parameter: str) -> None:
+    """A service file wins over a program's variables, but not over psycopg's parameters."""
+    with pytest.raises(InvalidInputError, match=f"'{parameter}' has no environment variable"):
+        Database("shop", {parameter: "x"}).environment()
+
+
+@pytest.mark.parametrize("parameter", ["password", "sslpassword", "options", "oauth_client_secret"])
+def test_a_repr_shows_no_secret(parameter: str) -> None:
+    shown = repr(Database("shop", {"host": "db", parameter: "canary"}))
+    assert "canary" not in shown
+    assert "'host': 'db'" in shown
