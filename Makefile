@@ -20,11 +20,11 @@ UV := file="$${SSL_CERT_FILE:-$${PIP_CERT:-$$($(CERT_OF_PIP))}}"; \
 help:
 	@echo "make demo         dump and refresh a small shop database in a real Airflow"
 	@echo "make ui           the same in Airflow's web interface"
-	@echo "make test         all checks and tests"
+	@echo "make test         lint, types and the tests"
 	@echo "make test-random  all tests, in another order each time"
 	@echo "make test-matrix  PostgreSQL 14 to 18 in every pair, and random databases (half an hour)"
 	@echo "make test-airflow adapters on Airflow 3.1 to 3.3 with Python 3.11 to 3.13 (half an hour)"
-	@echo "make test-faults  breaks servers, storage and processes on purpose (an hour)"
+	@echo "make test-faults  breaks servers, storage and processes on purpose (a quarter of an hour)"
 	@echo "make lint         ruff and mypy only"
 	@echo "make bench        how long each verb takes, beside its peers (an hour)"
 	@echo "make docs         the documentation, as a site in docs/_build/html"
