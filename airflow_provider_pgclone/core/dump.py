@@ -115,7 +115,7 @@ def dump(
         ranged_bytes = sum(table.size_bytes for table in snapshot.ranged)
         meter = ProgressMeter(on_progress, work_total=snapshot.small_bytes + ranged_bytes)
         log.info(
-            "dumping %r of PostgreSQL %s to %s, %d of its tables in parallel",
+            "dumping %r of PostgreSQL %s to %s; large or masked tables, read in parallel: %d",
             database.name,
             snapshot.version,
             key,

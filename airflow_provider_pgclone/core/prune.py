@@ -85,7 +85,9 @@ def prune(
         now=now,
         uploads_before=now - timedelta(hours=options.uploads_older_than_hours),
     )
-    log.info("found %d dumps under %r, and keep %d", found.count, prefix_text, len(found.kept))
+    if not found.count:
+        log.warning("there is no dump under %r in %s to prune", prefix_text, storage.location)
+    log.info("of %d dumps under %r, %d are kept", found.count, prefix_text, len(found.kept))
     if options.preview:
         log_preview(found)
     else:

@@ -45,5 +45,8 @@ def _ready_marker(session: Session, temp_name: str) -> Marker:
             hint="It was swapped in or dropped already, or another restore replaced it.",
         )
     if marker is None or marker.role != "temp" or not marker.ready:
-        raise InvalidInputError(f"database {temp_name!r} is not waiting for a swap")
+        raise InvalidInputError(
+            f"database {temp_name!r} is not waiting for a swap",
+            hint="Give the name that a restore with swap=False returned.",
+        )
     return marker

@@ -44,9 +44,13 @@ def check_options(call: Call, given: Container[str]) -> None:
             "a copy by template is whole, but an option says to leave out or mask something",
             hint=f"Set method to stream, or leave these out: {', '.join(_CONTENT)}.",
         )
+    other = "template" if method == "stream" else "stream"
     for name in ("strategy",) if method == "stream" else _STREAM:
         if name in given:
-            raise InvalidInputError(f"a copy by {method} has no option {name}")
+            raise InvalidInputError(
+                f"a copy by {method} has no option {name}",
+                hint=f"Set method to {other}, or leave {name} out.",
+            )
 
 
 def choose_key(source: Call, server: Call, to: str | None, target: str | None) -> "LocalKey":

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from airflow_provider_pgclone.core.errors import (
@@ -38,9 +39,11 @@ class OptionSource:
         """
         for name in self.values:
             if name not in BY_NAME and name not in GUARDS:
+                names = [*(option.name for option in OPTIONS if not option.instead), *GUARDS]
+                meant = [f"Did you mean {near}?" for near in get_close_matches(name, names, n=1)]
                 raise UnknownOptionError(
                     f"{self.label} has the unknown option {name!r}",
-                    hint=f"The options are {', '.join([*BY_NAME, *GUARDS])}.",
+                    hint=" ".join([*meant, f"The options are {', '.join(names)}."]),
                 )
 
     def get(self, name: str) -> Any:

@@ -82,8 +82,11 @@ def test_a_verb_gets_its_options_and_no_other() -> None:
 
 def test_an_unknown_option_is_named_with_its_source() -> None:
     (source,) = sources({"exclude": [], "exclud": ["public.events"]})
-    with pytest.raises(UnknownOptionError, match="the arguments has the unknown option 'exclud'"):
+    with pytest.raises(
+        UnknownOptionError, match="the arguments has the unknown option 'exclud'"
+    ) as raised:
         source.check()
+    assert (raised.value.hint or "").startswith("Did you mean exclude? The options are ")
 
 
 def test_all_options_and_guards_are_known() -> None:

@@ -1,6 +1,7 @@
 """Pruning storage: what no rule keeps goes with its records, and what was never completed."""
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -197,6 +198,15 @@ def test_what_is_not_said_rightly_deletes_nothing(
     with pytest.raises(InvalidInputError, match=message):
         prune_at(prefix, **rules)
     assert files() == set(keys)
+
+
+def test_a_prefix_without_dumps_is_warned_of(
+    put: Put, prune_at: Callable[..., Pruned], caplog: pytest.LogCaptureFixture
+) -> None:
+    put(*nightly(3))
+    assert prune_at("prod/shpo", keep_last=1).deleted == ()
+    (warning,) = (record for record in caplog.records if record.levelno == logging.WARNING)
+    assert "there is no dump under 'prod/shpo'" in warning.getMessage()
 
 
 def test_a_location_that_is_not_there_is_named(make_hook: MakeHook, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Restores: what they keep, what they refuse, and that a failed one leaves the target as it was."""
 
+import logging
 import os
 import signal
 import threading
@@ -56,11 +57,13 @@ def test_a_prefix_means_whole_parts(server: Server, shop: str, make_hook: MakeHo
         make_hook(shop).restore(f"prod/{shop[:-1]}")
 
 
-def test_a_restore_makes_a_target_that_does_not_exist(
-    server: Server, shop: str, make_hook: MakeHook
+def test_a_restore_makes_a_target_that_does_not_exist_and_says_so(
+    server: Server, shop: str, make_hook: MakeHook, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = make_hook(shop).dump()
-    make_hook("shop_new").restore(key, reversible=True)
+    with caplog.at_level(logging.INFO):
+        make_hook("shop_new").restore(key, reversible=True)
+    assert "the new database 'shop_new', which did not exist" in caplog.text
     assert users(server, "shop_new") == 500
     assert "shop_new__pre" not in server.names()
 

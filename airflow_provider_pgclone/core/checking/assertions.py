@@ -29,7 +29,8 @@ def check_sql(database: Database, statements: Sequence[str], cancellation: Cance
                 raise  # the server failed, not the statement
             except psycopg.Error as error:
                 raise RestoreError(
-                    f"{name} failed on the restored database: {_reason(error)}"
+                    f"{name} failed on the restored database: {_reason(error)}",
+                    hint="The target is unchanged.",
                 ) from None
             if not is_true:
                 raise RestoreError(

@@ -110,7 +110,11 @@ def loading_for(session: Session, toc: Toc, options: LoadOptions) -> Loading:
         no_owner = not _is_member_of(session, restored.owners)
     if no_acl is None:
         no_acl = no_owner or not _has_roles(session, restored.grantees)
-    log.info("restoring owners: %s, rights: %s", not no_owner, not no_acl)
+    log.info(
+        "restoring %s owners and %s rights of the dump",
+        "no" if no_owner else "the",
+        "no" if no_acl else "the",
+    )
     return Loading(
         tools=tools_for_restore(major, toc.first_reader, options.pg_bin_dir),
         server_major=major,

@@ -142,8 +142,14 @@ def _open(database: Database, cancellation: Cancellation) -> psycopg.Connection:
         cancellation.check()
         message = str(error).strip()
         if f'database "{database.name}" does not exist' in message:
-            raise NotFoundError(f"database {database.name!r} does not exist") from error
-        raise ServerError(f"cannot connect to database {database.name!r}: {message}") from error
+            raise NotFoundError(
+                f"database {database.name!r} does not exist",
+                hint="Check the name of the database, and the server that the connection names.",
+            ) from error
+        raise ServerError(
+            f"cannot connect to database {database.name!r}: {message}",
+            hint="Check the host, port, user and password of the connection to the server.",
+        ) from error
 
 
 def _notice_our_end(session: Session) -> None:

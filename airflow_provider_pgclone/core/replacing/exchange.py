@@ -127,12 +127,11 @@ def exchange(session: Session, plan: Swap, properties: Properties | None) -> Non
         if takes_place:
             _keep_new_clients_out(session)
             _end_waiting_clients(session, watcher, oids)
-    log.info(
-        "swapped database %r in for %r in %.2f s",
-        plan.new,
-        plan.target,
-        time.monotonic() - started,
-    )
+    if takes_place:
+        text = "swapped database %r in for %r in %.2f s"
+    else:
+        text = "made database %r the new database %r, which did not exist, in %.2f s"
+    log.info(text, plan.new, plan.target, time.monotonic() - started)
 
 
 def check_kept_names_are_ours(session: Session, target: str) -> None:

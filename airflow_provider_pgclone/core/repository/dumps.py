@@ -114,7 +114,9 @@ def find_dump(storage: Storage, text: str) -> Dump:
         found = (dump for _, dump in _walk(storage, text) if dump.key == text)
         if dump := next(found, None):
             return dump
-        raise NotFoundError(f"{text!r} does not exist in {storage.location}")
+        raise NotFoundError(
+            f"{text!r} does not exist in {storage.location}", hint="List the dumps with ls."
+        )
     if not text.strip("/"):
         raise InvalidInputError(
             "neither a dump key nor a prefix was given",

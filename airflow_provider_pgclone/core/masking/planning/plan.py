@@ -168,7 +168,7 @@ def _distinct(names: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
 def _log(facts: MaskingFacts) -> None:
     tables = {(schema, table) for schema, table, *_ in facts.columns}
     log.info(
-        "masking %d columns of %d tables; %d are declared safe, %d are neither",
+        "columns that are masked: %d, in %d tables; declared safe: %d; neither: %d",
         len(facts.columns),
         len(tables),
         len(facts.kept),
