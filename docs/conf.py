@@ -38,4 +38,7 @@ autodoc_member_order = "bysource"
 html_theme = "furo"
 html_title = "airflow-provider-pgclone"
 html_show_sphinx = False
+html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_theme_options: dict[str, Any] = {"navigation_with_keys": True}

@@ -120,6 +120,11 @@ def _show(terminal: Terminal, key: str, production: Counts, before: Counts, afte
         ]
     )
     terminal.say(
+        "\nThe DAG staging_refresh works on the restored database before it swaps it in. It adds a"
+        "\ntest user, so staging has one user more than production. It also empties the outbox and"
+        "\nswitches the payments to test. The masked emails are no real ones."
+    )
+    terminal.say(
         f"\nThe old staging database is kept as {shop.BEFORE}; restoring :pre brings it back."
         "\nNext: make ui shows the same DAGs in Airflow's web interface."
     )

@@ -14,6 +14,8 @@ PAGES = [
 ]
 # A fence may be indented, as within a list; what it holds is then indented as well.
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+# Also one within a code span: neither GitHub nor Sphinx takes it for code.
+_BORDER = re.compile(r"(?<!\\)\|")
 _LINK = re.compile(r"(?<!`)\]\(([^)\s]+)\)")
 
 
@@ -53,3 +55,23 @@ def links(page: Path) -> list[str]:
         for target in _LINK.findall(page.read_text())
         if "://" not in target and not target.startswith("#")
     ]
+
+
+def tables(page: Path) -> list[list[tuple[int, int]]]:
+    """Return the tables of a page: of each line its number, from 1 on, and how many cells it has.
+
+    A table goes on until an empty line or a comment, so it also has a line that broke off another.
+    """
+    found: list[list[tuple[int, int]]] = []
+    is_code = is_table = False
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            is_code = not is_code
+        starts = not is_table and line.lstrip().startswith("|")
+        ends = is_code or not line.strip() or line.startswith("<!--")
+        is_table = (is_table or starts) and not ends
+        if is_table:
+            if starts:
+                found.append([])
+            found[-1].append((number, len(_BORDER.findall(line)) - 1))
+    return found

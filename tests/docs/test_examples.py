@@ -1,9 +1,11 @@
 """The Python of the pages, run on a real PostgreSQL, a real S3 server and a real Airflow."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from airflow.sdk import DAG
@@ -40,6 +42,8 @@ INSERT INTO orders SELECT n, n, n FROM generate_series(1, 20) n;
 INSERT INTO events SELECT n, n, now() - n * interval '10 days' FROM generate_series(1, 20) n;
 """
 DATABASES = {"prod": "shop", "staging": "shop_staging"}
+# The guard that the pages advise: no example restores over production.
+EXTRAS = {"prod": {"pgclone": {"allow_restore": False}}}
 WITH_PYTHON = [page for page in PAGES if examples(page, "python")]
 
 
@@ -56,7 +60,10 @@ def shop_server(
         server.run("postgres", f"CREATE DATABASE {database}")
         server.run(database, SHOP_SQL)
         uri = server.server.uri(database)
-        monkeypatch.setenv(f"AIRFLOW_CONN_{connection.upper()}", uri)
+        extra = EXTRAS.get(connection, {})
+        monkeypatch.setenv(
+            f"AIRFLOW_CONN_{connection.upper()}", f"{uri}?__extra__={quote(json.dumps(extra))}"
+        )
     monkeypatch.setenv("AIRFLOW_CONN_MASK_KEY", "generic://:an-example-key-not-to-be-used@")
     monkeypatch.setenv("AIRFLOW__PGCLONE__PG_BIN_DIR", str(server.server.bin_dir))
     # Some pages name Airflow's own connection.
@@ -90,13 +97,16 @@ def test_the_dag_of_the_readme_refreshes_staging(shop_server: Server) -> None:
     names: dict[str, Any] = {}
     text = example.text.replace("catchup=False):", "catchup=False) as dag:")
     run(Example(example.page, example.line, example.language, text), names)
-    shop_server.run("shop", "UPDATE users SET full_name = 'New'")
+    shop_server.run("shop", "UPDATE orders SET total = 7")
 
     assert serialized(names["dag"]).test().state == "success"
 
     staging = DATABASES["staging"]
-    assert shop_server.value(staging, "SELECT DISTINCT full_name FROM users") == "New"
+    assert shop_server.value(staging, "SELECT DISTINCT total FROM orders") == 7
+    real = "SELECT count(*) FROM users WHERE email LIKE '%@example.org' OR full_name = 'Jo Doe'"
+    assert shop_server.value("shop", real) == 20
+    assert shop_server.value(staging, real) == 0
     assert shop_server.value(staging, "SELECT count(*) FROM events") == 0
     assert f"{staging}__pre" in shop_server.names()
     (dump,) = PgCloneHook("prod", "s3://dumps/shop/").ls()
-    assert dump.key.startswith("prod/shop/none/")
+    assert dump.key.startswith("prod_masked/shop/none/")

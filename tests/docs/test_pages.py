@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import PAGES, REPOSITORY, examples, links
+from tests.docs.pages import PAGES, REPOSITORY, examples, links, tables
 
 TARGETS = set(re.findall(r"^([\w-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
 _MAKE = re.compile(r"^\$ make ([\w.-]+)", re.MULTILINE)
@@ -44,6 +44,17 @@ def test_links_lead_to_files_that_exist(page: Path) -> None:
 def test_json_of_the_pages_is_read(page: Path) -> None:
     for example in examples(page, "json"):
         json.loads(example.text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_each_line_of_a_table_has_as_many_cells_as_its_header(page: Path) -> None:
+    """Otherwise GitHub and Sphinx add cells, or leave out what the header has no cell for."""
+    assert not [
+        f"{name_of(page)}:{number}"
+        for (_, header), *lines in tables(page)
+        for number, cells in lines
+        if cells != header
+    ]
 
 
 def test_the_readme_is_one_page() -> None:
