@@ -156,7 +156,7 @@ def _probe_databases(
     """Yield the results for the maintenance database and the database itself."""
     if usage.may_restore and isinstance(maintenance, PgCloneError):
         hint = "Restores and copies need it; grant CONNECT on it, or set maintenance_database"
-        yield ProbeResult("maintenance database", False, f"{maintenance}. {hint}")
+        yield ProbeResult("maintenance database", False, f"{maintenance.message}. {hint}")
     if usage.database is None:
         return
     if isinstance(database, NotFoundError) and usage.may_restore:

@@ -111,7 +111,8 @@ def test_a_database_that_is_not_there_is_one_to_restore(
     monkeypatch.setenv("AIRFLOW__PGCLONE__ALLOW_COPY", "False")
     assert make_hook("no_such").test_connection() == (
         False,
-        "database: database 'no_such' does not exist.",
+        "database: database 'no_such' does not exist. Check the name of the database, and the "
+        "server that the connection names.",
     )
 
 
