@@ -14,7 +14,7 @@ from airflow_provider_pgclone.core.catalog.tables import (
     Index,
     Kind,
 )
-from airflow_provider_pgclone.core.postgres import CATALOG_TRANSACTION, Session
+from airflow_provider_pgclone.core.postgres import Session
 
 _KIND_OF_TYPE: Mapping[str, Kind] = {
     **dict.fromkeys(("text", "varchar", "bpchar", "name"), "text"),
@@ -46,10 +46,9 @@ class _Type:
 def read_catalog(session: Session) -> Catalog:
     """Read the tables of a database, within the open transaction if there is one.
 
-    The names of types include their schemas, whatever search path the session has.
+    The names of types include their schemas, since the search path of our sessions is empty.
     """
-    with session.transaction(rolled_back=True):
-        session.execute(CATALOG_TRANSACTION)
+    with session.transaction():
         types = _read_types(session)
         return Catalog(
             tables=_read_tables(session, types),

@@ -79,8 +79,10 @@ def excluded_tables(session: Session, patterns: Sequence[str]) -> list[int]:
         session.execute(USER_PATH_TRANSACTION)
         tables: list[tuple[Any, ...]] = session.execute(
             "SELECT c.oid, nspname, relname, pg_catalog.pg_table_is_visible(c.oid) "
-            "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace "
-            "WHERE relkind IN ('r', 'S', 'v', 'm', 'f', 'p')"
+            "FROM pg_catalog.pg_class c "
+            "JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) relnamespace "
+            "WHERE relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'S', 'v', 'm', 'f', 'p']"
+            '::pg_catalog."char"[])'
         ).fetchall()
     found: list[int] = []
     for text in patterns:

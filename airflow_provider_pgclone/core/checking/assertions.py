@@ -7,11 +7,13 @@ import psycopg
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import RestoreError
-from airflow_provider_pgclone.core.postgres import Database, connect
+from airflow_provider_pgclone.core.postgres import USER_PATH_TRANSACTION, Database, connect
 
 
 def check_sql(database: Database, statements: Sequence[str], cancellation: Cancellation) -> None:
     """Check that each statement returns true, in a read-only transaction that is rolled back.
+
+    The statements find names by the path of the database or the role, as the user's own SQL does.
 
     :param statements: each must return one row with one boolean.
     :raises RestoreError: names the first statement that fails or does not return true.
@@ -24,6 +26,7 @@ def check_sql(database: Database, statements: Sequence[str], cancellation: Cance
             name = f"check_sql number {number} ({_shown(statement)})"
             try:
                 with session.transaction(rolled_back=True):
+                    session.execute(USER_PATH_TRANSACTION)
                     is_true = _is_true(session.execute(statement.encode()))
             except psycopg.OperationalError:
                 raise  # the server failed, not the statement

@@ -27,13 +27,13 @@ from airflow_provider_pgclone.core.postgres.session import (
     is_standby,
 )
 from airflow_provider_pgclone.core.postgres.settings import (
-    CATALOG_TRANSACTION,
     CHECKSUM_TRANSACTION,
     LITERALS_TRANSACTION,
     MASKING_TRANSACTION,
     NO_TRANSACTION_TIMEOUT,
     NO_VIEWS,
     READING_SESSION,
+    SAFE_PATH,
     SAMPLING_TRANSACTION,
     SNAPSHOT_SESSION,
     USER_PATH_TRANSACTION,
@@ -50,7 +50,6 @@ from airflow_provider_pgclone.core.postgres.sql_text import (
 )
 
 __all__ = [
-    "CATALOG_TRANSACTION",
     "CHECKSUM_TRANSACTION",
     "LITERALS_TRANSACTION",
     "MASKING_TRANSACTION",
@@ -59,6 +58,7 @@ __all__ = [
     "OLDEST_CLIENT",
     "READING_SESSION",
     "REDACTED",
+    "SAFE_PATH",
     "SAMPLING_TRANSACTION",
     "SNAPSHOT_SESSION",
     "USER_PATH_TRANSACTION",

@@ -12,7 +12,11 @@ from psycopg import sql
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import NotFoundError, ServerError, UnsupportedError
 from airflow_provider_pgclone.core.postgres.database import APPLICATION_NAME, Database
-from airflow_provider_pgclone.core.postgres.settings import NO_TRANSACTION_TIMEOUT, PATIENT_SESSION
+from airflow_provider_pgclone.core.postgres.settings import (
+    NO_TRANSACTION_TIMEOUT,
+    PATIENT_SESSION,
+    SAFE_PATH,
+)
 
 CANCEL_SECONDS = 2.0
 
@@ -98,6 +102,7 @@ def connect(database: Database, cancellation: Cancellation) -> Iterator[Session]
         session = Session(connection, database, cancellation)
         with cancellation.ending(session.stop_statement):
             try:
+                session.execute(SAFE_PATH)
                 session.execute(PATIENT_SESSION)
                 _notice_our_end(session)
                 session.execute(NO_TRANSACTION_TIMEOUT)

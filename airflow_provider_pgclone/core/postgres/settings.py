@@ -19,7 +19,6 @@ _READING = {
     "extra_float_digits": "3",
     "synchronize_seqscans": "off",
     "row_security": "off",
-    "search_path": "''",
     # Otherwise the planner evaluates constraints, which may call functions of other users.
     "constraint_exclusion": "off",
 }
@@ -33,8 +32,7 @@ _MASKING = {
     # It takes longer to compile a mask than to read a range of pages.
     "jit": "off",
 }
-# The settings that determine the text of a value. The last two make a query see all rows, or fail,
-# and call only functions of PostgreSQL.
+# The settings that determine the text of a value. The last one makes a query see all rows, or fail.
 _CHECKSUMS = {
     "DateStyle": "'ISO, YMD'",
     "IntervalStyle": "postgres",
@@ -44,7 +42,6 @@ _CHECKSUMS = {
     "lc_monetary": "'C'",
     "quote_all_identifiers": "off",
     "row_security": "off",
-    "search_path": "''",
 }
 _LOADING = {
     **_NO_TIMEOUTS,
@@ -67,20 +64,23 @@ NO_VIEWS = (
     "SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings "
     "WHERE name = 'restrict_nonsystem_relation_kind'"
 )
+# The first statement of every session. The owner of a database or a role, and everybody with CREATE
+# on a schema of the path, could otherwise have us call a function or an operator of theirs in place
+# of PostgreSQL's: CVE-2018-1058. SET looks up neither, so that nothing of theirs runs before it.
+SAFE_PATH = "SET search_path = ''"
 PATIENT_SESSION = _statements(
     {**_NO_TIMEOUTS, "idle_session_timeout": "0", "client_min_messages": "warning"}
 )
-# An empty path protects against functions of others with the names of PostgreSQL's: CVE-2018-1058.
-SNAPSHOT_SESSION = _statements({"search_path": "''", "constraint_exclusion": "off"})
+SNAPSHOT_SESSION = _statements({"constraint_exclusion": "off"})
 READING_SESSION = _statements({**_READING, **_NO_TIMEOUTS})
 MASKING_TRANSACTION = _statements(_MASKING, "LOCAL ")
 CHECKSUM_TRANSACTION = _statements(_CHECKSUMS, "LOCAL ")
-CATALOG_TRANSACTION = _statements({"search_path": "''"}, "LOCAL ")
 # A query fails rather than returns fewer rows because of a policy, as in pg_dump.
-SAMPLING_TRANSACTION = _statements({"search_path": "''", "row_security": "off"}, "LOCAL ")
+SAMPLING_TRANSACTION = _statements({"row_security": "off"}, "LOCAL ")
 # Literals of users are read in the standard way, whatever the database sets.
 LITERALS_TRANSACTION = _statements({"standard_conforming_strings": "on"}, "LOCAL ")
-# The path of the user, in which pg_dump searches for names without a schema.
+# The path of the database or the role. Beside it only SQL of the user's runs, which means it, and
+# queries in which every function and operator has its schema.
 USER_PATH_TRANSACTION = "SET LOCAL search_path TO DEFAULT"
 
 

@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.postgres import (
     NO_TRANSACTION_TIMEOUT,
     NO_VIEWS,
     READING_SESSION,
+    SAFE_PATH,
     Child,
     ReaderGoneError,
     connection_arguments,
@@ -24,7 +25,10 @@ from airflow_provider_pgclone.core.postgres import (
 from airflow_provider_pgclone.core.reading.page_ranges import PageRange, copy_query
 from airflow_provider_pgclone.core.reading.snapshot import Snapshot
 
-_SESSION = f"{READING_SESSION};\n{NO_VIEWS} \\g /dev/null\n{NO_TRANSACTION_TIMEOUT} \\g /dev/null\n"
+_SESSION = (
+    f"{SAFE_PATH};\n{READING_SESSION};\n"
+    f"{NO_VIEWS} \\g /dev/null\n{NO_TRANSACTION_TIMEOUT} \\g /dev/null\n"
+)
 # The message of an error in a masked row may quote a value from before masking, so psql shows only
 # the code.
 _CODES_ALONE = "\\set VERBOSITY sqlstate\n"
