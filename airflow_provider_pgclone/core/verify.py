@@ -26,6 +26,7 @@ from airflow_provider_pgclone.core.repository import (
     DumpKey,
     Record,
     check_bytes,
+    check_masked,
     find_dump,
     open_archive,
     remove_record,
@@ -46,6 +47,7 @@ def verify(
     load: LoadOptions,
     *,
     record: bool,
+    require_masked: bool = False,
     on_progress: ProgressCallback,
     cancellation: Cancellation,
 ) -> str:
@@ -57,6 +59,7 @@ def verify(
     :param maintenance: a database of the server to restore on.
     :param load: how to restore.
     :param record: whether to store the verdict beside the dump.
+    :param require_masked: whether to refuse to restore a dump that is not masked.
     :raises ArchiveError: when the dump is damaged.
     :raises MismatchError: when the restored database differs from what was dumped.
     :raises RestoreError: when the dump cannot be restored here; no verdict is stored then.
@@ -72,6 +75,8 @@ def verify(
         if level == "archive":
             check_bytes(archive, cancellation)
         else:
+            if require_masked:
+                check_masked(archive)
             details = drill(
                 archive, maintenance, load, on_progress=on_progress, cancellation=cancellation
             )

@@ -3,7 +3,11 @@
 from collections.abc import Container
 from typing import TYPE_CHECKING
 
-from airflow_provider_pgclone.core.errors import InvalidInputError, NotAllowedError
+from airflow_provider_pgclone.core.errors import (
+    InvalidInputError,
+    NotAllowedError,
+    UnsupportedError,
+)
 from airflow_provider_pgclone.hooks.call import Call
 from airflow_provider_pgclone.options import (
     LoadingArguments,
@@ -32,6 +36,7 @@ def check_options(call: Call, given: Container[str]) -> None:
 
     :param given: the names of the arguments that are not ``None``.
     :raises InvalidInputError: naming the option.
+    :raises UnsupportedError: when only masked copies are allowed, and the method cannot mask.
     """
     method = _method(call)
     if method == "template" and call.options["target_postgres_conn_id"] is not None:
@@ -43,6 +48,11 @@ def check_options(call: Call, given: Container[str]) -> None:
         raise InvalidInputError(
             "a copy by template is whole, but an option says to leave out or mask something",
             hint=f"Set method to stream, or leave these out: {', '.join(_CONTENT)}.",
+        )
+    if method == "template" and call.options["require_masked"]:
+        raise UnsupportedError(
+            "a copy by template masks nothing, and require_masked allows masked copies only",
+            hint="Set method to stream, and give masks.",
         )
     other = "template" if method == "stream" else "stream"
     for name in ("strategy",) if method == "stream" else _STREAM:

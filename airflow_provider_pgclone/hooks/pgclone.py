@@ -224,7 +224,16 @@ class PgCloneHook(BaseHook):
         call = self._call("verify", options, key=key)
         record, level = call.value("record", bool), call.level()
         storage, load = call.storage(), call.load_options()
-        return verify(storage, key, level, call.maintenance, load, record=record, **self._watch)
+        return verify(
+            storage,
+            key,
+            level,
+            call.maintenance,
+            load,
+            record=record,
+            require_masked=call.value("require_masked", bool),
+            **self._watch,
+        )
 
     def prune(self, prefix: str, **options: Unpack[PruneArguments]) -> "Pruned":
         """Delete the dumps that no rule keeps, and what killed dumps, restores and copies left.

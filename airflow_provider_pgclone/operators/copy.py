@@ -59,8 +59,9 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
     :param maintenance_work_mem: the memory that each session may use to build an index, such as
         ``512MB``. Default: the server's.
     :param publications: whether publications are restored; subscriptions never are. Default: False.
-    :param require_masked: whether only masked dumps are restored, and only masked copies made by
-        ``stream``; if one source requires it, no other can lift it. Default: False.
+    :param require_masked: whether only masked databases are made: restores and drills take masked
+        dumps alone, and copies go by ``stream``, with masks; if one source requires it, no other
+        can lift it. Default: False.
     :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major
         version. Default: PATH, then the folders of the usual packages.
     :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same

@@ -41,8 +41,9 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         before it is swapped in. Default: none.
     :param require_verified: whether to restore only dumps that a verification found intact.
         Default: False.
-    :param require_masked: whether only masked dumps are restored, and only masked copies made by
-        ``stream``; if one source requires it, no other can lift it. Default: False.
+    :param require_masked: whether only masked databases are made: restores and drills take masked
+        dumps alone, and copies go by ``stream``, with masks; if one source requires it, no other
+        can lift it. Default: False.
     :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same
         database runs. Default: 0.0.
     :param maintenance_database: the database to connect to while other databases are created,

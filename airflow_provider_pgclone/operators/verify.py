@@ -19,6 +19,9 @@ class PgCloneVerifyOperator(PgCloneBaseOperator):
     :param level: how to verify: ``archive`` checks every byte; ``restore`` also restores the dump
         into a database of its own, which is dropped afterwards. Default: archive.
     :param record: whether a verification records its result beside the dump. Default: True.
+    :param require_masked: whether only masked databases are made: restores and drills take masked
+        dumps alone, and copies go by ``stream``, with masks; if one source requires it, no other
+        can lift it. Default: False.
     :param storage_location: where dumps are stored: ``s3://bucket/prefix/``, ``file:///folder/`` or
         the path of a folder. Default: none; it must be set.
     :param storage_conn_id: the AWS connection for ``s3://`` locations. Default: aws_default.
@@ -46,6 +49,7 @@ class PgCloneVerifyOperator(PgCloneBaseOperator):
         key: "str | XComArg",
         level: str | None = None,
         record: bool | str | None = None,
+        require_masked: bool | str | None = None,
         storage_location: str | None = None,
         storage_conn_id: str | None = None,
         no_owner: bool | str | None = None,

@@ -208,6 +208,7 @@ class VerifyArguments(LoadingArguments, total=False):
         bool | None,
         Option(values.flag, True, "Whether a verification records its result beside the dump."),
     ]
+    require_masked: RequireMasked
 
 
 _NO_RULE = "no such rule"

@@ -247,8 +247,8 @@ RequireMasked = Annotated[
     Option(
         values.flag,
         False,
-        "Whether only masked dumps are restored, and only masked copies made by `stream`; if one "
-        "source requires it, no other can lift it.",
+        "Whether only masked databases are made: restores and drills take masked dumps alone, and "
+        "copies go by `stream`, with masks; if one source requires it, no other can lift it.",
     ),
 ]
 WaitSeconds = Annotated[

@@ -91,6 +91,35 @@ def test_what_a_connection_requires_no_argument_lifts(
         hook.restore(key, require_masked=False)
 
 
+def test_a_drill_that_requires_masks_takes_a_masked_dump_alone(
+    shop: str,
+    server: Server,
+    make_hook: MakeHook,
+    masked_dump: MaskedDump,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hook = make_hook(shop)
+    masked, plain = masked_dump(hook), hook.dump()
+    monkeypatch.setenv("AIRFLOW__PGCLONE__REQUIRE_MASKED", "true")
+    with pytest.raises(UnsupportedError, match=f"{plain} is not masked"):
+        hook.verify(plain, level="restore")
+    assert server.names() == {shop}
+    assert hook.verify(masked, level="restore") == masked
+    assert hook.verify(plain) == plain  # reads bytes, and restores nothing
+
+
+def test_a_copy_by_template_is_refused_where_masks_are_required(
+    shop: str, server: Server, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__PGCLONE__REQUIRE_MASKED", "true")
+    hook = make_hook(shop)
+    with pytest.raises(UnsupportedError, match="a copy by template masks nothing"):
+        hook.copy(":before")
+    with pytest.raises(UnsupportedError, match="a copy by template masks nothing"):
+        hook.copy(target="shop_copy")
+    assert server.names() == {shop}
+
+
 @pytest.mark.parametrize(("style", "start"), [("markdown", "# Mask"), ("html", "<!DOCTYPE html>")])
 def test_auditors_get_a_report_of_a_dump(
     style: str, start: str, shop: str, make_hook: MakeHook, masked_dump: MaskedDump
