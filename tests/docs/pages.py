@@ -10,6 +10,7 @@ README = REPOSITORY / "README.md"
 PAGES = [
     README,
     REPOSITORY / "CONTRIBUTING.md",
+    REPOSITORY / "SECURITY.md",
     *sorted(path for path in (REPOSITORY / "docs").rglob("*.md") if "_build" not in path.parts),
 ]
 # A fence may be indented, as within a list; what it holds is then indented as well.

@@ -1,7 +1,8 @@
 """Builds the SQL of each rule from PostgreSQL's own functions; equal values get equal masks.
 
 Rules for values that somebody could guess and try out, such as email addresses or phone numbers,
-use SHA-256 with the key in front. Rules that only pick one of a few words, or move a number, use
+use SHA-256 with the key in front. So does noise, since a known value shows almost every bit of the
+number by which it was moved. Rules that only pick one of a few words, or move a date, use
 PostgreSQL's own hash with secret seeds, which takes a twentieth of the time.
 """
 
@@ -10,7 +11,13 @@ from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.catalog import ColumnType, Kind
 from airflow_provider_pgclone.core.masking.rules.digits import digits
-from airflow_provider_pgclone.core.masking.rules.key import KEY_SETTING, MAX_BIGINT, Seed, seed
+from airflow_provider_pgclone.core.masking.rules.key import (
+    KEY_SETTING,
+    MAX_BIGINT,
+    NOISE_KEY_SETTING,
+    Seed,
+    seed,
+)
 from airflow_provider_pgclone.core.masking.rules.language import Rule
 from airflow_provider_pgclone.core.masking.rules.words import (
     CITIES,
@@ -34,6 +41,7 @@ _IPV4_HOSTS = 2**24 - 1
 _NOISE_STEPS = 2**62
 _LIMITS = {"int2": 32767, "int4": 2147483647, "int8": MAX_BIGINT}
 _KEY = f"(SELECT decode(current_setting('{KEY_SETTING}'), 'hex'))"
+_NOISE_KEY = f"(SELECT decode(current_setting('{NOISE_KEY_SETTING}'), 'hex'))"
 
 
 @dataclass(frozen=True)
@@ -212,17 +220,28 @@ def _date_shift(value: str, column: ColumnType, rule: Rule) -> str:
 
 
 def _noise(value: str, column: ColumnType, rule: Rule) -> str:
-    hashed = f"(hash_numeric_extended({value}::numeric, {seed(Seed.NOISE)}) & {MAX_BIGINT})"
-    step = f"({hashed} - {_NOISE_STEPS} + ({hashed} >= {_NOISE_STEPS})::integer)"
-    factor = f"(1 + {step} * {rule['percent'] / 100 / _NOISE_STEPS:.36f})"
+    """Return the SQL of a number moved by a part of it.
+
+    The part depends on the percentage too. If two dumps moved a value by the same part of 10 and of
+    25 percent, the two results would tell the value.
+    """
+    percent = rule["percent"]
+    source = f"'{percent} {column.base} ' || trim_scale({value}::numeric)::text"
+    digest = f"encode(sha256({_NOISE_KEY} || textsend({source})), 'hex')"
+    step = f"((('x' || left({digest}, 16))::bit(64)::bigint & {MAX_BIGINT}) - {_NOISE_STEPS})"
+    part = f"({step} * {percent / 100 / _NOISE_STEPS:.36f})"
     if column.base in ("float4", "float8"):
-        return f"{value} * {factor}::float8"
+        return f"{value} * (1 + {part})::float8"
     if column.kind == "integer":
-        rounded = f"round({value} * {factor})"
-        # A small number moves by one at least.
-        moved = f"(({rounded} = {value})::integer * abs(sign({value})) * sign({step}))"
-        return _within(f"({rounded} + {moved})", column, value)
-    return _within(f"round({value} * {factor}, coalesce(scale({value}), 0))", column, value)
+        # A small number moves by one at least. OFFSET 0 keeps the planner from copying the digest
+        # to each place that names the distance.
+        moved = (
+            "(SELECT CASE WHEN distance > 0 THEN greatest(round(distance), 1) "
+            "WHEN distance < 0 THEN least(round(distance), -1) ELSE 0 END "
+            f"FROM (SELECT {value} * {part} AS distance OFFSET 0) AS noise)"
+        )
+        return _within(f"({value} + {moved})", column, value)
+    return _within(f"round({value} * (1 + {part}), coalesce(scale({value}), 0))", column, value)
 
 
 def _bucket(value: str, column: ColumnType, rule: Rule) -> str:

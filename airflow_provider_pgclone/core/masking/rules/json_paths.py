@@ -1,7 +1,8 @@
 """The rule ``json``: masks the values at some paths of a document, each by a rule of its own.
 
-Other values stay. Where a document does not have the shape of a path, such as a list in place of an
-object, that part of it becomes null, because it may contain anything.
+Other values stay, unless ``"*": "null"`` removes what no path names. Where a document does not have
+the shape of a path, such as a list in place of an object, that part of it becomes null, because it
+may contain anything.
 """
 
 import json
@@ -24,7 +25,7 @@ _EACH, _OTHERS = "[*]", "*"
 class _Node:
     """A place in a document and how it is masked.
 
-    :param others: the rule for keys that no path names.
+    :param others: the rule for keys that no path names: ``null`` removes them, ``keep`` keeps them.
     """
 
     rule: Rule | None = None
@@ -106,13 +107,14 @@ def _masked(node: _Node, document: str, depth: int) -> str:
 
 
 def _only_named(node: _Node, document: str) -> str:
-    """Return the SQL of an object in which the values of all unnamed keys are masked."""
-    assert node.others is not None  # noqa: S101
+    """Return the SQL of an object without its unnamed keys.
+
+    The keys go with their values, since a key may be a value itself, such as an email address.
+    """
     names = ", ".join(literal(key) for key in node.children) or "NULL"
-    masked = _leaf(node.others, "o.value")
     return (
-        f"(SELECT coalesce(jsonb_object_agg(o.key, CASE WHEN o.key IN ({names}) THEN o.value "
-        f"ELSE {masked} END), '{{}}') FROM jsonb_each({document}) AS o)"
+        f"(SELECT coalesce(jsonb_object_agg(o.key, o.value), '{{}}') "
+        f"FROM jsonb_each({document}) AS o WHERE o.key IN ({names}))"
     )
 
 

@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.postgres import Database
 
 MAX_BIGINT = 2**63 - 1
 KEY_SETTING = "pgclone.mask_key"
+NOISE_KEY_SETTING = "pgclone.mask_noise_key"
 _SEEDS_SETTING = "pgclone.mask_seeds"
 
 
@@ -32,7 +33,7 @@ class Seed(IntEnum):
     STREET = 7
     TEXT = 8
     DATE_SHIFT = 9
-    NOISE = 10
+    # 10 is not used any more. A new number for digits would change the masks of a key.
     DIGITS = 11  # and the seven that follow, one for each round
 
 
@@ -54,8 +55,13 @@ def check_key(key: str) -> None:
 
 def with_key(database: Database, key: str) -> Database:
     """Return a database whose sessions get the secrets derived from a key, not the key itself."""
-    hash_key, *seeds = derived_secrets(key)
-    own = f"-c {KEY_SETTING}={hash_key} -c {_SEEDS_SETTING}={','.join(seeds)}"
+    hash_key, noise_key, *seeds = derived_secrets(key)
+    settings = {
+        KEY_SETTING: hash_key,
+        NOISE_KEY_SETTING: noise_key,
+        _SEEDS_SETTING: ",".join(seeds),
+    }
+    own = " ".join(f"-c {name}={value}" for name, value in settings.items())
     # These come first, because the other options may end in a backslash.
     options = f"{own} {database.parameters.get('options', '')}".strip()
     return replace(database, parameters={**database.parameters, "options": options})
@@ -63,7 +69,8 @@ def with_key(database: Database, key: str) -> Database:
 
 def derived_secrets(key: str) -> list[str]:
     """Return the secrets that sessions get in place of a key; they must not be shown."""
-    return [_derived(key, "key").hex(), *(str(_seed(key, number)) for number in range(_SEEDS))]
+    keys = [_derived(key, purpose).hex() for purpose in ("key", "noise key")]
+    return [*keys, *(str(_seed(key, number)) for number in range(_SEEDS))]
 
 
 def seed(number: int) -> str:

@@ -163,4 +163,4 @@ def test_documents_must_say_what_becomes_of_other_keys(
     assert "no sampled document of public.orders.j has the path adress" in caplog.text
     make_hook("restored").restore(key)
     found = server.value("restored", "SELECT j FROM orders")
-    assert found == {"mail": None, "n": 1, "new": None}
+    assert found == {"mail": None, "n": 1}
