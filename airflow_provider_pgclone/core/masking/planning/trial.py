@@ -15,7 +15,7 @@ from airflow_provider_pgclone.core.errors import InvalidInputError, PgCloneError
 from airflow_provider_pgclone.core.masking.planning.assignment import Assignment
 from airflow_provider_pgclone.core.masking.planning.row_filter import RowFilter, alias_of
 from airflow_provider_pgclone.core.masking.planning.table_masks import MaskedTable
-from airflow_provider_pgclone.core.masking.rules import KEY_SETTING, constant, known_paths
+from airflow_provider_pgclone.core.masking.rules import SECRETS, constant, known_paths
 from airflow_provider_pgclone.core.postgres import (
     MASKING_TRANSACTION,
     NO_VIEWS,
@@ -216,7 +216,7 @@ def _run(session: Session, query: str, subject: str, *, shows: bool = False) -> 
 def _refusal(error: psycopg.Error, subject: str, *, shows: bool) -> PgCloneError:
     if isinstance(error, psycopg.OperationalError):  # such as a lost connection
         raise error
-    if isinstance(error, psycopg.errors.UndefinedObject) and KEY_SETTING in str(error):
+    if isinstance(error, psycopg.errors.UndefinedObject) and SECRETS in str(error):
         return UnsupportedError(
             "the session did not get the mask key",
             hint="A pooler that drops the options of sessions, such as pgbouncer, cannot be used "

@@ -15,7 +15,7 @@ from airflow_provider_pgclone.core.masking.rules.expressions import (
 )
 from airflow_provider_pgclone.core.masking.rules.json_paths import known_paths, others_of
 from airflow_provider_pgclone.core.masking.rules.key import (
-    KEY_SETTING,
+    SECRETS,
     check_key,
     derived_secrets,
     with_key,
@@ -29,7 +29,7 @@ from airflow_provider_pgclone.core.masking.rules.language import (
 )
 
 __all__ = [
-    "KEY_SETTING",
+    "SECRETS",
     "UNIQUE_HASH_CHARS",
     "Rule",
     "builder_of",

@@ -15,9 +15,11 @@ from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.postgres import Database
 
 MAX_BIGINT = 2**63 - 1
-KEY_SETTING = "pgclone.mask_key"
-NOISE_KEY_SETTING = "pgclone.mask_noise_key"
-_SEEDS_SETTING = "pgclone.mask_seeds"
+# How the names of all settings of secrets start.
+SECRETS = "pgclone.mask_"
+KEY_SETTING = f"{SECRETS}key"
+NOISE_KEY_SETTING = f"{SECRETS}noise_key"
+_SEEDS_SETTING = f"{SECRETS}seeds"
 
 
 class Seed(IntEnum):

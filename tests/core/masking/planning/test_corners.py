@@ -4,8 +4,16 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_pgclone.core.errors import BusyError, PermanentError, PgCloneError
+from airflow_provider_pgclone.core.catalog import Selection
+from airflow_provider_pgclone.core.errors import (
+    BusyError,
+    PermanentError,
+    PgCloneError,
+    UnsupportedError,
+)
 from airflow_provider_pgclone.core.masking.planning.plan import plan_masking
+from airflow_provider_pgclone.core.masking.planning.request import Masking
+from airflow_provider_pgclone.core.masking.rules.language import read_masks
 from airflow_provider_pgclone.core.reading import snapshot
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.every_kind import split_small_tables
@@ -353,3 +361,19 @@ def test_an_error_while_planning_tells_no_row(
         make_hook(database).dump(rows={"public.t": "id = public.vip()"})
     chain = [caught.value, caught.value.__cause__, caught.value.__context__]
     assert "Secret" not in f"{chain}{caplog.text}"
+
+
+@pytest.mark.parametrize("rule", ["hash", "city", "noise"])
+def test_a_session_whose_options_a_pooler_has_dropped_is_told(
+    make_database: MakeDatabase, server: Server, rule: str
+) -> None:
+    """The mask is tried here, because a check constraint could refuse it."""
+    column = "n int CHECK (n < 9)" if rule == "noise" else "n text CHECK (n < '{')"
+    database = make_database(f"CREATE TABLE t ({column}); INSERT INTO t VALUES (1)")
+    masking = Masking(masks=read_masks({"public.t": {"n": rule}}), key=KEY)
+    with (
+        server.session(database) as session,  # not opened with the key
+        session.transaction(),
+        pytest.raises(UnsupportedError, match="the session did not get the mask key"),
+    ):
+        plan_masking(session, Selection(), masking, "UTF8")
