@@ -81,14 +81,14 @@ def kinds_of(name: str) -> list[Kind]:
     return own + [kind for rule, kind in _BUILDERS if rule == name]
 
 
-def _digest(value: str) -> str:
+def _digest(value: str, key: str = _KEY) -> str:
     # textsend() uses the encoding of the client, which is UTF-8 in all sessions. convert_to() takes
     # twice as long.
-    return f"sha256({_KEY} || textsend({value}))"
+    return f"sha256({key} || textsend({value}))"
 
 
-def _hex(value: str) -> str:
-    return f"encode({_digest(value)}, 'hex')"
+def _hex(value: str, key: str = _KEY) -> str:
+    return f"encode({_digest(value, key)}, 'hex')"
 
 
 def _number_of(value: str) -> str:
@@ -227,8 +227,8 @@ def _noise(value: str, column: ColumnType, rule: Rule) -> str:
     """
     percent = rule["percent"]
     source = f"'{percent} {column.base} ' || trim_scale({value}::numeric)::text"
-    digest = f"encode(sha256({_NOISE_KEY} || textsend({source})), 'hex')"
-    step = f"((('x' || left({digest}, 16))::bit(64)::bigint & {MAX_BIGINT}) - {_NOISE_STEPS})"
+    hashed = _hex(source, _NOISE_KEY)
+    step = f"((('x' || left({hashed}, 16))::bit(64)::bigint & {MAX_BIGINT}) - {_NOISE_STEPS})"
     part = f"({step} * {percent / 100 / _NOISE_STEPS:.36f})"
     if column.base in ("float4", "float8"):
         return f"{value} * (1 + {part})::float8"
