@@ -27,11 +27,14 @@ class Argument:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def _patterns(name: str) -> Argument:
-    """Return an argument for an option that is a list."""
+def _list_of(metavar: str, name: str) -> Argument:
+    """Return an argument for an option that is a list.
+
+    :param metavar: what the list consists of.
+    """
     text = f"{BY_NAME[name].help} May be repeated."
     flag = f"--{name.replace('_', '-')}"
-    return Argument(flag, {"help": text, "action": "append", "metavar": "PATTERN"})
+    return Argument(flag, {"help": text, "action": "append", "metavar": metavar})
 
 
 MASK_PLAN = "mask-plan"
@@ -40,7 +43,8 @@ MASK_PLAN_ARGUMENTS = (
     Argument("--conn-id", {"help": BY_NAME["postgres_conn_id"].help}),
     Argument("--database", {"help": "The database, if it is not the connection's."}),
     Argument("--output", {"help": "The file to create, instead of stdout.", "metavar": "FILE"}),
-    *(_patterns(name) for name in options_in(SelectionArguments)),
+    *(_list_of("PATTERN", name) for name in options_in(SelectionArguments)),
+    _list_of("ROLE", "trusted_owners"),
 )
 
 
@@ -91,7 +95,10 @@ def _proposed_masks(chosen: argparse.Namespace) -> str:
     hook = PgCloneHook(chosen.conn_id, database=chosen.database)
     try:
         return hook.propose_masks(
-            exclude=chosen.exclude, schemas=chosen.schemas, exclude_schemas=chosen.exclude_schemas
+            exclude=chosen.exclude,
+            schemas=chosen.schemas,
+            exclude_schemas=chosen.exclude_schemas,
+            trusted_owners=chosen.trusted_owners,
         )
     except PgCloneError as error:
         sys.exit(f"error: {error}")

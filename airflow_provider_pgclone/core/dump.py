@@ -110,6 +110,7 @@ def dump(
             options.masking,
             pg_bin_dir=options.pg_bin_dir,
             cancellation=own,
+            checksums=options.checksums,
         ) as snapshot,
     ):
         ranged_bytes = sum(table.size_bytes for table in snapshot.ranged)

@@ -3,10 +3,13 @@
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import (
     Selection,
+    begin_holding,
     check_readable_tables,
+    check_trusted_owners,
     read_catalog,
     tables_in_scope,
-    tables_with_untrusted_functions,
+    tables_of_others,
+    unreadable_tables,
 )
 from airflow_provider_pgclone.core.masking.discovery import Proposal, propose
 from airflow_provider_pgclone.core.postgres import SNAPSHOT_SESSION, Database, connect
@@ -16,14 +19,15 @@ def propose_masks(database: Database, selection: Selection, cancellation: Cancel
     """Return a rule for each column of the tables that a dump would contain.
 
     :raises InvalidInputError: when a pattern matches nothing.
-    :raises UnsupportedError: when a query of a table would call untrusted functions.
+    :raises UnsupportedError: when a table must not be queried.
     :raises ServerError: when a table cannot be read.
     """
     with connect(database, cancellation) as session:
         session.execute(SNAPSHOT_SESSION)
-        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        untrusted = tables_with_untrusted_functions(session)
+        check_trusted_owners(session)
+        begin_holding(session, tables_of_others(session), casts=False)
+        unreadable = unreadable_tables(session)
         catalog = read_catalog(session)
         tables = tables_in_scope(session, catalog, selection)
-        check_readable_tables(untrusted, catalog, [table.oid for table in tables])
+        check_readable_tables(unreadable, [table.oid for table in tables])
         return propose(session, catalog, tables)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -105,7 +105,8 @@ class Call:
                 "no database was given, and the connection does not name one",
                 hint="Set database, or the schema of the connection.",
             )
-        return self.server.named(name)
+        trusted = tuple(self.options.get("trusted_owners", ()))
+        return replace(self.server.named(name), trusted_owners=trusted)
 
     @property
     def maintenance(self) -> "Database":

@@ -26,7 +26,11 @@ _CONTENT = (*options_in(SelectionArguments), "masks", "rows", "policy")
 # The options of a copy by stream alone.
 _STREAM = tuple(
     name
-    for name in (*options_in(LoadingArguments), *options_in(MaskingArguments), "require_masked")
+    for name in (
+        *options_in(LoadingArguments),
+        *options_in(MaskingArguments),
+        *("trusted_owners", "require_masked"),
+    )
     if name not in _CONTENT  # an empty one lifts what a configuration or an extra sets
 )
 

@@ -17,8 +17,8 @@ from airflow_provider_pgclone.options import (
     ListArguments,
     NameKinds,
     PruneArguments,
+    ReadingArguments,
     RestoreArguments,
-    SelectionArguments,
     SwapArguments,
     Verb,
     VerifyArguments,
@@ -260,7 +260,7 @@ class PgCloneHook(BaseHook):
             cancellation=self._cancellation,
         )
 
-    def propose_masks(self, **options: Unpack[SelectionArguments]) -> str:
+    def propose_masks(self, **options: Unpack[ReadingArguments]) -> str:
         """Return a draft of masks for the database, which a person must review.
 
         Each column gets a rule or ``keep``, with the reason. PostgreSQL samples the rows of each

@@ -35,6 +35,7 @@ from airflow_provider_pgclone.options.shared import (
     LoadingArguments,
     MaskingArguments,
     Option,
+    ReadingArguments,
     SelectionArguments,
 )
 from airflow_provider_pgclone.options.sources import (
@@ -64,6 +65,7 @@ __all__ = [
     "Option",
     "OptionSource",
     "PruneArguments",
+    "ReadingArguments",
     "RestoreArguments",
     "SelectionArguments",
     "SwapArguments",

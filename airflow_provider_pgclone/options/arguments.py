@@ -10,13 +10,13 @@ from airflow_provider_pgclone.options.shared import (
     LoadingArguments,
     MaskingArguments,
     Option,
+    ReadingArguments,
     RequireMasked,
-    SelectionArguments,
     WaitSeconds,
 )
 
 
-class DumpArguments(SelectionArguments, MaskingArguments, total=False):
+class DumpArguments(ReadingArguments, MaskingArguments, total=False):
     """The options of a dump."""
 
     instance: Annotated[
@@ -97,7 +97,7 @@ class SwapArguments(TypedDict, total=False):
     wait_seconds: WaitSeconds
 
 
-class CopyArguments(SelectionArguments, MaskingArguments, LoadingArguments, total=False):
+class CopyArguments(ReadingArguments, MaskingArguments, LoadingArguments, total=False):
     """The options of a copy."""
 
     target_postgres_conn_id: Annotated[

@@ -18,7 +18,7 @@ from airflow_provider_pgclone.options.shared import (
     DatabaseArguments,
     MaintenanceArguments,
     Option,
-    SelectionArguments,
+    ReadingArguments,
     ServerArguments,
     StorageArguments,
 )
@@ -66,7 +66,7 @@ _OF_METHOD: Mapping[Verb, type] = {
     "ls": ListArguments,
     "verify": VerifyArguments,
     "prune": PruneArguments,
-    "propose_masks": SelectionArguments,
+    "propose_masks": ReadingArguments,
 }
 
 

@@ -148,6 +148,20 @@ class SelectionArguments(TypedDict, total=False):
     ]
 
 
+class ReadingArguments(SelectionArguments, total=False):
+    """Which part of a database is read, and whom the reader trusts."""
+
+    trusted_owners: Annotated[
+        Sequence[str] | None,
+        Option(
+            values.names,
+            [],
+            "Roles whose functions may run with the rights of the connection while their tables "
+            "are read; superusers and the connection's user are trusted without it.",
+        ),
+    ]
+
+
 class MaskingArguments(TypedDict, total=False):
     """What is read in place of personal data, and which rows."""
 

@@ -6,6 +6,12 @@ neither does anything that runs pg_dump, writes an archive or changes a database
 """
 
 from airflow_provider_pgclone.core.catalog.families import Family, families, owner
+from airflow_provider_pgclone.core.catalog.holding import (
+    TableOfOthers,
+    begin_holding,
+    holds_casts,
+    tables_of_others,
+)
 from airflow_provider_pgclone.core.catalog.patterns import (
     ColumnPattern,
     display_name,
@@ -38,12 +44,19 @@ from airflow_provider_pgclone.core.catalog.tables import (
     Kind,
 )
 from airflow_provider_pgclone.core.catalog.trust import (
+    NOT_TRUSTED,
     UNTRUSTED_HINT,
+    check_trusted_owners,
+    trusted_arguments,
+)
+from airflow_provider_pgclone.core.catalog.unreadable import (
+    Unreadable,
     check_readable_tables,
-    tables_with_untrusted_functions,
+    unreadable_tables,
 )
 
 __all__ = [
+    "NOT_TRUSTED",
     "UNTRUSTED_HINT",
     "Catalog",
     "CatalogTable",
@@ -58,12 +71,17 @@ __all__ = [
     "Masked",
     "Selection",
     "Table",
+    "TableOfOthers",
+    "Unreadable",
+    "begin_holding",
     "check_encodable",
     "check_readable_tables",
     "check_schemas",
+    "check_trusted_owners",
     "display_name",
     "excluded_tables",
     "families",
+    "holds_casts",
     "named_rows_query",
     "owner",
     "parse_column_pattern",
@@ -72,5 +90,7 @@ __all__ = [
     "rows_query",
     "table_name",
     "tables_in_scope",
-    "tables_with_untrusted_functions",
+    "tables_of_others",
+    "trusted_arguments",
+    "unreadable_tables",
 ]

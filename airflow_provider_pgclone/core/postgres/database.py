@@ -1,6 +1,6 @@
 """A database, and the parameters with which psycopg and PostgreSQL's programs connect to it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from types import MappingProxyType
@@ -31,11 +31,14 @@ class Database:
     :param parameters: all other parameters of libpq; ``repr`` hides the secret ones.
     :param password: returns a fresh password for each new session, for passwords that expire, such
         as tokens. It may be called in any thread.
+    :param trusted_owners: roles whose functions may run with the rights of our sessions, beside
+        those of superusers and of the user.
     """
 
     name: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     password: Callable[[], str] | None = field(default=None, compare=False)
+    trusted_owners: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))

@@ -11,7 +11,7 @@ from airflow_provider_pgclone.core.checking import (
     lock_tables,
     read_checksums,
 )
-from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, UnsupportedError
+from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
 from airflow_provider_pgclone.core.reading.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -21,17 +21,12 @@ def lock_checksummed(snapshot: Snapshot, toc: Toc) -> dict[TableName, TableName]
     """Lock the tables whose checksums are taken. Our lock lasts longer than that of pg_dump.
 
     :return: maps the names in the table of contents to the names in the database.
-    :raises UnsupportedError: when a query of a table would call an untrusted function.
+    :raises UnsupportedError: when a table must not be queried.
     :raises InvalidInputError: when the rows of a table are not dumped by COPY.
     :raises BusyError: when another session is already waiting to alter one of the tables.
     """
-    for called in snapshot.masks.untrusted.values():
-        raise UnsupportedError(
-            f"no checksums can be taken: a query of a table calls the function {called}, with the "
-            "rights of this dump",
-            hint="Make a superuser the owner of the function, dump as its owner, or do not take "
-            "checksums.",
-        )
+    for one in snapshot.masks.unreadable.values():
+        raise one.error(f"no checksums can be taken: {one.message}", hint=one.hint)
     copied = copied_tables(toc)
     for entry in toc.entries:
         if entry.description == "TABLE DATA" and entry.table not in copied:

@@ -4,15 +4,20 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import LiteralString
 
 from airflow_provider_pgclone.core.archive import TableName, Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import (
     Selection,
     Table,
+    TableOfOthers,
+    begin_holding,
     check_encodable,
     check_schemas,
+    check_trusted_owners,
     excluded_tables,
+    tables_of_others,
 )
 from airflow_provider_pgclone.core.errors import ArchiveError, BusyError
 from airflow_provider_pgclone.core.masking.planning import Masking, MaskPlan, plan_masking
@@ -25,7 +30,11 @@ from airflow_provider_pgclone.core.postgres import (
     tool_environment,
     tools_for_dump,
 )
-from airflow_provider_pgclone.core.reading.table_choice import choose_ranged, room_for_ranged
+from airflow_provider_pgclone.core.reading.table_choice import (
+    choose_ranged,
+    is_large,
+    room_for_ranged,
+)
 
 log = logging.getLogger(__name__)
 
@@ -201,12 +210,14 @@ def open_snapshot(
     pg_bin_dir: str | None,
     cancellation: Cancellation,
     small_too: bool = False,
+    checksums: bool = False,
 ) -> Iterator[Snapshot]:
     """Hold the snapshot of a dump while the block runs.
 
     :param pg_bin_dir: the folder of the client programs; ``None`` searches for it.
     :param small_too: whether to read small tables in ranges too. By default pg_dump reads them,
         which costs less.
+    :param checksums: whether checksums of all tables will be taken in the snapshot.
     :raises InvalidInputError: when a pattern does not match anything, so that rows would be dumped
         that should be left out.
     :raises UnsupportedError: when all installed versions of pg_dump are older than the server.
@@ -214,7 +225,14 @@ def open_snapshot(
     with connect(masking.keyed(database), cancellation) as session:
         tools = tools_for_dump(session.major, pg_bin_dir)
         session.execute(SNAPSHOT_SESSION)
-        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        check_trusted_owners(session)
+        begin_holding(
+            session,
+            _queried_of_others(
+                session, selection, masking, all_too=small_too or checksums or bool(masking)
+            ),
+            casts=bool(masking),
+        )
         snapshot = _take(session, database, tools, selection, masking, small_too=small_too)
         yield snapshot
         snapshot.release()
@@ -243,11 +261,6 @@ def _take(
     # its partitions.
     partitions = _names(session, excluded, partitions=True)
     masks = plan_masking(session, selection, masking, encoding)
-    if masks.untrusted:
-        log.info(
-            "leaving %d tables to pg_dump: a query of them would call untrusted functions",
-            len(masks.untrusted),
-        )
     room = room_for_ranged(tools, database, selection, partitions)
     ranged, small_bytes = choose_ranged(
         session, selection, excluded, encoding, room, masks, small_too=small_too
@@ -267,6 +280,41 @@ def _take(
         small_bytes=small_bytes,
         masks=masks,
     )
+
+
+def _queried_of_others(
+    session: Session, selection: Selection, masking: Masking, *, all_too: bool
+) -> list[TableOfOthers]:
+    """Return the tables that the dump may query, and whose owners are not trusted.
+
+    :param all_too: whether it may query all of its tables; otherwise only the large ones.
+    """
+    found = tables_of_others(session)
+    _warn_of_superuser(session, {table.owner for table in found})
+    excluded = set(excluded_tables(session, selection.exclude)) if found else set()
+    return [
+        table
+        for table in found
+        if masking.names(table.name)
+        or (
+            table.oid not in excluded
+            and selection.includes_schema(table.schema)
+            and (all_too or is_large(table.size_bytes))
+        )
+    ]
+
+
+def _warn_of_superuser(session: Session, owners: Collection[str]) -> None:
+    query: LiteralString = "SELECT rolname FROM pg_roles WHERE rolname = session_user AND rolsuper"
+    row = session.execute(query).fetchone() if owners else None
+    if row is not None:
+        log.warning(
+            "the superuser %r reads database %r, in which %s own tables: a role with fewer rights "
+            "can do that, and is safer (docs/reference/server.md)",
+            row[0],
+            session.database.name,
+            ", ".join(sorted(owners)[:5]),
+        )
 
 
 def _names(session: Session, oids: Sequence[int], *, partitions: bool = False) -> list[TableName]:

@@ -1,6 +1,7 @@
 """Chooses the tables that are read in ranges of pages, and locks them."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from psycopg import sql
 
@@ -15,6 +16,8 @@ from airflow_provider_pgclone.core.reading.table_filter import (
     reads_filter,
     room_for_arguments,
 )
+
+log = logging.getLogger(__name__)
 
 # A smaller table costs less in the stream of pg_dump than in a session of its own.
 THRESHOLD_BYTES = 16 * 1024 * 1024
@@ -108,12 +111,11 @@ def choose_ranged(
         oid: table
         for oid, table in _tables(session, masks)
         if oid not in excluded
-        and oid not in masks.untrusted
         and selection.includes_schema(table.schema)
         # In other encodings the names could not be compared with the table of contents.
         and (encoding == "UTF8" or "".join((table.schema, table.name, *table.columns)).isascii())
     }
-    worth_it = choose_tables(candidates.values(), small_too=small_too)
+    worth_it = choose_tables(_readable(candidates, masks, small_too=small_too), small_too=small_too)
     chosen = set(worth_it if room is None else first_that_fit(worth_it, room))
     _check_all_ranged(masks, {oid for oid, table in candidates.items() if table in chosen})
     small_bytes = sum(table.size_bytes for table in candidates.values() if table not in chosen)
@@ -126,19 +128,38 @@ def choose_ranged(
     return choose_tables(renewed, small_too=small_too), small_bytes
 
 
+def is_large(size_bytes: int) -> bool:
+    """Tell whether it saves time to read a table of this size in ranges."""
+    return size_bytes >= THRESHOLD_BYTES
+
+
 def choose_tables(tables: Iterable[Table], *, small_too: bool = False) -> list[Table]:
     """Return the tables to read in ranges: masked tables first, then the largest.
 
     :param small_too: whether to choose small tables too.
     """
-    least = 0 if small_too else THRESHOLD_BYTES
     chosen = [
         table
         for table in tables
-        if table.masked is not None or (table.size_bytes >= least and table.columns)
+        if table.masked is not None or ((small_too or is_large(table.size_bytes)) and table.columns)
     ]
     # Masked tables come first, because they must be among those that fit into the arguments.
     return sorted(chosen, key=lambda table: (table.masked is None, -table.size_bytes))
+
+
+def _readable(candidates: Mapping[int, Table], masks: MaskPlan, *, small_too: bool) -> list[Table]:
+    """Return the tables that may be queried, and warn if others would be worth it."""
+    unreadable = [oid for oid in candidates if oid in masks.unreadable]
+    slow = set(choose_tables([candidates[oid] for oid in unreadable], small_too=small_too))
+    why = [masks.unreadable[oid] for oid in unreadable if candidates[oid] in slow]
+    if why:
+        log.warning(
+            "pg_dump reads %d tables alone, rather than several sessions in parallel: %s. %s",
+            len(why),
+            why[0].message,
+            why[0].hint,
+        )
+    return [table for oid, table in candidates.items() if oid not in masks.unreadable]
 
 
 def _check_unmasked(masks: MaskPlan, arguments: Sequence[str]) -> None:

@@ -8,14 +8,20 @@ them.
 
 from collections.abc import Collection, Iterable, Sequence
 
-from airflow_provider_pgclone.core.catalog import UNTRUSTED_HINT
+from airflow_provider_pgclone.core.catalog import (
+    NOT_TRUSTED,
+    UNTRUSTED_HINT,
+    holds_casts,
+    trusted_arguments,
+)
 from airflow_provider_pgclone.core.errors import UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.table_masks import MaskedTable
+from airflow_provider_pgclone.core.masking.planning.user_sql import UserSql, may_name
 from airflow_provider_pgclone.core.postgres import Session
 
 # This reads the trees of expressions, because pg_depend does not list built-in functions. Some of
 # those run SQL that they are given.
-_CALLED = r"""
+_CALLED = rf"""
 WITH RECURSIVE reached (classid, objid) AS (
     SELECT 'pg_constraint'::regclass::oid, oid FROM unnest(%(checks)s::oid[]) AS oid
     UNION SELECT 'pg_class'::regclass::oid, oid FROM unnest(%(relations)s::oid[]) AS oid
@@ -63,11 +69,11 @@ JOIN pg_proc p ON p.oid = called.oid
 JOIN pg_namespace n ON n.oid = pronamespace
 JOIN pg_roles r ON r.oid = proowner
 WHERE provolatile = 'v' AND pronamespace = 'pg_catalog'::regnamespace
-    OR NOT rolsuper AND rolname <> current_user
+    OR {NOT_TRUSTED}
 ORDER BY 1
 """
 # Casts may be implicit, and the planner itself calls functions of ranges.
-_OF_TYPES = """
+_OF_TYPES = f"""
 WITH RECURSIVE types (oid) AS (
     SELECT atttypid FROM pg_attribute WHERE attrelid = ANY(%(tables)s) AND attnum > 0
     UNION
@@ -88,7 +94,32 @@ FROM (
 JOIN pg_proc p ON p.oid = called.oid
 JOIN pg_namespace n ON n.oid = pronamespace
 JOIN pg_roles r ON r.oid = proowner
-WHERE NOT rolsuper AND rolname <> current_user
+WHERE {NOT_TRUSTED}
+ORDER BY 1
+"""
+# The owner of a type may create a cast of it, and that of a domain may add a constraint that does
+# not hold for old values. No lock holds up the second one.
+_TYPES_OF_OTHERS = f"""
+WITH RECURSIVE types (oid, place) AS (
+    SELECT atttypid, format('%%I.%%I.%%I', nspname, relname, attname)
+    FROM unnest(%(tables)s::oid[], %(columns)s::text[]) AS named (t, c)
+    JOIN pg_attribute ON attrelid = t AND attname = c
+    JOIN pg_class ON pg_class.oid = t JOIN pg_namespace n ON n.oid = relnamespace
+    UNION
+    SELECT below, place FROM types JOIN pg_type t ON t.oid = types.oid
+    CROSS JOIN LATERAL (
+        SELECT typbasetype UNION ALL SELECT typelem
+        UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = typrelid AND attnum > 0
+        UNION ALL SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid
+    ) AS of (below)
+    WHERE below <> 0
+)
+SELECT place, format('%%I.%%I', nspname, typname), rolname
+FROM types
+JOIN pg_type t ON t.oid = types.oid
+JOIN pg_namespace n ON n.oid = typnamespace
+JOIN pg_roles r ON r.oid = typowner
+WHERE ({NOT_TRUSTED}) AND (typtype = 'd' OR NOT %(holds_casts)s)
 ORDER BY 1
 """
 
@@ -101,7 +132,7 @@ def check_functions(
     :param queried: the OIDs of all tables that masks, conditions or samples read.
     :raises UnsupportedError: naming the function, its owner and the table.
     """
-    found = session.execute(_OF_TYPES, {"tables": list(queried)}).fetchone()
+    found = session.execute(_OF_TYPES, trusted_arguments(session, tables=list(queried))).fetchone()
     if found is not None:
         raise UnsupportedError(
             f"a type of masked or filtered tables uses the function {found[0]}, which belongs to "
@@ -109,7 +140,7 @@ def check_functions(
             hint=UNTRUSTED_HINT,
         )
     for one in tables:
-        found = session.execute(_CALLED, _objects(one)).fetchone()
+        found = session.execute(_CALLED, trusted_arguments(session, **_objects(one))).fetchone()
         if found is not None:
             raise UnsupportedError(
                 f"a type, constraint or index of masked columns of {one.table.display_name} calls "
@@ -117,6 +148,38 @@ def check_functions(
                 "rights of this dump",
                 hint=UNTRUSTED_HINT,
             )
+
+
+def check_types(
+    session: Session, tables: Iterable[MaskedTable], user_sql: Iterable[UserSql]
+) -> None:
+    """Refuse types with which their owners could have functions called while the dump runs.
+
+    :raises UnsupportedError: naming the column, its type and the owner.
+    """
+    texts = [one.sql for one in user_sql]
+    columns = [
+        (one.table.oid, column.name)
+        for one in tables
+        for column in one.table.columns
+        if column.name in one.rules or any(may_name(text, column.name) for text in texts)
+    ]
+    found = session.execute(
+        _TYPES_OF_OTHERS,
+        trusted_arguments(
+            session,
+            tables=[oid for oid, _ in columns],
+            columns=[name for _, name in columns],
+            holds_casts=holds_casts(session),
+        ),
+    ).fetchone()
+    if found is not None:
+        raise UnsupportedError(
+            f"the column {found[0]} is masked or filtered, and the owner {found[2]} of its type "
+            f"{found[1]} could add a function that runs with the rights of this dump",
+            hint="Give the type to a superuser, declare the column safe, or name "
+            f"{found[2]} in trusted_owners.",
+        )
 
 
 def _objects(one: MaskedTable) -> dict[str, Sequence[int] | Sequence[str]]:

@@ -13,14 +13,15 @@ from airflow_provider_pgclone.core.catalog import (
     CatalogTable,
     Masked,
     Selection,
+    Unreadable,
     check_readable_tables,
     read_catalog,
     tables_in_scope,
-    tables_with_untrusted_functions,
+    unreadable_tables,
 )
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.assignment import Assignment, assign_rules
-from airflow_provider_pgclone.core.masking.planning.functions import check_functions
+from airflow_provider_pgclone.core.masking.planning.functions import check_functions, check_types
 from airflow_provider_pgclone.core.masking.planning.policy import check_policy
 from airflow_provider_pgclone.core.masking.planning.request import Masking
 from airflow_provider_pgclone.core.masking.planning.row_filter import RowFilter
@@ -46,15 +47,14 @@ class MaskPlan:
     :param names: the names of these tables in messages, by their OIDs.
     :param in_scope: all tables that masking has considered; a masked dump must not hold the rows of
         any other. ``None`` without masking.
-    :param untrusted: the tables that only pg_dump may read, by their OIDs, each with the function
-        that a query of it would call.
+    :param unreadable: the tables that only pg_dump may read, by their OIDs, and why.
     :param facts: for the manifest, without values of rows. ``None`` without masking.
     """
 
     tables: Mapping[int, Masked] = field(default_factory=dict)
     names: Mapping[int, str] = field(default_factory=dict)
     in_scope: frozenset[TableName] | None = None
-    untrusted: Mapping[int, str] = field(default_factory=dict)
+    unreadable: Mapping[int, Unreadable] = field(default_factory=dict)
     facts: MaskingFacts | None = None
 
     @property
@@ -72,9 +72,9 @@ def plan_masking(
     :raises UnsupportedError: when nothing can check that a constraint holds, masks would run
         untrusted functions, or the database is not in UTF-8.
     """
-    untrusted = tables_with_untrusted_functions(session)
+    unreadable = unreadable_tables(session)
     if not masking:
-        return MaskPlan(untrusted=untrusted)
+        return MaskPlan(unreadable=unreadable)
     if encoding != "UTF8":
         raise UnsupportedError(
             f"database {session.database.name!r} has the encoding {encoding}, and masks need UTF8",
@@ -89,9 +89,13 @@ def plan_masking(
     planned = plan_tables(assignment, row_filter)
     _check_key(planned, has_key=masking.key is not None)
     unmasked = find_unmasked(session, selection)
-    queried = in_scope if masking.rows or masking.policy == "suspects" else list(planned)
-    check_readable_tables(untrusted, catalog, queried)
+    queried = {
+        *(in_scope if masking.queries_all else planned),
+        *(oid for oid, table in catalog.tables.items() if masking.names(table.name)),
+    }
+    check_readable_tables(unreadable, sorted(queried))
     check_functions(session, planned.values(), queried)
+    check_types(session, planned.values(), assignment.user_sql)
     check_policy(session, masking.policy, assignment, unmasked)
     try_masks(session, planned.values())
     if masking.rows and not masking.follow_fks:
@@ -102,7 +106,7 @@ def plan_masking(
         tables={oid: one.masked for oid, one in planned.items()},
         names={oid: one.table.display_name for oid, one in planned.items()},
         in_scope=frozenset((one.table.schema, one.table.name) for one in assignment.in_scope),
-        untrusted=untrusted,
+        unreadable=unreadable,
         facts=facts,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from airflow_provider_pgclone.core.masking.planning.user_sql import may_name
 from airflow_provider_pgclone.core.masking.rules import Rule, check_key, with_key
 from airflow_provider_pgclone.core.postgres import Database
 
@@ -31,6 +32,21 @@ class Masking:
 
     def __bool__(self) -> bool:
         return bool(self.masks or self.rows or self.policy)
+
+    @property
+    def queries_all(self) -> bool:
+        """Whether all tables of the dump are queried, not only those that it masks."""
+        return bool(self.rows) or self.policy == "suspects"
+
+    def names(self, table: str) -> bool:
+        """Tell whether SQL of the user may read a table of this name: rather one too many."""
+        expressions = (
+            rule["expression"]
+            for rules in self.masks.values()
+            for rule in rules.values()
+            if rule.name == "sql"
+        )
+        return any(may_name(text, table) for text in (*self.rows.values(), *expressions))
 
     def keyed(self, database: Database) -> Database:
         """Return a database whose sessions can mask.

@@ -50,6 +50,12 @@ class UserSql:
     sql: str
 
 
+def may_name(text: str, name: str) -> bool:
+    """Tell whether SQL may name a table or a column: rather one too many."""
+    found = re.escape(name.replace('"', '""'))
+    return re.search(rf"(?<![\w$]){found}(?![\w$])", text, re.IGNORECASE) is not None
+
+
 def at_instant(text: str, instant: datetime) -> str:
     """Return SQL in which the current time is the same in all sessions of a dump.
 

@@ -269,8 +269,14 @@ def test_no_function_of_somebody_else_is_called(
     else:
         hook.dump(masks={"owned.t": {"id": "null"}})
     hook.dump()
+    masks = {"owned.t": {"email": "text"}}
+    hook.dump(masks=masks, mask_key=KEY, trusted_owners=["masks_stranger"])
     server.run(database, "ALTER FUNCTION owned.seen OWNER TO CURRENT_USER")
-    hook.dump(masks={"owned.t": {"email": "text"}}, mask_key=KEY)
+    if "DOMAIN" in bound:
+        with pytest.raises(PermanentError, match=r"the owner masks_stranger of its type"):
+            hook.dump(masks=masks, mask_key=KEY)
+        server.run(database, "ALTER DOMAIN owned.mail OWNER TO CURRENT_USER")
+    hook.dump(masks=masks, mask_key=KEY)
 
 
 def test_a_table_of_a_strangers_function_is_read_by_pg_dump_alone(
