@@ -101,6 +101,8 @@ def _pg_dump_argv(snapshot: Snapshot, named: Sequence[str]) -> list[str]:
         *named,
         *(f"--schema={pattern}" for pattern in selection.schemas),
         *(f"--exclude-schema={pattern}" for pattern in selection.exclude_schemas),
+        # No restore makes them, and they contain passwords.
+        "--no-subscriptions",
         *selection.pg_dump_args,
     ]
 

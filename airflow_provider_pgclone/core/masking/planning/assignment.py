@@ -65,14 +65,21 @@ class Assignment:
     :param tables: all tables, by their OIDs.
     :param in_scope: the tables whose rows the dump holds.
     :param user_sql: the conditions and masks that the user wrote in SQL.
-    :param keeps_large_objects: whether large objects are declared safe.
+    :param safe: what the user declares safe.
     """
 
     catalog: Catalog
     tables: Mapping[int, TableAssignment]
     in_scope: Sequence[TableAssignment]
     user_sql: Sequence[UserSql]
-    keeps_large_objects: bool
+    safe: Sequence[ColumnPattern]
+
+    def declares_safe(self, schema: str, table: str, column: str) -> bool:
+        """Tell whether a part of a system catalog is declared safe by its whole name."""
+        return any(
+            one.schema is not None and one.table is not None and one.matches(schema, table, column)
+            for one in self.safe
+        )
 
 
 def assign_rules(
@@ -107,9 +114,7 @@ def assign_rules(
         tables=assigned,
         in_scope=[assigned[oid] for oid in in_scope],
         user_sql=given.user_sql(),
-        keeps_large_objects=any(
-            one.matches("pg_catalog", "pg_largeobject", "data") for one in given.keep
-        ),
+        safe=given.keep,
     )
 
 

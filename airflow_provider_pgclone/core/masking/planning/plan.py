@@ -180,4 +180,4 @@ def _log(facts: MaskingFacts) -> None:
     )
     for what in dict.fromkeys(what for what, _ in facts.reported):
         subjects = [subject for kind, subject in facts.reported if kind == what]
-        log.warning("not masked, and dumped as it is: %s: %s", what, ", ".join(subjects[:10]))
+        log.warning("not masked, and dumped as it is: %s: %s", what, ", ".join(subjects))

@@ -26,17 +26,36 @@ def check_policy(
     """
     if policy is None:
         return
-    has_large_objects = any(one.what == LARGE_OBJECTS for one in unmasked)
-    if has_large_objects and not assignment.keeps_large_objects:
-        raise InvalidInputError(
-            "the database has large objects, which cannot be masked",
-            hint="Leave them out with pg_dump_args=['--no-blobs'], or declare "
-            "pg_catalog.pg_largeobject.data safe in keep.",
-        )
+    _check_secrets(assignment, unmasked)
     if policy == "classified":
         _check_classified(assignment)
     else:
         _check_suspects(session, assignment)
+
+
+def _check_secrets(assignment: Assignment, unmasked: Sequence[UnmaskedObject]) -> None:
+    """Refuse large objects and credentials that are not declared safe by their own names."""
+    open_ones = [
+        (one, ("pg_catalog", one.secret.place, one.secret.subject))
+        for one in unmasked
+        if one.secret is not None
+    ]
+    open_ones = [(one, names) for one, names in open_ones if not assignment.declares_safe(*names)]
+    if not open_ones:
+        return
+    declared = ", ".join(dict.fromkeys(display_name(*names) for _, names in open_ones))
+    first = open_ones[0][0]
+    if first.what == LARGE_OBJECTS:
+        raise InvalidInputError(
+            "the database has large objects, which cannot be masked",
+            hint="Leave them out with pg_dump_args=['--no-blobs'], or declare "
+            f"{declared} safe in keep.",
+        )
+    named = ", ".join(f"{one.what} {one.subject}" for one, _ in open_ones[:_MOST_NAMED])
+    raise InvalidInputError(
+        f"the dump would hold what looks like credentials: {named}",
+        hint=f"Remove them from the database, or declare safe in keep: {declared}.",
+    )
 
 
 def _check_classified(assignment: Assignment) -> None:

@@ -111,7 +111,7 @@ def test_what_else_may_tell_is_reported(
         ("comment", "the database"),
         ("comment", "public.said()"),
         ("labels of an enum", "public.mood"),
-        ("default of a domain", "public.word"),
+        ("default of a type", "public.word"),
         ("policy with a literal", "public.users.few_rows"),
         ("rule with a literal", "public.users.never"),
         ("trigger with a literal", "public.users.told"),
