@@ -1,9 +1,11 @@
 """Dump a database into one archive, which is written in parallel and listed once it is whole."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
 from airflow_provider_pgclone import __version__
 from airflow_provider_pgclone.core.archive import (
@@ -14,11 +16,13 @@ from airflow_provider_pgclone.core.archive import (
     Manifest,
     ManifestEntry,
     Toc,
+    check_signing_key,
     compressor_of,
     manifest_block,
     read_blocks,
     read_large_objects,
     read_pieces,
+    signature,
     write_toc,
 )
 from airflow_provider_pgclone.core.cancellation import Cancellation
@@ -53,6 +57,7 @@ class DumpOptions:
     :param jobs: the number of sessions that read large tables, in addition to that of pg_dump.
     :param compression_level: the level of zstd; gzip always uses 1.
     :param checksums: whether to store a checksum of each table, for which its rows are read again.
+    :param signing_key: the secret that signs the archive; ``None`` leaves it unsigned.
     :param pg_bin_dir: the folder of pg_dump; ``None`` searches for it.
     """
 
@@ -61,6 +66,7 @@ class DumpOptions:
     jobs: int = 2
     compression_level: int = 1
     checksums: bool = False
+    signing_key: str | None = field(default=None, repr=False)
     pg_bin_dir: str | None = None
 
 
@@ -72,12 +78,17 @@ class _Dump:
     """
 
     snapshot: Snapshot
+    key: DumpKey
     options: DumpOptions
     meter: ProgressMeter
 
     @property
     def compression(self) -> str:
         return "zstd" if self.snapshot.tools.dumps_zstd else "gzip"
+
+    def sign(self, values: Mapping[str, Any]) -> str:
+        """Return the signature of a manifest."""
+        return signature(values, str(self.key), self.options.signing_key or "")
 
     def new_compressor(self) -> Compressor:
         return compressor_of(self.compression, self.options.compression_level)
@@ -101,6 +112,8 @@ def dump(
     """
     check_pg_dump_arguments(options.selection.pg_dump_args)
     options.masking.check_key()
+    if options.signing_key is not None:
+        check_signing_key(options.signing_key)
     storage.check_writable()
     with (
         cancellation.own() as own,
@@ -128,7 +141,7 @@ def dump(
                 str(key), expected_bytes=snapshot.size_bytes, cancellation=own
             ) as upload,
         ):
-            _write_archive(_Dump(snapshot, options, meter), skeleton, upload)
+            _write_archive(_Dump(snapshot, key, options, meter), skeleton, upload)
         if cancellation.requested:  # too late to abort the upload
             storage.delete(str(key))
         meter.finish()
@@ -169,7 +182,8 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
     if options.checksums:
         checksums = take_checksums(snapshot, toc, checksummed, manifest.rows_of_tables)
         manifest = replace(manifest, checksums=checksums)
-    write(manifest_block(manifest, dump_id=toc.unused_id, offset=writer.offset))
+    sign = work.sign if options.signing_key is not None else None
+    write(manifest_block(manifest, dump_id=toc.unused_id, offset=writer.offset, sign=sign))
     write.flush()
     # Before the upload is completed: if a session broke, the dump fails here and is not listed.
     snapshot.release()

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from airflow_provider_pgclone.core.archive import required_signing_key
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking import check_sql
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, UnsupportedError
@@ -32,6 +33,7 @@ from airflow_provider_pgclone.core.repository import (
     Archive,
     Dump,
     check_masked,
+    check_signed,
     check_verified,
     find_dump,
     open_archive,
@@ -54,6 +56,8 @@ class RestoreOptions:
     :param check_sql: queries about the restored database that must be true before the swap.
     :param require_verified: whether to refuse a dump that no verification has found whole.
     :param require_masked: whether to refuse a dump that is not masked.
+    :param require_signed: whether to refuse a dump that was not signed with the signing key.
+    :param signing_key: the secret with which dumps were signed.
     :param wait_seconds: the longest wait for another restore of the target, in seconds.
     :param maker: a name for who restores. A database that the same maker left waiting for its swap
         is dropped.
@@ -69,6 +73,8 @@ class RestoreOptions:
     check_sql: Sequence[str] = ()
     require_verified: bool = False
     require_masked: bool = False
+    require_signed: bool = False
+    signing_key: str | None = field(default=None, repr=False)
     wait_seconds: float = 0.0
     maker: str = ""
     run: str = ""
@@ -171,9 +177,14 @@ def _check_local(options: RestoreOptions) -> None:
             hint="Restore a masked dump. :pre and :post may be restored too, since they come from "
             "earlier restores.",
         )
-    if options.require_verified or options.require_masked or options.checksums:
+    wanted = (
+        *(options.require_verified, options.require_masked, options.require_signed),
+        options.checksums,
+    )
+    if any(wanted):
         log.warning(
-            "%s is not a dump: it has no verification, no checksums and no manifest", options.key
+            "%s is not a dump: it has no verification, signature, checksums or manifest",
+            options.key,
         )
 
 
@@ -196,6 +207,8 @@ def _open_archive(storage: Storage, dump: Dump, options: RestoreOptions) -> Arch
             hint="Restore another dump, or verify it again.",
         )
     archive = open_archive(storage, dump)
+    if options.require_signed:
+        check_signed(archive, required_signing_key(options.signing_key))
     if options.require_verified:
         check_verified(archive)
     if options.require_masked:

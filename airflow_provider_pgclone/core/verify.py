@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Literal
 
+from airflow_provider_pgclone.core.archive import required_signing_key
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ArchiveError, MismatchError, StorageError
 from airflow_provider_pgclone.core.loading import LoadOptions, load_archive, loading_for
@@ -27,6 +28,7 @@ from airflow_provider_pgclone.core.repository import (
     Record,
     check_bytes,
     check_masked,
+    check_signed,
     find_dump,
     open_archive,
     remove_record,
@@ -48,6 +50,8 @@ def verify(
     *,
     record: bool,
     require_masked: bool = False,
+    require_signed: bool = False,
+    signing_key: str | None = None,
     on_progress: ProgressCallback,
     cancellation: Cancellation,
 ) -> str:
@@ -60,6 +64,8 @@ def verify(
     :param load: how to restore.
     :param record: whether to store the verdict beside the dump.
     :param require_masked: whether to refuse to restore a dump that is not masked.
+    :param require_signed: whether to refuse a dump that was not signed with the signing key.
+    :param signing_key: the secret with which dumps were signed.
     :raises ArchiveError: when the dump is damaged.
     :raises MismatchError: when the restored database differs from what was dumped.
     :raises RestoreError: when the dump cannot be restored here; no verdict is stored then.
@@ -72,6 +78,8 @@ def verify(
     details = {}
     try:
         archive = open_archive(storage, dump)
+        if require_signed:
+            check_signed(archive, required_signing_key(signing_key))
         if level == "archive":
             check_bytes(archive, cancellation)
         else:

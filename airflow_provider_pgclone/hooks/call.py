@@ -152,17 +152,33 @@ class Call:
         from airflow_provider_pgclone.core.masking.planning import Masking
         from airflow_provider_pgclone.core.masking.rules import derived_secrets
 
-        key, conn_id = self.optional("mask_key", str), self.optional("mask_key_conn_id", str)
-        if key is None and conn_id is not None:
-            key = get_connection(conn_id).password
-            if not key:
-                raise InvalidInputError(
-                    f"the connection {conn_id!r} has no password to use as the mask key"
-                )
-        if key is not None:
-            for secret in (key, *derived_secrets(key)):
-                mask_secret(secret)
+        key = self._secret("mask_key")
+        for secret in [] if key is None else derived_secrets(key):
+            mask_secret(secret)
         return self.fill(Masking, key=key)
+
+    def signing_key(self) -> str | None:
+        """Return the secret that signs dumps; Airflow's log hides it."""
+        return self._secret("signing_key")
+
+    def _secret(self, name: str) -> str | None:
+        """Return a secret option, or else the password of the connection that another names.
+
+        Airflow's log hides it.
+        """
+        from airflow.sdk.log import mask_secret
+
+        secret, conn_id = self.optional(name, str), self.optional(f"{name}_conn_id", str)
+        if secret is None and conn_id is not None:
+            secret = get_connection(conn_id).password
+            if not secret:
+                raise InvalidInputError(
+                    f"the connection {conn_id!r} has no password to use as the "
+                    f"{name.replace('_', ' ')}"
+                )
+        if secret is not None:
+            mask_secret(secret)
+        return secret
 
     def load_options(self) -> "LoadOptions":
         """Return how rows are loaded."""
@@ -265,8 +281,9 @@ def resolve_call(
     sources = [given, configuration, extra, section]
     options = values_of(verb, sources)
     options["postgres_conn_id"] = conn_id
-    if "require_masked" in options:  # if one source requires it, no other can lift it
-        options["require_masked"] = any(one.get("require_masked") for one in sources)
+    for name in ("require_masked", "require_signed"):
+        if name in options:  # if one source requires it, no other can lift it
+            options[name] = any(one.get(name) for one in sources)
     for source in sources if warns else ():
         for text in source.deprecations(verb):
             warnings.warn(text, AirflowProviderDeprecationWarning, stacklevel=_STACK_LEVEL)

@@ -95,7 +95,12 @@ class PgCloneHook(BaseHook):
 
         call = self._call("dump", options)
         key = call.new_key()
-        wanted = call.fill(DumpOptions, selection=call.selection(), masking=call.masking())
+        wanted = call.fill(
+            DumpOptions,
+            selection=call.selection(),
+            masking=call.masking(),
+            signing_key=call.signing_key(),
+        )
         dump(call.database, call.storage(), key, wanted, **self._watch)
         return str(key)
 
@@ -116,7 +121,14 @@ class PgCloneHook(BaseHook):
 
         call = self._call("restore", options, key=key)
         load = call.load_options()
-        wanted = call.fill(RestoreOptions, key=key, load=load, maker=maker, run=run)
+        wanted = call.fill(
+            RestoreOptions,
+            key=key,
+            load=load,
+            signing_key=call.signing_key(),
+            maker=maker,
+            run=run,
+        )
         restored = restore(call.database, call.maintenance, call.storage, wanted, **self._watch)
         self.temp_database = restored.temp_database
         return restored.key
@@ -232,6 +244,8 @@ class PgCloneHook(BaseHook):
             load,
             record=record,
             require_masked=call.value("require_masked", bool),
+            require_signed=call.value("require_signed", bool),
+            signing_key=call.signing_key(),
             **self._watch,
         )
 

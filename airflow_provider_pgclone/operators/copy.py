@@ -50,6 +50,9 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
     :param mask_key: the secret that makes masked values the same in every dump; it has at least 16
         characters. Default: none.
     :param mask_key_conn_id: the Airflow connection whose password is the mask key. Default: none.
+    :param trusted_owners: roles whose functions may run with the rights of the connection while
+        their tables are read; superusers and the connection's user are trusted without it. Default:
+        none.
     :param no_owner: whether restored objects belong to the connection's user instead of their
         owners. Default: on, unless the server has all owners and the user may act for them.
     :param no_acl: whether privileges on restored objects are left out. Default: on with no_owner,
@@ -93,6 +96,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         keep: Sequence[str] | str | None = None,
         mask_key: str | None = None,
         mask_key_conn_id: str | None = None,
+        trusted_owners: Sequence[str] | str | None = None,
         no_owner: bool | str | None = None,
         no_acl: bool | str | None = None,
         jobs: int | str | None = None,

@@ -46,6 +46,13 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
     :param mask_key: the secret that makes masked values the same in every dump; it has at least 16
         characters. Default: none.
     :param mask_key_conn_id: the Airflow connection whose password is the mask key. Default: none.
+    :param trusted_owners: roles whose functions may run with the rights of the connection while
+        their tables are read; superusers and the connection's user are trusted without it. Default:
+        none.
+    :param signing_key: the secret that signs dumps, and by which ``require_signed`` knows them; it
+        has at least 16 characters. Default: none.
+    :param signing_key_conn_id: the Airflow connection whose password is the signing key. Default:
+        none.
     :param jobs: how many sessions work in parallel to read the large tables of a dump, or to load
         and analyze a restored database. Default: the worker's cores, from 2 to 4.
     :param compression_level: the zstd compression level of a dump, from 1 to 19; with pg_dump 15
@@ -76,6 +83,9 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         keep: Sequence[str] | str | None = None,
         mask_key: str | None = None,
         mask_key_conn_id: str | None = None,
+        trusted_owners: Sequence[str] | str | None = None,
+        signing_key: str | None = None,
+        signing_key_conn_id: str | None = None,
         jobs: int | str | None = None,
         compression_level: int | str | None = None,
         checksums: bool | str | None = None,

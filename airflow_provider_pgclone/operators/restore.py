@@ -44,6 +44,12 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     :param require_masked: whether only masked databases are made: restores and drills take masked
         dumps alone, and copies go by ``stream``, with masks; if one source requires it, no other
         can lift it. Default: False.
+    :param require_signed: whether to take only dumps that the signing key signed, under the key
+        that they have; if one source requires it, no other can lift it. Default: False.
+    :param signing_key: the secret that signs dumps, and by which ``require_signed`` knows them; it
+        has at least 16 characters. Default: none.
+    :param signing_key_conn_id: the Airflow connection whose password is the signing key. Default:
+        none.
     :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same
         database runs. Default: 0.0.
     :param maintenance_database: the database to connect to while other databases are created,
@@ -73,6 +79,9 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         check_sql: str | Sequence[str] | None = None,
         require_verified: bool | str | None = None,
         require_masked: bool | str | None = None,
+        require_signed: bool | str | None = None,
+        signing_key: str | None = None,
+        signing_key_conn_id: str | None = None,
         wait_seconds: float | str | None = None,
         maintenance_database: str | None = None,
         pg_bin_dir: str | None = None,

@@ -22,6 +22,12 @@ class PgCloneVerifyOperator(PgCloneBaseOperator):
     :param require_masked: whether only masked databases are made: restores and drills take masked
         dumps alone, and copies go by ``stream``, with masks; if one source requires it, no other
         can lift it. Default: False.
+    :param require_signed: whether to take only dumps that the signing key signed, under the key
+        that they have; if one source requires it, no other can lift it. Default: False.
+    :param signing_key: the secret that signs dumps, and by which ``require_signed`` knows them; it
+        has at least 16 characters. Default: none.
+    :param signing_key_conn_id: the Airflow connection whose password is the signing key. Default:
+        none.
     :param storage_location: where dumps are stored: ``s3://bucket/prefix/``, ``file:///folder/`` or
         the path of a folder. Default: none; it must be set.
     :param storage_conn_id: the AWS connection for ``s3://`` locations. Default: aws_default.
@@ -50,6 +56,9 @@ class PgCloneVerifyOperator(PgCloneBaseOperator):
         level: str | None = None,
         record: bool | str | None = None,
         require_masked: bool | str | None = None,
+        require_signed: bool | str | None = None,
+        signing_key: str | None = None,
+        signing_key_conn_id: str | None = None,
         storage_location: str | None = None,
         storage_conn_id: str | None = None,
         no_owner: bool | str | None = None,

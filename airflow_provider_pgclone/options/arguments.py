@@ -12,11 +12,13 @@ from airflow_provider_pgclone.options.shared import (
     Option,
     ReadingArguments,
     RequireMasked,
+    RequireSigned,
+    SigningArguments,
     WaitSeconds,
 )
 
 
-class DumpArguments(ReadingArguments, MaskingArguments, total=False):
+class DumpArguments(ReadingArguments, MaskingArguments, SigningArguments, total=False):
     """The options of a dump."""
 
     instance: Annotated[
@@ -50,7 +52,7 @@ class DumpArguments(ReadingArguments, MaskingArguments, total=False):
     checksums: Checksums
 
 
-class RestoreArguments(LoadingArguments, total=False):
+class RestoreArguments(LoadingArguments, SigningArguments, total=False):
     """The options of a restore."""
 
     reversible: Annotated[
@@ -88,6 +90,7 @@ class RestoreArguments(LoadingArguments, total=False):
         ),
     ]
     require_masked: RequireMasked
+    require_signed: RequireSigned
     wait_seconds: WaitSeconds
 
 
@@ -192,7 +195,7 @@ class ListArguments(DumpFilters, NameKinds, total=False):
     all_files: Annotated[bool | None, _kind("files")]
 
 
-class VerifyArguments(LoadingArguments, total=False):
+class VerifyArguments(LoadingArguments, SigningArguments, total=False):
     """The options of a verification."""
 
     level: Annotated[
@@ -209,6 +212,7 @@ class VerifyArguments(LoadingArguments, total=False):
         Option(values.flag, True, "Whether a verification records its result beside the dump."),
     ]
     require_masked: RequireMasked
+    require_signed: RequireSigned
 
 
 _NO_RULE = "no such rule"

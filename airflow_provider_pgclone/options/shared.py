@@ -237,6 +237,31 @@ class MaskingArguments(TypedDict, total=False):
     ]
 
 
+class SigningArguments(TypedDict, total=False):
+    """By which secret it is known who wrote a dump."""
+
+    signing_key: Annotated[
+        str | None,
+        Option(
+            values.text,
+            None,
+            "The secret that signs dumps, and by which `require_signed` knows them; it has at "
+            "least 16 characters.",
+            default_help="none",
+            is_secret=True,
+        ),
+    ]
+    signing_key_conn_id: Annotated[
+        str | None,
+        Option(
+            values.text,
+            None,
+            "The Airflow connection whose password is the signing key.",
+            default_help="none",
+        ),
+    ]
+
+
 Jobs = Annotated[
     int | None,
     Option(
@@ -263,6 +288,15 @@ RequireMasked = Annotated[
         False,
         "Whether only masked databases are made: restores and drills take masked dumps alone, and "
         "copies go by `stream`, with masks; if one source requires it, no other can lift it.",
+    ),
+]
+RequireSigned = Annotated[
+    bool | None,
+    Option(
+        values.flag,
+        False,
+        "Whether to take only dumps that the signing key signed, under the key that they have; if "
+        "one source requires it, no other can lift it.",
     ),
 ]
 WaitSeconds = Annotated[

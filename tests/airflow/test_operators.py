@@ -16,6 +16,8 @@ from airflow_provider_pgclone.operators import (
     PgCloneRestoreOperator,
     PgCloneVerifyOperator,
 )
+from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
+from airflow_provider_pgclone.options import OPTIONS
 from tests.support.fixtures.airflow import serialized
 from tests.support.fixtures.databases import SHOP_SQL, MakeDatabase, Server
 from tests.support.fixtures.hooks import MakeHook
@@ -250,3 +252,9 @@ def test_given_still_works_with_a_warning() -> None:
     task = PgCloneDumpOperator(task_id="dump", jobs=3)
     with pytest.warns(AirflowProviderDeprecationWarning, match="use call_method"):
         assert task.given("jobs", "exclude") == {"jobs": 3, "exclude": None}
+
+
+@pytest.mark.parametrize("operator", PgCloneBaseOperator.__subclasses__())
+def test_an_operator_takes_every_option_of_its_verb(operator: type[PgCloneBaseOperator]) -> None:
+    options = {one.name for one in OPTIONS if operator.verb in one.verbs and one.instead is None}
+    assert options <= {*operator.template_fields}

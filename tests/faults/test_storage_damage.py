@@ -18,7 +18,8 @@ STOCK_KEY = "stock/shop/none/2026-11-20-02-00-00-000000.dump"
 def manifest_of(data: bytes) -> Manifest:
     footer = read_footer(data, len(data))
     assert footer is not None
-    return read_manifest(data[footer.offset : footer.offset + footer.length], footer)
+    values = read_manifest(data[footer.offset : footer.offset + footer.length], footer)
+    return Manifest.from_json(values)
 
 
 def middle_of(data: bytes, table: str) -> int:

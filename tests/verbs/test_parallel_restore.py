@@ -98,7 +98,8 @@ def manifest_of(archive: Path) -> Manifest:
     data = archive.read_bytes()
     footer = read_footer(data, len(data))
     assert footer is not None
-    return read_manifest(data[footer.offset : footer.offset + footer.length], footer)
+    values = read_manifest(data[footer.offset : footer.offset + footer.length], footer)
+    return Manifest.from_json(values)
 
 
 def is_alive(pid: int) -> bool:

@@ -32,6 +32,13 @@ from airflow_provider_pgclone.core.archive.manifest import (
     read_footer,
     read_manifest,
 )
+from airflow_provider_pgclone.core.archive.signing import (
+    SIGNATURE,
+    check_signing_key,
+    is_signed_by,
+    required_signing_key,
+    signature,
+)
 from airflow_provider_pgclone.core.archive.toc import (
     POSITION_NOT_SET,
     SECTION_DATA,
@@ -53,6 +60,7 @@ __all__ = [
     "POSITION_NOT_SET",
     "SECTION_DATA",
     "SECTION_POST_DATA",
+    "SIGNATURE",
     "TAIL_BYTES",
     "ArchiveReader",
     "Block",
@@ -69,8 +77,10 @@ __all__ = [
     "TableName",
     "Toc",
     "TocEntry",
+    "check_signing_key",
     "compressor_of",
     "count_rows",
+    "is_signed_by",
     "manifest_block",
     "manifest_head",
     "read_blocks",
@@ -80,6 +90,8 @@ __all__ = [
     "read_pieces",
     "read_start",
     "read_toc",
+    "required_signing_key",
+    "signature",
     "write_directory_toc",
     "write_toc",
 ]

@@ -7,13 +7,14 @@ never reads it. The last chunk is a footer of fixed size, which contains the man
 import hashlib
 import json
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import zstandard
 
 from airflow_provider_pgclone.core.archive.encoding import DATA, END, write_integer
+from airflow_provider_pgclone.core.archive.signing import SIGNATURE
 from airflow_provider_pgclone.core.archive.toc import TableName
 from airflow_provider_pgclone.core.errors import ArchiveError, UnsupportedError
 
@@ -227,14 +228,23 @@ class Footer:
     sha256: bytes
 
 
-def manifest_block(manifest: Manifest, *, dump_id: int, offset: int) -> bytes:
+def manifest_block(
+    manifest: Manifest,
+    *,
+    dump_id: int,
+    offset: int,
+    sign: Callable[[Mapping[str, Any]], str] | None = None,
+) -> bytes:
     """Return the block that contains the manifest, which is the last one of an archive.
 
     :param dump_id: a dump id that no entry uses.
     :param offset: the number of bytes that the archive has before this block.
+    :param sign: returns the signature of the manifest's JSON values.
     """
-    text = json.dumps({"format": FORMAT, **manifest.as_json()})
-    data = zstandard.ZstdCompressor(level=3).compress(text.encode())
+    values = {"format": FORMAT, **manifest.as_json()}
+    if sign is not None:
+        values[SIGNATURE] = sign(values)
+    data = zstandard.ZstdCompressor(level=3).compress(json.dumps(values).encode())
     head = manifest_head(dump_id, len(data))
     footer = _FOOTER.pack(
         FOOTER_MAGIC, offset + len(head), len(data), hashlib.sha256(data).digest()
@@ -268,22 +278,21 @@ def read_footer(tail: bytes, archive_bytes: int) -> Footer | None:
     return Footer(offset, length, digest)
 
 
-def read_manifest(data: bytes, footer: Footer) -> Manifest:
-    """Return the manifest that a footer points to.
+def read_manifest(data: bytes, footer: Footer) -> dict[str, Any]:
+    """Return the manifest that a footer points to as JSON values, as they were signed.
 
-    :param data: the bytes at the position in the footer.
     :raises ArchiveError: when the bytes differ from what was written.
     :raises UnsupportedError: when a newer version of this package wrote it.
     """
     if hashlib.sha256(data).digest() != footer.sha256:
         raise ArchiveError("the manifest at the end of the archive is damaged")
-    values = json.loads(zstandard.ZstdDecompressor().decompress(data))
+    values: dict[str, Any] = json.loads(zstandard.ZstdDecompressor().decompress(data))
     if values.get("format") != FORMAT:
         raise UnsupportedError(
             "the archive was written by a newer version of this package",
             hint="Update airflow-provider-pgclone.",
         )
-    return Manifest.from_json(values)
+    return values
 
 
 def _names_of(kind: type[Manifest] | type[MaskingFacts] | type[Block]) -> Iterable[str]:

@@ -22,6 +22,7 @@ from airflow_provider_pgclone.core.repository.findings import Record, remove_rec
 from airflow_provider_pgclone.core.repository.keys import NO_CONFIG, DumpKey, KeyPrefix
 from airflow_provider_pgclone.core.repository.requirements import (
     check_masked,
+    check_signed,
     check_verified,
     is_dump_masked,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "Retention",
     "check_bytes",
     "check_masked",
+    "check_signed",
     "check_verified",
     "delete_dumps",
     "delete_orphans",

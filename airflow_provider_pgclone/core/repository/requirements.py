@@ -2,8 +2,14 @@
 
 import logging
 
+from airflow_provider_pgclone.core.archive import SIGNATURE, is_signed_by
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.errors import ArchiveError, NotFoundError, UnsupportedError
+from airflow_provider_pgclone.core.errors import (
+    ArchiveError,
+    NotAllowedError,
+    NotFoundError,
+    UnsupportedError,
+)
 from airflow_provider_pgclone.core.repository.dumps import Dump
 from airflow_provider_pgclone.core.repository.findings import read_record
 from airflow_provider_pgclone.core.repository.stored_archive import Archive, read_manifest_of
@@ -51,6 +57,26 @@ def check_verified(archive: Archive) -> None:
     if record.manifest_sha256 != archive.manifest_sha256:
         raise ArchiveError(
             f"the record of {dump.key} belongs to another archive", hint="Verify the dump again."
+        )
+
+
+def check_signed(archive: Archive, signing_key: str) -> None:
+    """Refuse a dump that was not signed with a key, or that was changed or moved since.
+
+    :raises UnsupportedError: when the dump has no signature.
+    :raises NotAllowedError: when the signature is another one.
+    """
+    key = archive.dump.key
+    if SIGNATURE not in archive.manifest_values:
+        raise UnsupportedError(
+            f"{key} is not signed, and only signed dumps may be restored",
+            hint="Dump with the signing key, or choose another dump.",
+        )
+    if not is_signed_by(archive.manifest_values, key, signing_key):
+        raise NotAllowedError(
+            f"the signature of {key} does not fit: another key signed it, or somebody changed it, "
+            "or put it in the place of another dump",
+            hint="Find out who writes to the storage before you restore it.",
         )
 
 

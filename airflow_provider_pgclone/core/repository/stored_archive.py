@@ -1,9 +1,10 @@
 """Opens an archive in storage: reads its table of contents and manifest, and checks its bytes."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from airflow_provider_pgclone.core.archive import (
     DATA,
@@ -42,6 +43,7 @@ class Archive:
     :param manifest: ``None`` if pg_dump or another program wrote the dump.
     :param manifest_sha256: the hash of the manifest, in hexadecimal. It identifies the whole
         archive, since the manifest contains the hashes of all other bytes.
+    :param manifest_values: the manifest as JSON values, with its signature if it has one.
     """
 
     storage: Storage
@@ -49,6 +51,7 @@ class Archive:
     toc: Toc
     manifest: Manifest | None
     manifest_sha256: str = ""
+    manifest_values: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def required_manifest(self) -> Manifest:
@@ -72,7 +75,11 @@ class _End:
 
     head: bytes
     footer: Footer
-    manifest: Manifest
+    values: Mapping[str, Any]
+
+    @property
+    def manifest(self) -> Manifest:
+        return Manifest.from_json(self.values)
 
     @property
     def start(self) -> int:
@@ -127,11 +134,12 @@ def _opened(storage: Storage, dump: Dump) -> Archive:
         if OUR_MARK in toc.pg_dump_version:
             raise ArchiveError(_NO_END)
         return Archive(storage, dump, toc, None)
-    toc = _checked_toc(storage, dump, end.manifest)
+    manifest = end.manifest
+    toc = _checked_toc(storage, dump, manifest)
     head = manifest_head(toc.unused_id, end.footer.length)
-    if _check_entries(toc, end.manifest) != end.start or end.head != head:
+    if _check_entries(toc, manifest) != end.start or end.head != head:
         raise ArchiveError("the manifest of the archive does not start where the last block ends")
-    return Archive(storage, dump, toc, end.manifest, end.footer.sha256.hex())
+    return Archive(storage, dump, toc, manifest, end.footer.sha256.hex(), end.values)
 
 
 def _read_end(storage: Storage, dump: Dump) -> _End | None:

@@ -1,0 +1,126 @@
+"""Who wrote an archive: only dumps with the signature of the signing key are restored."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_pgclone.core.archive import (
+    SIGNATURE,
+    TAIL_BYTES,
+    Manifest,
+    manifest_block,
+    read_footer,
+    read_manifest,
+    signature,
+)
+from airflow_provider_pgclone.core.archive.manifest import HEAD_BYTES
+from airflow_provider_pgclone.core.errors import (
+    InvalidInputError,
+    NotAllowedError,
+    UnsupportedError,
+)
+from tests.support.fixtures.databases import Server
+from tests.support.fixtures.hooks import MakeHook
+
+KEY, OTHER_KEY = "the key of this installation", "the key of somebody else"
+SIGNED: dict[str, Any] = {"require_signed": True, "signing_key": KEY}
+
+
+def rewritten(data: bytes, change: Callable[[dict[str, Any]], str | None]) -> bytes:
+    """Return an archive with another manifest.
+
+    :param change: changes the JSON values, and returns the new signature.
+    """
+    footer = read_footer(data[-TAIL_BYTES:], len(data))
+    assert footer is not None
+    values = read_manifest(data[footer.offset : footer.offset + footer.length], footer)
+    signed = change(values)
+    start = footer.offset - HEAD_BYTES
+    dump_id = int.from_bytes(data[start + 2 : start + 6], "little")
+    sign = None if signed is None else lambda _: signed
+    block = manifest_block(Manifest.from_json(values), dump_id=dump_id, offset=start, sign=sign)
+    return data[:start] + block
+
+
+def test_a_signed_dump_is_restored_and_verified(
+    server: Server, shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SIGNER", f'{{"conn_type": "generic", "password": "{KEY}"}}')
+    key = make_hook(shop).dump(signing_key_conn_id="signer")
+    hook = make_hook("restored")
+    for level in ("archive", "restore"):
+        assert hook.verify(key, level=level, **SIGNED) == key
+    assert hook.restore(key, require_signed=True, signing_key_conn_id="signer") == key
+    assert server.value("restored", "SELECT count(*) FROM users") == 500
+    assert hook.restore(key) == key  # who does not ask needs no key
+
+
+def test_what_is_not_signed_by_the_key_is_refused_before_anything_is_made(
+    server: Server, shop: str, make_hook: MakeHook
+) -> None:
+    plain, other = make_hook(shop).dump(), make_hook(shop).dump(signing_key=OTHER_KEY)
+    hook = make_hook("restored")
+    for call in (hook.restore, hook.verify):
+        with pytest.raises(UnsupportedError, match="is not signed"):
+            call(plain, **SIGNED)
+        with pytest.raises(NotAllowedError, match=r"the signature of .* does not fit"):
+            call(other, **SIGNED)
+        with pytest.raises(InvalidInputError, match="needs the signing key, and none was given"):
+            call(other, require_signed=True)
+    assert server.names() == {shop}
+    assert [dump.finding for dump in hook.ls()] == [None, None]
+
+
+def test_a_changed_or_moved_dump_is_refused(
+    shop: str, make_hook: MakeHook, local_storage: Path
+) -> None:
+    hook = make_hook("restored")
+    key = make_hook(shop).dump(signing_key=KEY)
+    path = local_storage / key
+    moved = key.replace(f"/{shop}/", "/payroll/")
+    (local_storage / moved).parent.mkdir(parents=True)
+    shutil.copy(path, local_storage / moved)
+    with pytest.raises(NotAllowedError, match="in the place of another dump"):
+        hook.restore(moved, **SIGNED)
+
+    def claim_masks(values: dict[str, Any]) -> str:
+        values["masking"] = {"columns": [["public", "users", "email", "hash"]]}
+        return str(values[SIGNATURE])
+
+    def sign_with_other_key(values: dict[str, Any]) -> str:
+        return signature(values, key, OTHER_KEY)
+
+    for change, error in (
+        (claim_masks, NotAllowedError),
+        (sign_with_other_key, NotAllowedError),
+        (lambda _: None, UnsupportedError),
+    ):
+        path.write_bytes(rewritten(path.read_bytes(), change))
+        with pytest.raises(error):
+            hook.restore(key, **SIGNED)
+    hook.restore(key, require_signed=False)
+
+
+def test_the_extra_of_a_connection_requires_it_and_no_argument_lifts_that(
+    shop: str,
+    make_hook: MakeHook,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = make_hook(shop).dump()
+    extra = server.server.uri("", __extra__='{"pgclone": {"require_signed": true}}')
+    monkeypatch.setenv("AIRFLOW_CONN_STRICT", extra)
+    hook = make_hook("restored", postgres_conn_id="strict")
+    with pytest.raises(UnsupportedError, match="is not signed"):
+        hook.restore(key, require_signed=False, signing_key=KEY)
+
+
+def test_a_key_that_could_be_guessed_is_refused_and_not_shown(
+    shop: str, make_hook: MakeHook
+) -> None:
+    with pytest.raises(InvalidInputError, match="fewer than 16 characters") as raised:
+        make_hook(shop).dump(signing_key="hunter2")
+    assert "hunter2" not in str(raised.value)
