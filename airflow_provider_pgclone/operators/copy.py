@@ -50,6 +50,8 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
     :param mask_key: the secret that makes masked values the same in every dump; it has at least 16
         characters. Default: none.
     :param mask_key_conn_id: the Airflow connection whose password is the mask key. Default: none.
+    :param mask_without_tls: whether what is derived from the mask key may cross a network without
+        TLS; otherwise masking with a key needs TLS to every host but this machine. Default: False.
     :param trusted_owners: roles whose functions may run with the rights of the connection while
         their tables are read; superusers and the connection's user are trusted without it. Default:
         none.
@@ -96,6 +98,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         keep: Sequence[str] | str | None = None,
         mask_key: str | None = None,
         mask_key_conn_id: str | None = None,
+        mask_without_tls: bool | str | None = None,
         trusted_owners: Sequence[str] | str | None = None,
         no_owner: bool | str | None = None,
         no_acl: bool | str | None = None,

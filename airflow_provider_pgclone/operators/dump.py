@@ -46,6 +46,8 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
     :param mask_key: the secret that makes masked values the same in every dump; it has at least 16
         characters. Default: none.
     :param mask_key_conn_id: the Airflow connection whose password is the mask key. Default: none.
+    :param mask_without_tls: whether what is derived from the mask key may cross a network without
+        TLS; otherwise masking with a key needs TLS to every host but this machine. Default: False.
     :param trusted_owners: roles whose functions may run with the rights of the connection while
         their tables are read; superusers and the connection's user are trusted without it. Default:
         none.
@@ -83,6 +85,7 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         keep: Sequence[str] | str | None = None,
         mask_key: str | None = None,
         mask_key_conn_id: str | None = None,
+        mask_without_tls: bool | str | None = None,
         trusted_owners: Sequence[str] | str | None = None,
         signing_key: str | None = None,
         signing_key_conn_id: str | None = None,

@@ -235,6 +235,15 @@ class MaskingArguments(TypedDict, total=False):
             default_help="none",
         ),
     ]
+    mask_without_tls: Annotated[
+        bool | None,
+        Option(
+            values.flag,
+            False,
+            "Whether what is derived from the mask key may cross a network without TLS; otherwise "
+            "masking with a key needs TLS to every host but this machine.",
+        ),
+    ]
 
 
 class SigningArguments(TypedDict, total=False):

@@ -122,7 +122,7 @@ def test_a_copy_by_stream_is_masked_alike(
         hook.copy(target="masked_copy", method="stream", require_masked=True)
 
 
-def test_the_key_is_in_no_statement_and_no_argument(
+def test_the_key_is_in_no_statement_no_argument_and_no_environment(
     server: Server, people: str, make_hook: MakeHook
 ) -> None:
     """Of no session and no program, as often as one can look while a dump runs."""
@@ -138,7 +138,7 @@ def test_the_key_is_in_no_statement_and_no_argument(
             while not done.is_set():
                 query = "SELECT query FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
                 seen.extend(row[0] for row in connection.execute(query))
-                seen.append(subprocess.run(["ps", "axww"], capture_output=True, text=True).stdout)
+                seen.append(subprocess.run(["ps", "axwwe"], capture_output=True, text=True).stdout)
 
     watcher = threading.Thread(target=look)
     watcher.start()

@@ -18,6 +18,7 @@ from airflow_provider_pgclone.core.postgres.database import Database
 from airflow_provider_pgclone.core.postgres.pipes import Pipes, ReaderGoneError
 from airflow_provider_pgclone.core.postgres.processes import Child, run_child
 from airflow_provider_pgclone.core.postgres.redaction import redact_all_but_names, redact_values
+from airflow_provider_pgclone.core.postgres.service_pipe import open_service_pipe
 from airflow_provider_pgclone.core.postgres.session import (
     Session,
     connect,
@@ -78,6 +79,7 @@ __all__ = [
     "is_standby",
     "literal",
     "loading_environment",
+    "open_service_pipe",
     "outside_literals",
     "qualified",
     "quote",

@@ -54,6 +54,11 @@ class Database:
         """Return another database of the same server."""
         return replace(self, name=name)
 
+    def without_options(self) -> "Database":
+        """Return the database with no ``options`` for its sessions."""
+        given = {name: value for name, value in self.parameters.items() if name != "options"}
+        return replace(self, parameters=given)
+
     def session_parameters(self) -> dict[str, str]:
         """Return the parameters for a session that is opened now, with a fresh password."""
         fresh = {} if self.password is None else {"password": self.password()}

@@ -189,6 +189,7 @@ def run_child(
     on_stderr: Callable[[str], None] | None = None,
     stdin: bool = False,
     stdout: bool = False,
+    inherited: Sequence[int] = (),
     end_signal: signal.Signals = signal.SIGKILL,
 ) -> Iterator[Child]:
     """Run a program while the block runs. It is ended if the block ends first.
@@ -200,6 +201,7 @@ def run_child(
         kept for the error.
     :param stdin: whether the block writes to the program; otherwise its input is empty.
     :param stdout: whether the block reads from the program; otherwise its output is discarded.
+    :param inherited: the descriptors of ours that the program gets.
     :param end_signal: the signal that ends the program; the kernel sends it, too, if this process
         dies. Use one that the program can catch if it has to end processes of its own. A program
         that does not end in time is killed.
@@ -211,6 +213,7 @@ def run_child(
         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
         stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        pass_fds=inherited,
         # The kernel watches the thread that forked, so that thread must live as long as the child.
         preexec_fn=before_exec(end_signal),
     )

@@ -151,6 +151,13 @@ def _open(database: Database, cancellation: Cancellation) -> psycopg.Connection:
                 f"database {database.name!r} does not exist",
                 hint="Check the name of the database, and the server that the connection names.",
             ) from error
+        if "does not support SSL" in message:
+            raise UnsupportedError(
+                f"the server of database {database.name!r} has no TLS, which sslmode or a mask key "
+                "needs",
+                hint="Turn on TLS on the server. mask_without_tls lets a mask key cross the "
+                "network without it, for everybody on the way to read.",
+            ) from error
         raise ServerError(
             f"cannot connect to database {database.name!r}: {message}",
             hint="Check the host, port, user and password of the connection to the server.",

@@ -4,7 +4,7 @@ psycopg would return the rows of COPY one by one, and threads that use it would 
 for the lock of the interpreter.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from airflow_provider_pgclone.core.postgres import (
     Child,
     ReaderGoneError,
     connection_arguments,
+    open_service_pipe,
     run_child,
 )
 from airflow_provider_pgclone.core.reading.page_ranges import PageRange, copy_query
@@ -104,26 +105,41 @@ def open_copy_session(snapshot: Snapshot) -> Iterator[CopySession]:
 
 @contextmanager
 def _psql(snapshot: Snapshot) -> Iterator[Child]:
-    database = snapshot.session.database
     argv = [
         *(snapshot.tools.path("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"),
         *("--tuples-only", "--file=-"),
-        *connection_arguments(database),
+        *connection_arguments(snapshot.database),
     ]
     start = (
         f"{_SESSION}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
         f"SET TRANSACTION SNAPSHOT '{snapshot.name}';\n"
     )
-    with run_child(
-        argv,
-        environment=snapshot.tool_environment(database),
-        cancellation=snapshot.cancellation,
-        stdin=True,
-        stdout=True,
-    ) as psql:
+    with (
+        _hidden_options(snapshot) as (environment, inherited),
+        run_child(
+            argv,
+            environment=environment,
+            cancellation=snapshot.cancellation,
+            stdin=True,
+            stdout=True,
+            inherited=inherited,
+        ) as psql,
+    ):
         with suppress(BrokenPipeError):
             psql.stdin.write(start.encode())
         yield psql
+
+
+@contextmanager
+def _hidden_options(snapshot: Snapshot) -> Iterator[tuple[dict[str, str], Sequence[int]]]:
+    """Yield the environment of psql, and the descriptors through which it gets the mask key."""
+    database = snapshot.session.database
+    if not snapshot.has_mask_key:
+        yield snapshot.tool_environment(database), []
+        return
+    with open_service_pipe(database) as service:
+        environment = snapshot.tool_environment(database.without_options())
+        yield {**environment, **service.variables}, [service.descriptor]
 
 
 @contextmanager

@@ -101,6 +101,11 @@ class Snapshot:
         return self.session.cancellation
 
     @property
+    def has_mask_key(self) -> bool:
+        """Whether the options of the session contain what is derived from a mask key."""
+        return self.session.database is not self.database
+
+    @property
     def named(self) -> list[TableName]:
         """The tables that are given to pg_dump by name, to leave out their rows."""
         ranged = ((table.schema, table.name) for table in self.ranged)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from airflow_provider_pgclone.core.masking.planning.user_sql import may_name
-from airflow_provider_pgclone.core.masking.rules import Rule, check_key, with_key
+from airflow_provider_pgclone.core.masking.rules import Rule, check_key, encrypted, with_key
 from airflow_provider_pgclone.core.postgres import Database
 
 Policy = Literal["classified", "suspects"]
@@ -21,6 +21,7 @@ class Masking:
     :param keep: patterns of columns that are declared safe.
     :param policy: which columns make the dump fail if they have no rule; ``None`` is none.
     :param key: the secret that makes masks the same in each dump.
+    :param mask_without_tls: whether what is derived from the key may cross a network unencrypted.
     """
 
     masks: Mapping[str, Mapping[str, Rule]] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class Masking:
     keep: Sequence[str] = ()
     policy: Policy | None = None
     key: str | None = field(default=None, repr=False)
+    mask_without_tls: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.masks or self.rows or self.policy)
@@ -52,9 +54,12 @@ class Masking:
         """Return a database whose sessions can mask.
 
         :raises InvalidInputError: when the key could be guessed.
+        :raises UnsupportedError: when the key would cross a network without TLS.
         """
         self.check_key()
-        return database if self.key is None else with_key(database, self.key)
+        if self.key is None:
+            return database
+        return with_key(database if self.mask_without_tls else encrypted(database), self.key)
 
     def check_key(self) -> None:
         """Refuse a key that could be guessed.

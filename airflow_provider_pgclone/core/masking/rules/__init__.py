@@ -18,6 +18,7 @@ from airflow_provider_pgclone.core.masking.rules.key import (
     SECRETS,
     check_key,
     derived_secrets,
+    encrypted,
     with_key,
 )
 from airflow_provider_pgclone.core.masking.rules.language import (
@@ -36,6 +37,7 @@ __all__ = [
     "check_key",
     "constant",
     "derived_secrets",
+    "encrypted",
     "expression",
     "keeps_unique",
     "known_paths",

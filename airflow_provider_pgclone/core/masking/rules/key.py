@@ -8,10 +8,12 @@ logs and rendered fields.
 
 import hashlib
 import hmac
+import ipaddress
+import os
 from dataclasses import replace
 from enum import IntEnum
 
-from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.postgres import Database
 
 MAX_BIGINT = 2**63 - 1
@@ -67,6 +69,46 @@ def with_key(database: Database, key: str) -> Database:
     # These come first, because the other options may end in a backslash.
     options = f"{own} {database.parameters.get('options', '')}".strip()
     return replace(database, parameters={**database.parameters, "options": options})
+
+
+def encrypted(database: Database) -> Database:
+    """Return a database whose sessions are encrypted if they cross a network.
+
+    The derived secrets are sent when a session starts. By its default ``prefer``, libpq would send
+    them unencrypted to a server without TLS:
+    https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION
+
+    :raises UnsupportedError: when the connection forbids encryption.
+    """
+    given = {**_environment(), **database.parameters}
+    hosts = (given.get("hostaddr") or given.get("host") or "").split(",")
+    if all(_is_here(host) for host in hosts):
+        return database
+    mode = given.get("sslmode", "prefer")
+    if mode == "disable":
+        raise UnsupportedError(
+            f"the mask key would cross the network to {', '.join(hosts)} without TLS: sslmode is "
+            "disable",
+            hint="Set sslmode to verify-full in the extra of the connection, or mask_without_tls.",
+        )
+    if mode in ("allow", "prefer"):
+        mode = "require"
+    return replace(database, parameters={**database.parameters, "sslmode": mode})
+
+
+def _environment() -> dict[str, str]:
+    variables = {"hostaddr": "PGHOSTADDR", "host": "PGHOST", "sslmode": "PGSSLMODE"}
+    return {key: os.environ[name] for key, name in variables.items() if name in os.environ}
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a host is this machine: a socket, or its loopback interface."""
+    if host in ("", "localhost") or host.startswith(("/", "@")):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def derived_secrets(key: str) -> list[str]:
