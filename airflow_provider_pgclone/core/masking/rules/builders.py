@@ -1,9 +1,10 @@
 """Builds the SQL of each rule from PostgreSQL's own functions; equal values get equal masks.
 
 Rules for values that somebody could guess and try out, such as email addresses or phone numbers,
-use SHA-256 with the key in front. So does noise, since a known value shows almost every bit of the
-number by which it was moved. Rules that only pick one of a few words, or move a date, use
-PostgreSQL's own hash with secret seeds, which takes a twentieth of the time.
+use SHA-256 with the key in front. So do noise and the shift of a moment, since a known value shows
+almost every bit of the number by which it was moved. Rules that only pick one of a few words, or
+move a date by days, use PostgreSQL's own hash with secret seeds, which takes a twentieth of the
+time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +40,7 @@ _LOREM_STARTS = 64
 _IPV4_HOSTS = 2**24 - 1
 # The number of steps in each direction, too many to tell from a result which of them was taken.
 _NOISE_STEPS = 2**62
+_DAY = 24 * 60 * 60 * 1_000_000  # microseconds
 _LIMITS = {"int2": 32767, "int4": 2147483647, "int8": MAX_BIGINT}
 _KEY = f"(SELECT decode(current_setting('{KEY_SETTING}'), 'hex'))"
 _NOISE_KEY = f"(SELECT decode(current_setting('{NOISE_KEY_SETTING}'), 'hex'))"
@@ -206,17 +208,30 @@ def _url(value: str, _column: ColumnType, _rule: Rule) -> str:
     return f"'https://example.com/' || left({_hex(value)}, {UNIQUE_HASH_CHARS})"
 
 
-def _date_shift(value: str, column: ColumnType, rule: Rule) -> str:
+def _date_shift(value: str, _column: ColumnType, rule: Rule) -> str:
     """Return the SQL of a date moved back or forth, by one day at least."""
-    utc = f"timezone('UTC', {value})" if column.kind == "timestamptz" else f"{value}::timestamp"
     days = int(rule["days"])
-    chance = (
-        f"((timestamp_hash_extended({utc}, {seed(Seed.DATE_SHIFT)}) & {MAX_BIGINT}) % {2 * days})"
+    hashed = f"timestamp_hash_extended({value}::timestamp, {seed(Seed.DATE_SHIFT)})"
+    chance = f"(({hashed} & {MAX_BIGINT}) % {2 * days})"
+    return f"{value} + ({chance} - {days} + ({chance} >= {days})::integer)::integer"
+
+
+def _time_shift(value: str, column: ColumnType, rule: Rule) -> str:
+    """Return the SQL of a moment moved back or forth by microseconds, by half a day at least.
+
+    If the time of day stayed, it would tell the row by another column with the same moment.
+    """
+    days = int(rule["days"])
+    utc = f"timezone('UTC', {value})" if column.kind == "timestamptz" else value
+    hashed = _hex(f"'shift {days} ' || ({utc})::text", _NOISE_KEY)
+    span = days * _DAY - _DAY // 2
+    # OFFSET 0 keeps the planner from copying the digest to each place that names the distance.
+    shift = (
+        f"(SELECT r - {span} + CASE WHEN r < {span} THEN -{_DAY // 2} ELSE {_DAY // 2} END "
+        f"FROM (SELECT (('x' || left({hashed}, 16))::bit(64)::bigint & {MAX_BIGINT}) % {2 * span} "
+        "AS r OFFSET 0) AS shift)"
     )
-    shift = f"({chance} - {days} + ({chance} >= {days})::integer)"
-    if column.kind == "date":
-        return f"{value} + {shift}::integer"
-    return f"{value} + {shift} * interval '24 hours'"
+    return f"{value} + {shift} * interval '1 microsecond'"
 
 
 def _noise(value: str, column: ColumnType, rule: Rule) -> str:
@@ -300,8 +315,8 @@ _BUILDERS: Mapping[tuple[str, Kind], Builder] = {
     ("uuid", "uuid"): Builder(_uuid, keeps_unique=True),
     ("ip", "inet"): Builder(_ip),
     ("date_shift", "date"): Builder(_date_shift),
-    ("date_shift", "timestamp"): Builder(_date_shift),
-    ("date_shift", "timestamptz"): Builder(_date_shift),
+    ("date_shift", "timestamp"): Builder(_time_shift),
+    ("date_shift", "timestamptz"): Builder(_time_shift),
     ("noise", "integer"): Builder(_noise),
     ("noise", "number"): Builder(_noise),
     ("bucket", "integer"): Builder(_bucket, is_keyed=False),
