@@ -12,6 +12,7 @@ from airflow_provider_pgclone.core.errors import UnsupportedError
 from airflow_provider_pgclone.core.postgres import Session, database_exists
 from airflow_provider_pgclone.core.replacing.creation import open_database
 from airflow_provider_pgclone.core.replacing.leftovers import drop_old
+from airflow_provider_pgclone.core.replacing.locks import turn_to_exchange
 from airflow_provider_pgclone.core.replacing.marker import Marker, read_markers, set_comment
 from airflow_provider_pgclone.core.replacing.names import (
     LOCAL_MARK,
@@ -39,6 +40,12 @@ log = logging.getLogger(__name__)
 # While we wait for the lock on pg_database, every new connection to the server waits as well.
 CATALOG_LOCK_TIMEOUT_MS = 200
 CATALOG_LOCK_TRIES = 10
+EXCHANGE_TRIES = 5
+# The commit does not wait for a synchronous standby, which may be gone while the catalog is locked:
+# nobody could log in. If our process is stopped, the server ends the session.
+_BOUNDED = (
+    "SET LOCAL synchronous_commit = local; SET LOCAL idle_in_transaction_session_timeout = '10s'"
+)
 # Two looks must find no waiting client: one look alone may miss a client that has looked up the
 # name and does not wait yet.
 QUIET_LOOKS = 2
@@ -92,8 +99,26 @@ def swap_in(
     plan = replace(_plan_swap(session, temp_name, marker), may_replace=may_replace)
     for name in (plan.target, *plan.moved_aside):
         check_nothing_bound(session, name)
-    exchange(session, plan, properties)
+    with turn_to_exchange(session):
+        _exchange_again_if_deadlocked(session, plan, properties)
     drop_old(session, marker.target)
+
+
+def _exchange_again_if_deadlocked(
+    session: Session, plan: Swap, properties: Properties | None
+) -> None:
+    """Exchange the databases; try again if another tool's statement on databases was in the way.
+
+    What a deadlock ends is rolled back as a whole.
+    """
+    for tries_left in reversed(range(EXCHANGE_TRIES)):
+        try:
+            exchange(session, plan, properties)
+            return
+        except psycopg.errors.DeadlockDetected:
+            if not tries_left:
+                raise
+            log.info("the swap of %r ended in a deadlock, and is tried again", plan.target)
 
 
 def exchange(session: Session, plan: Swap, properties: Properties | None) -> None:
@@ -113,6 +138,7 @@ def exchange(session: Session, plan: Swap, properties: Properties | None) -> Non
     check_replaceable(session, plan.target, replace=plan.may_replace)
     takes_place = plan.may_replace and database_exists(session, plan.target)
     with session.beside() as watcher, session.transaction():
+        session.execute(_BOUNDED)
         if properties is not None:
             carry_over(session, plan.new, properties)
         open_database(session, plan.new)
