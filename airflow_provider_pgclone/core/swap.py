@@ -1,15 +1,20 @@
 """Swap in a database that a restore left waiting."""
 
+import logging
+
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
 from airflow_provider_pgclone.core.postgres import Database, Session, connect, database_exists
 from airflow_provider_pgclone.core.replacing import (
     Marker,
     read_markers,
+    read_origins,
     swap_in,
     target_lock,
     target_properties,
 )
+
+log = logging.getLogger(__name__)
 
 
 def swap(
@@ -21,6 +26,9 @@ def swap(
 ) -> str:
     """Swap in a database that a restore left waiting; its marker names the target.
 
+    If it was swapped in before, nothing is done, so that a task whose success was lost can be tried
+    again.
+
     :param temp_name: the temporary database, as the restore returned it.
     :param wait_seconds: the longest wait for another restore of the target, in seconds.
     :return: the name of the target.
@@ -29,12 +37,26 @@ def swap(
     :raises UnsupportedError: when the target's sessions, slots or subscriptions forbid the swap.
     """
     with connect(maintenance, cancellation) as session:
+        if (swapped_in := _swapped_in(session, temp_name)) is not None:
+            log.info("database %r was swapped in already, for %r", temp_name, swapped_in)
+            return swapped_in
         target = _ready_marker(session, temp_name).target
         with target_lock(session, target, wait_seconds=wait_seconds):
             # Read again: another swap may have taken the database during the wait.
             marker = _ready_marker(session, temp_name)
             swap_in(session, temp_name, marker, target_properties(session, target))
     return target
+
+
+def _swapped_in(session: Session, temp_name: str) -> str | None:
+    """Return the target for which a database was swapped in, if it is still that.
+
+    An earlier try may have been killed after its swap, before it could say so.
+    """
+    if database_exists(session, temp_name):
+        return None
+    origins = read_origins(session)
+    return next((name for name, origin in origins.items() if origin.temp == temp_name), None)
 
 
 def _ready_marker(session: Session, temp_name: str) -> Marker:

@@ -93,7 +93,11 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     def call(self, hook: "PgCloneHook", context: "Context") -> str:
         instance = context["ti"]
         maker = f"{instance.dag_id}/{instance.task_id}/{instance.map_index}"
-        key: str = self.call_method(hook, maker=maker, run=instance.run_id)
+        # When a task is cleared, its run stays the same. Airflow then allows as many tries as were
+        # made, and the retries: the difference tells this series of tries from the one before.
+        series = instance.max_tries - (self.retries or 0)
+        run = f"{instance.run_id}/{series}"
+        key: str = self.call_method(hook, maker=maker, run=run)
         if hook.temp_database is not None:
             instance.xcom_push(key="temp_database", value=hook.temp_database)
         return key

@@ -167,7 +167,8 @@ def properties(server: Server, database: str) -> list[tuple[object, ...]]:
         SELECT pg_get_userbyid(datdba), datconnlimit,
             (SELECT array_agg(item::text ORDER BY item::text) FROM unnest(datacl) item),
             encoding, datcollate,
-            shobj_description(d.oid, 'pg_database'),
+            -- The line below the owner's own comment says where the database comes from.
+            split_part(shobj_description(d.oid, 'pg_database'), E'\nairflow-provider-pgclone-', 1),
             (SELECT array_agg(setrole::regrole || setconfig::text ORDER BY setrole)
              FROM pg_db_role_setting WHERE setdatabase = d.oid)
         FROM pg_database d WHERE datname = '{database}'

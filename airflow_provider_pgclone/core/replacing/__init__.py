@@ -27,6 +27,7 @@ from airflow_provider_pgclone.core.replacing.names import (
     attempt_database_name,
     check_database_name,
 )
+from airflow_provider_pgclone.core.replacing.origin import read_origins
 from airflow_provider_pgclone.core.replacing.properties import Properties, fitted, read_properties
 from airflow_provider_pgclone.core.replacing.target import (
     check_may_create,
@@ -61,6 +62,7 @@ __all__ = [
     "drop_attempt",
     "fitted",
     "read_markers",
+    "read_origins",
     "read_properties",
     "remove_all_leftovers",
     "remove_dead_drills",

@@ -21,6 +21,7 @@ from airflow_provider_pgclone.core.replacing.names import (
     attempt_database_name,
     kept_database_name,
 )
+from airflow_provider_pgclone.core.replacing.origin import Origin
 from airflow_provider_pgclone.core.replacing.properties import (
     Properties,
     apply_properties,
@@ -147,7 +148,10 @@ def exchange(session: Session, plan: Swap, properties: Properties | None) -> Non
             _rename_all(session, plan, takes_place=takes_place)
         for name in (plan.target, *plan.moved_aside):
             check_nothing_bound(watcher, name)
-        set_comment(session, plan.target, properties.comment if properties else None)
+        made = plan.retired_marker
+        origin = Origin(made.key, plan.new, made.maker, made.run)
+        own_comment = properties.comment if properties else None
+        set_comment(session, plan.target, origin.below(own_comment))
         if properties is not None and not properties.allows_connections:
             _refuse_connections(session, plan.target)
         if takes_place:

@@ -6,6 +6,7 @@ from psycopg import sql
 
 from airflow_provider_pgclone.core.postgres import Session
 from airflow_provider_pgclone.core.replacing.marker import Marker
+from airflow_provider_pgclone.core.replacing.origin import own_comment
 
 # Settings that are stored as a list of quoted names, not as one string. The list is the same as in
 # variable_is_guc_list_quote() of pg_dump.
@@ -89,7 +90,7 @@ def read_properties(session: Session, name: str) -> Properties:
         settings=tuple(Setting(role, *entry.split("=", maxsplit=1)) for role, entry in settings),
         connection_limit=connection_limit,
         allows_connections=allows_connections,
-        comment=None if Marker.parse(comment) else comment,
+        comment=None if Marker.parse(comment) else own_comment(comment),
     )
 
 
