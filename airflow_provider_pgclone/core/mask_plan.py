@@ -25,9 +25,9 @@ def propose_masks(database: Database, selection: Selection, cancellation: Cancel
     with connect(database, cancellation) as session:
         session.execute(SNAPSHOT_SESSION)
         check_trusted_owners(session)
-        begin_holding(session, tables_of_others(session), casts=False)
-        unreadable = unreadable_tables(session)
-        catalog = read_catalog(session)
+        held = begin_holding(session, tables_of_others(session, selection), casts=False)
+        unreadable = unreadable_tables(session, held)
+        catalog = read_catalog(session, unreadable)
         tables = tables_in_scope(session, catalog, selection)
         check_readable_tables(unreadable, [table.oid for table in tables])
         return propose(session, catalog, tables)

@@ -152,23 +152,26 @@ class Call:
         from airflow_provider_pgclone.core.masking.planning import Masking
         from airflow_provider_pgclone.core.masking.rules import derived_secrets
 
-        key = self._secret("mask_key")
+        key = self._secret("mask_key", self.sources)
         for secret in [] if key is None else derived_secrets(key):
             mask_secret(secret)
         return self.fill(Masking, key=key)
 
     def signing_key(self) -> str | None:
         """Return the secret that signs dumps; Airflow's log hides it."""
-        return self._secret("signing_key")
+        # Whoever requires signatures says by which key: another one must not be put in its place.
+        requiring = [number for number, one in enumerate(self.sources) if one.get("require_signed")]
+        return self._secret("signing_key", self.sources[max(requiring, default=0) :])
 
-    def _secret(self, name: str) -> str | None:
+    def _secret(self, name: str, sources: Sequence[OptionSource]) -> str | None:
         """Return a secret option, or else the password of the connection that another names.
 
         Airflow's log hides it.
         """
         from airflow.sdk.log import mask_secret
 
-        secret, conn_id = self.optional(name, str), self.optional(f"{name}_conn_id", str)
+        secret: str | None = value_of(name, sources)
+        conn_id: str | None = value_of(f"{name}_conn_id", sources)
         if secret is None and conn_id is not None:
             secret = get_connection(conn_id).password
             if not secret:

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -104,6 +105,30 @@ def test_a_changed_or_moved_dump_is_refused(
     hook.restore(key, require_signed=False)
 
 
+def test_rows_that_are_sql_are_refused_since_they_would_run_unchecked(
+    server: Server, shop: str, make_hook: MakeHook, local_storage: Path
+) -> None:
+    key = make_hook(shop).dump(signing_key=KEY, pg_dump_args=["--inserts"])
+    hook = make_hook("restored")
+    with pytest.raises(UnsupportedError, match="has its rows as SQL"):
+        hook.restore(key, **SIGNED)
+    with pytest.raises(UnsupportedError, match="has its rows as SQL"):
+        hook.verify(key, level="restore", **SIGNED)
+    assert server.names() == {shop}
+
+
+def test_the_key_of_the_connection_that_requires_it_counts(
+    shop: str, make_hook: MakeHook, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = f'{{"pgclone": {{"require_signed": true, "signing_key": "{KEY}"}}}}'
+    monkeypatch.setenv("AIRFLOW_CONN_STRICT", server.server.uri("", __extra__=quote(options)))
+    own, other = make_hook(shop).dump(signing_key=KEY), make_hook(shop).dump(signing_key=OTHER_KEY)
+    hook = make_hook("restored", postgres_conn_id="strict")
+    with pytest.raises(NotAllowedError, match="does not fit"):
+        hook.restore(other, require_signed=True, signing_key=OTHER_KEY)
+    assert hook.restore(own) == own
+
+
 def test_the_extra_of_a_connection_requires_it_and_no_argument_lifts_that(
     shop: str,
     make_hook: MakeHook,
@@ -114,7 +139,7 @@ def test_the_extra_of_a_connection_requires_it_and_no_argument_lifts_that(
     extra = server.server.uri("", __extra__='{"pgclone": {"require_signed": true}}')
     monkeypatch.setenv("AIRFLOW_CONN_STRICT", extra)
     hook = make_hook("restored", postgres_conn_id="strict")
-    with pytest.raises(UnsupportedError, match="is not signed"):
+    with pytest.raises(InvalidInputError, match="needs the signing key, and none was given"):
         hook.restore(key, require_signed=False, signing_key=KEY)
 
 

@@ -286,7 +286,11 @@ def read_manifest(data: bytes, footer: Footer) -> dict[str, Any]:
     """
     if hashlib.sha256(data).digest() != footer.sha256:
         raise ArchiveError("the manifest at the end of the archive is damaged")
-    values: dict[str, Any] = json.loads(zstandard.ZstdDecompressor().decompress(data))
+    if zstandard.frame_content_size(data) > _MAX_MANIFEST_BYTES:
+        raise ArchiveError("the manifest at the end of the archive is too large")
+    values: dict[str, Any] = json.loads(
+        zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_MANIFEST_BYTES)
+    )
     if values.get("format") != FORMAT:
         raise UnsupportedError(
             "the archive was written by a newer version of this package",

@@ -38,7 +38,8 @@ def required_signing_key(key: str | None) -> str:
     if key is None:
         raise InvalidInputError(
             "require_signed needs the signing key, and none was given",
-            hint="Set signing_key_conn_id to a connection whose password is the key.",
+            hint="Set signing_key_conn_id, to a connection whose password is the key, where "
+            "require_signed is set.",
         )
     check_signing_key(key)
     return key
@@ -59,4 +60,6 @@ def signature(values: Mapping[str, Any], dump_key: str, key: str) -> str:
 def is_signed_by(values: Mapping[str, Any], dump_key: str, key: str) -> bool:
     """Tell whether the signature in a manifest is that of a key."""
     found = str(values.get(SIGNATURE, ""))
-    return hmac.compare_digest(found.encode(), signature(values, dump_key, key).encode())
+    return hmac.compare_digest(
+        found.encode(errors="replace"), signature(values, dump_key, key).encode()
+    )

@@ -7,7 +7,6 @@ neither does anything that runs pg_dump, writes an archive or changes a database
 
 from airflow_provider_pgclone.core.catalog.families import Family, families, owner
 from airflow_provider_pgclone.core.catalog.holding import (
-    TableOfOthers,
     begin_holding,
     holds_casts,
     tables_of_others,
@@ -45,6 +44,7 @@ from airflow_provider_pgclone.core.catalog.tables import (
 )
 from airflow_provider_pgclone.core.catalog.trust import (
     NOT_TRUSTED,
+    TYPES_BELOW,
     UNTRUSTED_HINT,
     check_trusted_owners,
     trusted_arguments,
@@ -57,6 +57,7 @@ from airflow_provider_pgclone.core.catalog.unreadable import (
 
 __all__ = [
     "NOT_TRUSTED",
+    "TYPES_BELOW",
     "UNTRUSTED_HINT",
     "Catalog",
     "CatalogTable",
@@ -71,7 +72,6 @@ __all__ = [
     "Masked",
     "Selection",
     "Table",
-    "TableOfOthers",
     "Unreadable",
     "begin_holding",
     "check_encodable",

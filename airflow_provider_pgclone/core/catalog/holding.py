@@ -1,18 +1,22 @@
-"""Locks tables whose owners are not trusted, so that they cannot plant functions in them.
+"""Locks tables that people who are not trusted could plant functions in, or exchange for others.
 
 CREATE INDEX and CREATE STATISTICS add expressions that PostgreSQL evaluates to plan a query of the
 table, with the rights of whoever queries it. Both wait for SHARE UPDATE EXCLUSIVE, the weakest lock
 that holds up the second one. Readers and writers do not wait for it. See
 https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
+
+Queries name their tables, and the owner of a schema may rename it, and give its name to another. No
+lock of a table holds that up, but one of the row of the schema does.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
+from airflow_provider_pgclone.core.catalog.selection import Selection, excluded_tables
 from airflow_provider_pgclone.core.catalog.trust import NOT_TRUSTED, trusted_arguments
 from airflow_provider_pgclone.core.postgres import Session
 
@@ -25,28 +29,35 @@ _RIGHTS_TO_HOLD = (
     "'UPDATE, DELETE, TRUNCATE' || CASE WHEN current_setting('server_version_num')::int >= 170000 "
     "THEN ', MAINTAIN' ELSE '' END"
 )
-# CREATE INDEX on a partitioned table creates indexes on its partitions, whoever owns these.
+# CREATE INDEX on a partitioned table creates indexes on its partitions, whoever owns these. A
+# partition that is being detached still counts, which pg_partition_ancestors() leaves out.
 _OF_OTHERS = f"""
-SELECT c.oid, nspname, relname, stranger,
-    coalesce(pg_relation_size(c.oid), 0) + coalesce(pg_relation_size(reltoastrelid), 0),
-    NOT pg_is_in_recovery() AND coalesce(has_table_privilege(c.oid, {_RIGHTS_TO_HOLD}), false)
+WITH RECURSIVE above (oid, ancestor) AS (
+    SELECT inhrelid, inhparent FROM pg_inherits
+    UNION SELECT above.oid, inhparent FROM above JOIN pg_inherits ON inhrelid = ancestor
+),
+strangers (oid, name) AS (SELECT oid, rolname FROM pg_roles WHERE {NOT_TRUSTED})
+SELECT c.oid, nspname, relname, n.oid,
+    coalesce(own.name, (
+        SELECT name FROM above
+        JOIN pg_class parent ON parent.oid = ancestor
+        JOIN strangers ON strangers.oid = parent.relowner
+        WHERE above.oid = c.oid LIMIT 1
+    )),
+    of_schema.name,
+    NOT pg_is_in_recovery() AND has_schema_privilege(n.oid, 'USAGE')
+        AND coalesce(has_table_privilege(c.oid, {_RIGHTS_TO_HOLD}), false),
+    NOT pg_is_in_recovery() AND has_table_privilege('pg_catalog.pg_namespace', 'UPDATE')
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = relnamespace
-CROSS JOIN LATERAL (
-    SELECT rolname FROM (
-        SELECT c.relowner UNION ALL
-        SELECT above.relowner FROM pg_partition_ancestors(c.oid) AS ancestor
-        JOIN pg_class above ON above.oid = ancestor.relid
-        WHERE c.relispartition
-    ) AS owners (oid)
-    JOIN pg_roles USING (oid)
-    WHERE {NOT_TRUSTED}
-    LIMIT 1
-) AS strangers (stranger)
-WHERE relkind = 'r' AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+JOIN pg_database d ON datname = current_database()
+LEFT JOIN strangers own ON own.oid = relowner
+-- The schema public belongs to the owner of the database by this role: "Predefined Roles".
+LEFT JOIN strangers of_schema
+    ON of_schema.oid = CASE nspowner WHEN 'pg_database_owner'::regrole THEN datdba ELSE nspowner END
+WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
 ORDER BY c.oid
 """  # noqa: S608
-_HOLD = sql.SQL("SHARE UPDATE EXCLUSIVE MODE")
 _HELD = """
 SELECT relation::oid FROM pg_locks
 WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted
@@ -69,53 +80,102 @@ SELECT NOT pg_is_in_recovery() AND has_table_privilege('pg_catalog.pg_cast', {_R
         WHERE relkind = 'r' AND attnum > 0 AND {NOT_TRUSTED}
     )
 """  # noqa: S608
+_HOLD = sql.SQL("SHARE UPDATE EXCLUSIVE MODE")
+_SUPERUSER = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = session_user AND rolsuper)"
 
 
 @dataclass(frozen=True)
 class TableOfOthers:
-    """A table whose owner, or that of a table of which it is a partition, is not trusted.
+    """A table of which somebody who is not trusted could have a query run a function of theirs.
 
-    :param owner: the owner that is not trusted.
-    :param size_bytes: the size of the table with its TOAST data.
-    :param may_hold: whether the user of the session may lock it.
+    :param table_owner: the owner of the table, or of one that it inherits from or is a partition
+        of, who is not trusted; ``None`` if all are.
+    :param schema_owner: the owner of the schema, if not trusted.
+    :param may_lock: whether the user of the session may lock the table against that.
+    :param may_hold_schema: whether the user may lock the schema.
     """
 
     oid: int
     schema: str
     name: str
-    owner: str
-    size_bytes: int
-    may_hold: bool
+    schema_oid: int
+    table_owner: str | None
+    schema_owner: str | None
+    may_lock: bool
+    may_hold_schema: bool
+
+    @property
+    def owner(self) -> str:
+        """The owner who is not trusted."""
+        return self.table_owner or self.schema_owner or ""
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether the user may hold all that it takes."""
+        return self.may_lock and (self.schema_owner is None or self.may_hold_schema)
 
 
-def tables_of_others(session: Session) -> list[TableOfOthers]:
-    """Return the tables whose owners are not trusted."""
+@dataclass(frozen=True)
+class Held:
+    """What the open transaction has locked.
+
+    :param tables: the OIDs of tables.
+    :param schemas: the OIDs of schemas.
+    """
+
+    tables: frozenset[int] = frozenset()
+    schemas: frozenset[int] = frozenset()
+
+    def holds(self, table: TableOfOthers) -> bool:
+        """Tell whether nobody can plant a function in a table, or exchange it."""
+        return table.oid in self.tables and (
+            table.schema_owner is None or table.schema_oid in self.schemas
+        )
+
+
+def tables_of_others(session: Session, selection: Selection | None = None) -> list[TableOfOthers]:
+    """Return the tables in which people who are not trusted could plant functions.
+
+    :param selection: the part of the database to search; ``None`` is all of it.
+    """
     rows = session.execute(_OF_OTHERS, trusted_arguments(session))
-    return [TableOfOthers(*row) for row in rows]
+    found = [table for row in rows if (table := TableOfOthers(*row)).owner]
+    if selection is None or not found:
+        return found
+    excluded = set(excluded_tables(session, selection.exclude))
+    return [
+        table
+        for table in found
+        if table.oid not in excluded and selection.includes_schema(table.schema)
+    ]
 
 
-def begin_holding(session: Session, tables: Iterable[TableOfOthers], *, casts: bool) -> None:
-    """Begin the transaction of a snapshot, and lock tables in it that can be locked.
+def begin_holding(session: Session, tables: Collection[TableOfOthers], *, casts: bool) -> Held:
+    """Begin the transaction of a snapshot, and lock in it what can be locked.
 
-    The locks come before the snapshot, since LOCK takes none. So all that was planted before is
-    seen in the snapshot, and nothing is planted later.
+    The locks of tables come before the snapshot, since LOCK takes none. So all that was planted
+    before is seen in the snapshot, and nothing is planted later.
 
     :param casts: whether to keep others from creating casts too. The owner of a type may create one
         that PostgreSQL then uses for values of the type.
     """
-    wants_casts = casts and session.execute(_WANTS_CASTS, trusted_arguments(session)).fetchone()
-    session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    names = [sql.Identifier(table.schema, table.name) for table in tables if table.may_hold]
-    if wants_casts == (True,):
+    _warn_of_superuser(session, tables)
+    wants_casts = casts and _wants_casts(session)
+    wanted = [table for table in tables if table.may_hold]
+    schemas = sorted({table.schema_oid for table in wanted if table.schema_owner is not None})
+    # To lock rows takes a transaction that may write; a standby has none.
+    mode = "READ WRITE" if schemas else "READ ONLY"
+    session.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ {mode}".encode())
+    if wants_casts:
         _lock(session, sql.SQL("SHARE MODE"), [sql.Identifier("pg_catalog", "pg_cast")])
+    names = [sql.Identifier(table.schema, table.name) for table in wanted]
     if names and not _lock(session, _HOLD, names):
         for name in names:
             _lock(session, _HOLD + sql.SQL(" NOWAIT"), [name])
-
-
-def held_tables(session: Session) -> frozenset[int]:
-    """Return the OIDs of the tables that the open transaction holds."""
-    return frozenset(oid for (oid,) in session.execute(_HELD))
+    held_schemas = _hold_schemas(session, schemas)
+    if schemas:
+        session.execute("SET TRANSACTION READ ONLY")
+    return Held(frozenset(oid for (oid,) in session.execute(_HELD)), held_schemas)
 
 
 def holds_casts(session: Session) -> bool:
@@ -123,26 +183,56 @@ def holds_casts(session: Session) -> bool:
     return session.fetch_row(_CASTS_HELD) == (True,)
 
 
+def _wants_casts(session: Session) -> bool:
+    return session.execute(_WANTS_CASTS, trusted_arguments(session)).fetchone() == (True,)
+
+
+def _warn_of_superuser(session: Session, tables: Iterable[TableOfOthers]) -> None:
+    owners = sorted({table.owner for table in tables})
+    if owners and session.fetch_row(_SUPERUSER) == (True,):
+        log.warning(
+            "a superuser reads database %r, in which %s own tables or schemas: a role with fewer "
+            "rights can do that, and is safer (docs/reference/server.md)",
+            session.database.name,
+            ", ".join(owners[:5]),
+        )
+
+
 def _lock(session: Session, mode: sql.Composable, names: Sequence[sql.Identifier]) -> bool:
     """Lock tables, and tell whether all of them could be locked in time."""
     statement = sql.SQL("LOCK TABLE ONLY {} IN {}").format(sql.SQL(", ONLY ").join(names), mode)
+    return _in_time(session, statement) is not None
+
+
+def _hold_schemas(session: Session, schemas: Sequence[int]) -> frozenset[int]:
+    """Lock the rows of schemas, so that nobody renames or drops them, and return their OIDs."""
+    if not schemas:
+        return frozenset()
+    oids = sql.SQL(", ").join(map(sql.Literal, schemas))
+    statement = sql.SQL("SELECT oid FROM pg_namespace WHERE oid IN ({}) FOR SHARE").format(oids)
+    return frozenset(oid for (oid,) in _in_time(session, statement) or ())
+
+
+def _in_time(session: Session, statement: sql.Composed) -> list[tuple[int, ...]] | None:
+    """Run a statement that waits for locks, and return its rows; ``None`` if it had to give up."""
     try:
         with session.transaction():
             # It limits the wait for all of them together, which lock_timeout does not.
             session.execute(f"SET LOCAL statement_timeout = '{HOLD_SECONDS}s'".encode())
-            session.execute(statement)
+            cursor = session.execute(statement)
+            rows = cursor.fetchall() if cursor.description else []
             session.execute("SET LOCAL statement_timeout = 0")
     except (
         psycopg.errors.QueryCanceled,
         psycopg.errors.LockNotAvailable,
         psycopg.errors.DeadlockDetected,
+        psycopg.errors.SerializationFailure,
         psycopg.errors.UndefinedTable,
+        psycopg.errors.InvalidSchemaName,
         psycopg.errors.InsufficientPrivilege,
         psycopg.errors.WrongObjectType,
     ) as error:
         session.cancellation.check()
-        log.info(
-            "could not lock against new indexes and statistics: %s", error.diag.message_primary
-        )
-        return False
-    return True
+        log.info("could not lock against planted functions: %s", error.diag.message_primary)
+        return None
+    return rows

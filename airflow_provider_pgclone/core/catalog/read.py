@@ -1,6 +1,6 @@
 """Reads the tables of a database from its system catalogs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,15 +43,17 @@ class _Type:
     refuses_null: bool
 
 
-def read_catalog(session: Session) -> Catalog:
+def read_catalog(session: Session, unreadable: Collection[int] = ()) -> Catalog:
     """Read the tables of a database, within the open transaction if there is one.
+
+    :param unreadable: the OIDs of tables that must not be queried; their bounds are not read.
 
     The names of types include their schemas, since the search path of our sessions is empty.
     """
     with session.transaction():
         types = _read_types(session)
         return Catalog(
-            tables=_read_tables(session, types),
+            tables=_read_tables(session, types, unreadable),
             foreign_keys=_read_foreign_keys(session),
             indexes=_read_indexes(session),
             checks=_read_checks(session),
@@ -133,22 +135,29 @@ def _read_columns(session: Session, types: Mapping[int, _Type]) -> dict[int, lis
     return columns
 
 
-def _read_tables(session: Session, types: Mapping[int, _Type]) -> dict[int, CatalogTable]:
+def _read_tables(
+    session: Session, types: Mapping[int, _Type], unreadable: Collection[int]
+) -> dict[int, CatalogTable]:
     columns = _read_columns(session, types)
     rows = session.execute(
         """
+        WITH RECURSIVE above (oid, ancestor) AS (
+            SELECT inhrelid, inhparent FROM pg_inherits
+            UNION SELECT above.oid, inhparent FROM above JOIN pg_inherits ON inhrelid = ancestor
+        )
         SELECT c.oid, nspname::text, relname::text,
             ARRAY(SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid ORDER BY inhseqno),
             relispartition, relkind = 'p',
             -- pg_get_partition_constraintdef() evaluates the expressions of a partition key.
-            CASE WHEN relispartition AND NOT EXISTS (
-                SELECT FROM pg_partition_ancestors(c.oid) AS a JOIN pg_partitioned_table
-                ON partrelid = a.relid WHERE partexprs IS NOT NULL
+            CASE WHEN relispartition AND c.oid <> ALL(%s::oid[]) AND NOT EXISTS (
+                SELECT FROM above JOIN pg_partitioned_table ON partrelid = ancestor
+                WHERE above.oid = c.oid AND partexprs IS NOT NULL
             ) THEN pg_get_partition_constraintdef(c.oid) END
         FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
         WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
         ORDER BY nspname, relname
-        """
+        """,
+        [list(unreadable)],
     )
     return {
         oid: CatalogTable(

@@ -8,8 +8,19 @@ from airflow_provider_pgclone.core.postgres import Session
 # A condition on a row of pg_roles. SET ROLE does not change session_user, and is no protection: a
 # function may undo it.
 NOT_TRUSTED = "NOT (rolsuper OR rolname = session_user OR rolname = ANY(%(trusted)s))"
+# The step of a recursive query "types" to what its types are made of; the other columns stay.
+TYPES_BELOW = """
+    SELECT types.relid, below FROM types JOIN pg_type t ON t.oid = types.oid
+    CROSS JOIN LATERAL (
+        SELECT typbasetype UNION ALL SELECT typelem
+        UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = typrelid AND attnum > 0
+        UNION ALL SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid
+        UNION ALL SELECT rngtypid FROM pg_range WHERE rngmultitypid = t.oid
+    ) AS of (below)
+    WHERE below <> 0
+"""
 UNTRUSTED_HINT = (
-    "Give the function to a superuser, dump as its owner, declare the columns safe, exclude the "
+    "Give it to a superuser, dump as its owner, declare the columns safe, exclude the "
     "table, or name the owner in trusted_owners."
 )
 
@@ -24,8 +35,12 @@ def check_trusted_owners(session: Session) -> None:
 
     :raises InvalidInputError: naming the first of them.
     """
-    roles = {name for (name,) in session.execute("SELECT rolname FROM pg_roles")}
-    for name in session.database.trusted_owners:
+    names = session.database.trusted_owners
+    if not names:
+        return
+    found = session.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(names)])
+    roles = {name for (name,) in found}
+    for name in names:
         if name not in roles:
             raise InvalidInputError(
                 f"the server has no role {name!r}, which trusted_owners names",

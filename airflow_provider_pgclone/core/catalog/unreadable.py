@@ -8,38 +8,58 @@ owner of the table chooses these expressions. COPY of a table, not of a query, i
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from airflow_provider_pgclone.core.catalog.holding import held_tables, tables_of_others
+from airflow_provider_pgclone.core.catalog.holding import Held, TableOfOthers, tables_of_others
 from airflow_provider_pgclone.core.catalog.patterns import display_name
 from airflow_provider_pgclone.core.catalog.trust import (
     NOT_TRUSTED,
+    TYPES_BELOW,
     UNTRUSTED_HINT,
     trusted_arguments,
 )
 from airflow_provider_pgclone.core.errors import BusyError, PgCloneError, UnsupportedError
 from airflow_provider_pgclone.core.postgres import Session
 
+# A domain runs its constraints, even to plan a coercion: load_domaintype_info() in typcache.c. Its
+# owner may add one at any time.
 _BY_PLANNING = f"""
-SELECT DISTINCT ON (relid) relid, ns.nspname, c.relname, format('%%I.%%I', n.nspname, proname),
-    rolname
-FROM (
+WITH RECURSIVE below (root, oid) AS (
+    SELECT partrelid, partrelid FROM pg_partitioned_table WHERE partexprs IS NOT NULL
+    UNION SELECT root, inhrelid FROM below JOIN pg_inherits ON inhparent = below.oid
+),
+used (relid, classid, objid) AS (
     SELECT indrelid, d.refclassid, d.refobjid FROM pg_index
         JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = indexrelid
         WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
     UNION ALL SELECT stxrelid, d.refclassid, d.refobjid FROM pg_statistic_ext s
         JOIN pg_depend d ON d.classid = 'pg_statistic_ext'::regclass AND d.objid = s.oid
-    UNION ALL SELECT tree.relid, d.refclassid, d.refobjid FROM pg_partitioned_table k
-        JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = partrelid,
-        pg_partition_tree(partrelid) AS tree
-        WHERE partexprs IS NOT NULL
-) AS used (relid, classid, objid)
+    UNION ALL SELECT below.oid, d.refclassid, d.refobjid FROM below
+        JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = root
+),
+types (relid, oid) AS (
+    SELECT relid, objid FROM used WHERE classid = 'pg_type'::regclass
+    UNION
+    {TYPES_BELOW}
+),
+found (relid, what, owner) AS (
+    SELECT relid, format('calls the function %%I.%%I', nspname, proname), proowner FROM used
+        LEFT JOIN pg_operator o ON classid = 'pg_operator'::regclass AND o.oid = objid
+        JOIN pg_proc p ON p.oid = coalesce(o.oprcode, objid)
+            AND classid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
+        JOIN pg_namespace n ON n.oid = pronamespace
+    UNION ALL SELECT relid, format('uses the operator %%I.%%s', nspname, oprname), oprowner
+        FROM used JOIN pg_operator o ON classid = 'pg_operator'::regclass AND o.oid = objid
+        JOIN pg_namespace n ON n.oid = oprnamespace
+    UNION ALL SELECT relid, format('uses the domain %%I.%%I', nspname, typname), typowner
+        FROM types JOIN pg_type t ON t.oid = types.oid AND typtype = 'd'
+        JOIN pg_namespace n ON n.oid = typnamespace
+)
+SELECT DISTINCT ON (relid) relid, nspname, relname, what, rolname
+FROM found
 JOIN pg_class c ON c.oid = relid
-JOIN pg_namespace ns ON ns.oid = c.relnamespace
-LEFT JOIN pg_operator o ON classid = 'pg_operator'::regclass AND o.oid = objid
-JOIN pg_proc p ON p.oid = coalesce(o.oprcode, objid)
-    AND classid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
-JOIN pg_namespace n ON n.oid = pronamespace
-JOIN pg_roles r ON r.oid = proowner
+JOIN pg_namespace n ON n.oid = relnamespace
+JOIN pg_roles r ON r.oid = owner
 WHERE {NOT_TRUSTED}
+ORDER BY relid, what
 """  # noqa: S608
 
 
@@ -55,25 +75,23 @@ class Unreadable:
     error: type[PgCloneError] = UnsupportedError
 
 
-def unreadable_tables(session: Session) -> dict[int, Unreadable]:
+def unreadable_tables(session: Session, held: Held) -> dict[int, Unreadable]:
     """Return the tables that must not be queried in the current transaction, by their OIDs.
 
-    These are the tables of which a query would call a function whose owner is not trusted, and
-    those whose owner is not trusted and could add such a function, because the session has not
-    locked them: see :func:`hold_tables`. Trusted are superusers, the user of the session, and the
-    roles in ``trusted_owners`` of the database.
+    These are the tables of which a query would run something whose owner is not trusted, and those
+    in which somebody could plant such a thing, because the session has not locked them. Trusted are
+    superusers, the user of the session, and the roles in ``trusted_owners`` of the database.
+
+    :param held: what :func:`begin_holding` has locked.
     """
-    held = held_tables(session)
     found = {
-        table.oid: _of_owner(display_name(table.schema, table.name), table.owner, table.may_hold)
-        for table in tables_of_others(session)
-        if table.oid not in held
+        table.oid: _of_owner(table) for table in tables_of_others(session) if not held.holds(table)
     }
-    called = session.execute(_BY_PLANNING, trusted_arguments(session))
-    for oid, schema, name, function, owner in called:
+    rows = session.execute(_BY_PLANNING, trusted_arguments(session))
+    for oid, schema, name, what, owner in rows:
         found[oid] = Unreadable(
-            f"a query of {display_name(schema, name)} calls the function {function}, which belongs "
-            f"to {owner}, with the rights of this session",
+            f"a query of {display_name(schema, name)} {what}, which belongs to {owner}, with the "
+            "rights of this session",
             UNTRUSTED_HINT,
         )
     return found
@@ -91,17 +109,18 @@ def check_readable_tables(unreadable: Mapping[int, Unreadable], oids: Iterable[i
             raise unreadable[oid].error(unreadable[oid].message, hint=unreadable[oid].hint)
 
 
-def _of_owner(table: str, owner: str, may_hold: bool) -> Unreadable:
-    danger = f"its owner {owner} could add a function that a query of it runs with our rights"
-    if may_hold:
+def _of_owner(table: TableOfOthers) -> Unreadable:
+    name, owner = display_name(table.schema, table.name), table.owner
+    danger = f"{owner} could have a query of it run a function of theirs with our rights"
+    if table.may_hold:
         return Unreadable(
-            f"the table {table} could not be locked: {danger}",
+            f"the table {name} could not be locked: {danger}",
             "Try again when no other dump, VACUUM or ALTER TABLE works on it, or name "
             f"{owner} in trusted_owners.",
             BusyError,
         )
     return Unreadable(
-        f"the table {table} cannot be read by a query: {danger}",
-        "Use a role that may lock the table against that, on a primary server (docs/reference/"
-        f"server.md says which), or name {owner} in trusted_owners.",
+        f"the table {name} cannot be read by a query: {danger}",
+        f"Name {owner} in trusted_owners, or use a role that may lock the table and its schema "
+        "against that, on a primary server (docs/reference/server.md).",
     )

@@ -41,7 +41,8 @@ def open_service_pipe(database: Database) -> Iterator[ServicePipe]:
     line = f"options={database.parameters.get('options', '')}\n".encode()
     if len(line) > _MAX_LINE_BYTES or line.count(b"\n") > 1:
         raise InvalidInputError(
-            "the options of the connection are too long to be used with a mask key",
+            "the options of the connection are longer than 400 bytes or have a line break, and "
+            "cannot be used with a mask key",
             hint="Shorten options in the extra of the connection, or set them for the role.",
         )
     reader, writer = os.pipe()

@@ -1,7 +1,8 @@
 """Takes the checksums of the tables of a dump, within its snapshot."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import LiteralString
 
 from airflow_provider_pgclone.core.archive import TableChecksum, TableName, Toc
 from airflow_provider_pgclone.core.catalog import named_rows_query
@@ -12,6 +13,7 @@ from airflow_provider_pgclone.core.checking import (
     read_checksums,
 )
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
+from airflow_provider_pgclone.core.postgres import Session
 from airflow_provider_pgclone.core.reading.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -25,8 +27,6 @@ def lock_checksummed(snapshot: Snapshot, toc: Toc) -> dict[TableName, TableName]
     :raises InvalidInputError: when the rows of a table are not dumped by COPY.
     :raises BusyError: when another session is already waiting to alter one of the tables.
     """
-    for one in snapshot.masks.unreadable.values():
-        raise one.error(f"no checksums can be taken: {one.message}", hint=one.hint)
     copied = copied_tables(toc)
     for entry in toc.entries:
         if entry.description == "TABLE DATA" and entry.table not in copied:
@@ -36,8 +36,24 @@ def lock_checksummed(snapshot: Snapshot, toc: Toc) -> dict[TableName, TableName]
                 "checksums.",
             )
     names = comparable(snapshot.session, copied, snapshot.encoding)
+    found = dict(_oids(snapshot.session, names.values()))
+    for oid, one in snapshot.masks.unreadable.items():
+        if oid in found:
+            raise one.error(f"no checksums can be taken: {one.message}", hint=one.hint)
     lock_tables(snapshot.session, names)
     return names
+
+
+def _oids(session: Session, names: Iterable[TableName]) -> list[tuple[int, str]]:
+    """Return the OIDs of tables in the snapshot, and their names."""
+    names = list(names)
+    query: LiteralString = (
+        "SELECT c.oid, relname FROM unnest(%s::text[], %s::text[]) AS named (schema, name) "
+        "JOIN pg_namespace n ON nspname = schema JOIN pg_class c ON relnamespace = n.oid "
+        "AND relname = name"
+    )
+    arguments = [[schema for schema, _ in names], [name for _, name in names]]
+    return session.execute(query, arguments).fetchall()
 
 
 def take_checksums(

@@ -1,23 +1,23 @@
 """Takes the snapshot of a dump, and decides how each table is read."""
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import LiteralString
 
 from airflow_provider_pgclone.core.archive import TableName, Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import (
     Selection,
     Table,
-    TableOfOthers,
+    Unreadable,
     begin_holding,
     check_encodable,
     check_schemas,
     check_trusted_owners,
     excluded_tables,
     tables_of_others,
+    unreadable_tables,
 )
 from airflow_provider_pgclone.core.errors import ArchiveError, BusyError
 from airflow_provider_pgclone.core.masking.planning import Masking, MaskPlan, plan_masking
@@ -32,7 +32,7 @@ from airflow_provider_pgclone.core.postgres import (
 )
 from airflow_provider_pgclone.core.reading.table_choice import (
     choose_ranged,
-    is_large,
+    large_among,
     room_for_ranged,
 )
 
@@ -230,15 +230,10 @@ def open_snapshot(
     with connect(masking.keyed(database), cancellation) as session:
         tools = tools_for_dump(session.major, pg_bin_dir)
         session.execute(SNAPSHOT_SESSION)
-        check_trusted_owners(session)
-        begin_holding(
-            session,
-            _queried_of_others(
-                session, selection, masking, all_too=small_too or checksums or bool(masking)
-            ),
-            casts=bool(masking),
+        unreadable = _begin(session, selection, masking, all_too=small_too or checksums)
+        snapshot = _take(
+            session, database, tools, selection, masking, unreadable, small_too=small_too
         )
-        snapshot = _take(session, database, tools, selection, masking, small_too=small_too)
         yield snapshot
         snapshot.release()
 
@@ -249,6 +244,7 @@ def _take(
     tools: ClientTools,
     selection: Selection,
     masking: Masking,
+    unreadable: Mapping[int, Unreadable],
     *,
     small_too: bool,
 ) -> Snapshot:
@@ -265,7 +261,7 @@ def _take(
     # We name the partitions, because pg_dump before 16 cannot exclude a partitioned table with
     # its partitions.
     partitions = _names(session, excluded, partitions=True)
-    masks = plan_masking(session, selection, masking, encoding)
+    masks = plan_masking(session, selection, masking, encoding, unreadable)
     room = room_for_ranged(tools, database, selection, partitions)
     ranged, small_bytes = choose_ranged(
         session, selection, excluded, encoding, room, masks, small_too=small_too
@@ -287,39 +283,20 @@ def _take(
     )
 
 
-def _queried_of_others(
+def _begin(
     session: Session, selection: Selection, masking: Masking, *, all_too: bool
-) -> list[TableOfOthers]:
-    """Return the tables that the dump may query, and whose owners are not trusted.
+) -> dict[int, Unreadable]:
+    """Begin the transaction of the snapshot, and return the tables that it must not query.
 
     :param all_too: whether it may query all of its tables; otherwise only the large ones.
     """
-    found = tables_of_others(session)
-    _warn_of_superuser(session, {table.owner for table in found})
-    excluded = set(excluded_tables(session, selection.exclude)) if found else set()
-    return [
-        table
-        for table in found
-        if masking.names(table.name)
-        or (
-            table.oid not in excluded
-            and selection.includes_schema(table.schema)
-            and (all_too or is_large(table.size_bytes))
-        )
-    ]
-
-
-def _warn_of_superuser(session: Session, owners: Collection[str]) -> None:
-    query: LiteralString = "SELECT rolname FROM pg_roles WHERE rolname = session_user AND rolsuper"
-    row = session.execute(query).fetchone() if owners else None
-    if row is not None:
-        log.warning(
-            "the superuser %r reads database %r, in which %s own tables: a role with fewer rights "
-            "can do that, and is safer (docs/reference/server.md)",
-            row[0],
-            session.database.name,
-            ", ".join(sorted(owners)[:5]),
-        )
+    check_trusted_owners(session)
+    others = tables_of_others(session, None if masking.has_sql else selection)
+    if not all_too and not masking:
+        large = large_among(session, [table.oid for table in others])
+        others = [table for table in others if table.oid in large]
+    held = begin_holding(session, others, casts=bool(masking))
+    return unreadable_tables(session, held)
 
 
 def _names(session: Session, oids: Sequence[int], *, partitions: bool = False) -> list[TableName]:

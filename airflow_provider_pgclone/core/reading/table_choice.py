@@ -128,9 +128,17 @@ def choose_ranged(
     return choose_tables(renewed, small_too=small_too), small_bytes
 
 
-def is_large(size_bytes: int) -> bool:
-    """Tell whether it saves time to read a table of this size in ranges."""
-    return size_bytes >= THRESHOLD_BYTES
+def large_among(session: Session, oids: Collection[int]) -> set[int]:
+    """Return which tables it saves time to read in ranges."""
+    rows = session.execute(
+        """
+        SELECT oid FROM pg_class
+        WHERE oid = ANY(%s) AND coalesce(pg_relation_size(oid), 0)
+            + coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0) >= %s
+        """,
+        [list(oids), THRESHOLD_BYTES],
+    )
+    return {oid for (oid,) in rows}
 
 
 def choose_tables(tables: Iterable[Table], *, small_too: bool = False) -> list[Table]:
@@ -141,7 +149,8 @@ def choose_tables(tables: Iterable[Table], *, small_too: bool = False) -> list[T
     chosen = [
         table
         for table in tables
-        if table.masked is not None or ((small_too or is_large(table.size_bytes)) and table.columns)
+        if table.masked is not None
+        or ((small_too or table.size_bytes >= THRESHOLD_BYTES) and table.columns)
     ]
     # Masked tables come first, because they must be among those that fit into the arguments.
     return sorted(chosen, key=lambda table: (table.masked is None, -table.size_bytes))

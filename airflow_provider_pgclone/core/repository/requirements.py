@@ -63,7 +63,7 @@ def check_verified(archive: Archive) -> None:
 def check_signed(archive: Archive, signing_key: str) -> None:
     """Refuse a dump that was not signed with a key, or that was changed or moved since.
 
-    :raises UnsupportedError: when the dump has no signature.
+    :raises UnsupportedError: when the dump has no signature, or its data is SQL.
     :raises NotAllowedError: when the signature is another one.
     """
     key = archive.dump.key
@@ -77,6 +77,12 @@ def check_signed(archive: Archive, signing_key: str) -> None:
             f"the signature of {key} does not fit: another key signed it, or somebody changed it, "
             "or put it in the place of another dump",
             hint="Find out who writes to the storage before you restore it.",
+        )
+    if any(e.has_data and e.table[1] and not e.copy_statement for e in archive.toc.entries):
+        # It would run before the end of its block shows whether that was changed.
+        raise UnsupportedError(
+            f"{key} has its rows as SQL, which would run before its signature could be checked",
+            hint="Dump without --inserts and similar arguments.",
         )
 
 

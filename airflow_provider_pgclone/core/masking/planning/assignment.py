@@ -11,6 +11,7 @@ from airflow_provider_pgclone.core.catalog import (
     Catalog,
     CatalogTable,
     ColumnPattern,
+    display_name,
     parse_column_pattern,
     parse_table_pattern,
 )
@@ -65,21 +66,18 @@ class Assignment:
     :param tables: all tables, by their OIDs.
     :param in_scope: the tables whose rows the dump holds.
     :param user_sql: the conditions and masks that the user wrote in SQL.
-    :param safe: what the user declares safe.
+    :param safe: the patterns of what the user declares safe.
     """
 
     catalog: Catalog
     tables: Mapping[int, TableAssignment]
     in_scope: Sequence[TableAssignment]
     user_sql: Sequence[UserSql]
-    safe: Sequence[ColumnPattern]
+    safe: Collection[str]
 
     def declares_safe(self, schema: str, table: str, column: str) -> bool:
         """Tell whether a part of a system catalog is declared safe by its whole name."""
-        return any(
-            one.schema is not None and one.table is not None and one.matches(schema, table, column)
-            for one in self.safe
-        )
+        return display_name(schema, table, column) in self.safe
 
 
 def assign_rules(
@@ -114,7 +112,7 @@ def assign_rules(
         tables=assigned,
         in_scope=[assigned[oid] for oid in in_scope],
         user_sql=given.user_sql(),
-        safe=given.keep,
+        safe=frozenset(masking.keep),
     )
 
 

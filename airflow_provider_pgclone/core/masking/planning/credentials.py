@@ -10,14 +10,16 @@ from airflow_provider_pgclone.core.postgres import Session
 
 # In SQL: the names of credentials, texts that contain one, and values that are none.
 _NAME_OF_ONE = (
-    r"'pass|pwd|secret|token|credential|private|_key$|^key$|apikey|accesskey|sslkey|jwt|dsn|salt|"
-    r"signature|cookie|auth($|[^o])|conn(ection)?_?str'"
+    r"'pass|pwd|(^|[^a-z])pw($|[^a-z])|secret|token|credential|private|auth|bearer|jwt|dsn|salt|"
+    r"signature|cookie|webhook|(^|[^a-z])(sas|pin|keys?)[0-9]*($|[^a-z])|apikey|accesskey|sslkey|"
+    r"conn(ection)?_?str'"
 )
 _TEXT_WITH_ONE = (
-    r"'://[^/@[:space:]]*:[^/@[:space:]]+@|(pass(word|wd)?|pwd|secret|token|key)[[:space:]]*=|"
-    r"-----BEGIN|^eyJ[[:alnum:]_-]+[.]'"
+    r"'://[^/@[:space:]]*:[^/@[:space:]]+@|(pass(word|wd)?|pwd|secret|token|key|sig)[[:space:]]*=|"
+    r"(bearer|basic) |-----BEGIN|^eyJ[[:alnum:]_-]+[.]|[srp]k_(live|test)_|gh[pousr]_|xox[abp]-|"
+    r"AKIA[A-Z0-9]{12}|hooks[.]slack'"
 )
-_HARMLESS = r"'^([0-9]{0,4}|on|off|true|false|yes|no)$'"
+_HARMLESS = r"'^([0-9]{0,3}|on|off|true|false|yes|no)$'"
 # A setting with a dot is the application's own: any long word in it may be a secret.
 _LONG_WORD = r"'^[[:graph:]]{16,}$'"
 
@@ -48,6 +50,10 @@ FROM (
     FROM pg_attribute
     JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
     UNION ALL
+    SELECT 'setting of a function', 'pg_proc', nspname, proname, unnest(proconfig)
+    FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace
+    WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+    UNION ALL
     SELECT 'setting of the database', 'pg_db_role_setting', NULL,
         coalesce('of ' || rolname, ''), unnest(setconfig)
     FROM pg_db_role_setting
@@ -68,16 +74,16 @@ class StoredOption:
     """An option or a setting that a dump holds.
 
     :param what: its kind.
+    :param subject: its name and that of the object that has it.
     :param place: the catalog that holds it, and
-    :param subject: the object that has it; by these two it can be declared safe.
-    :param name: its own name.
+    :param key: what stands for it there, if it is to be declared safe.
     :param is_credential: whether it looks like one.
     """
 
     what: str
-    place: str
     subject: str
-    name: str
+    place: str
+    key: str
     is_credential: bool
 
 
@@ -90,8 +96,10 @@ def find_options(session: Session, selection: Selection) -> list[StoredOption]:
             continue
         if schema is not None and not selection.includes_schema(schema):
             continue
-        whole = subject if schema is None else f"{schema}.{subject}"
+        owner = subject if schema is None else f"{schema}.{subject}"
         if place == "pg_db_role_setting":
-            whole, name = name, f"{name} {subject}".strip()
-        found.append(StoredOption(what, place, whole, name, is_credential))
+            found.append(StoredOption(what, f"{name} {owner}".strip(), place, name, is_credential))
+        else:
+            key = f"{owner}.{name}"
+            found.append(StoredOption(what, f"{owner}: {name}", place, key, is_credential))
     return found

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from airflow_provider_pgclone.core.catalog import (
     NOT_TRUSTED,
+    TYPES_BELOW,
     UNTRUSTED_HINT,
     holds_casts,
     trusted_arguments,
@@ -62,32 +63,44 @@ called (oid) AS (
     SELECT found[1]::oid FROM trees, regexp_matches(tree, ':(?:op)?funcid (\d+)', 'g') AS found
     UNION SELECT oprcode FROM trees, regexp_matches(tree, ':opno (\d+)', 'g') AS found
         JOIN pg_operator o ON o.oid = found[1]::oid
+),
+types (relid, oid) AS (
+    SELECT 0::oid, found[1]::oid
+    FROM trees, regexp_matches(tree, ':(?:func)?resulttype (\d+)', 'g') AS found
+    UNION
+    {TYPES_BELOW}
 )
-SELECT format('%%I.%%I', nspname, proname), rolname
-FROM called
-JOIN pg_proc p ON p.oid = called.oid
-JOIN pg_namespace n ON n.oid = pronamespace
-JOIN pg_roles r ON r.oid = proowner
-WHERE provolatile = 'v' AND pronamespace = 'pg_catalog'::regnamespace
-    OR {NOT_TRUSTED}
+SELECT what, rolname
+FROM (
+    SELECT format('calls the function %%I.%%I', nspname, proname), proowner,
+        provolatile = 'v' AND pronamespace = 'pg_catalog'::regnamespace
+    FROM called JOIN pg_proc p ON p.oid = called.oid JOIN pg_namespace n ON n.oid = pronamespace
+    UNION ALL
+    -- The planner may put the negator in the place of an operator, which its owner chooses.
+    SELECT format('uses the operator %%I.%%s', nspname, oprname), oprowner, false
+    FROM trees, regexp_matches(tree, ':opno (\d+)', 'g') AS found
+    JOIN pg_operator o ON o.oid = found[1]::oid JOIN pg_namespace n ON n.oid = oprnamespace
+    UNION ALL
+    SELECT format('uses the domain %%I.%%I', nspname, typname), typowner, false
+    FROM types JOIN pg_type t ON t.oid = types.oid AND typtype = 'd'
+    JOIN pg_namespace n ON n.oid = typnamespace
+) AS used (what, owner, is_dangerous)
+JOIN pg_roles r ON r.oid = owner
+WHERE is_dangerous OR {NOT_TRUSTED}
 ORDER BY 1
 """
 # Casts may be implicit, and the planner itself calls functions of ranges.
 _OF_TYPES = f"""
-WITH RECURSIVE types (oid) AS (
-    SELECT atttypid FROM pg_attribute WHERE attrelid = ANY(%(tables)s) AND attnum > 0
+WITH RECURSIVE types (relid, oid) AS (
+    SELECT attrelid, atttypid FROM pg_attribute WHERE attrelid = ANY(%(tables)s) AND attnum > 0
     UNION
-    SELECT below FROM types JOIN pg_type t ON t.oid = types.oid
-    CROSS JOIN LATERAL (
-        SELECT typbasetype UNION ALL SELECT typelem
-        UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = typrelid AND attnum > 0
-        UNION ALL SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid
-    ) AS of (below)
-    WHERE below <> 0
+    {TYPES_BELOW}
 )
 SELECT format('%%I.%%I', nspname, proname), rolname
 FROM (
+    -- A cast of others has a type of others on one side: the first OID after those of initdb.
     SELECT castfunc FROM pg_cast JOIN types ON types.oid IN (castsource, casttarget)
+        WHERE types.oid >= 16384
     UNION SELECT unnest(ARRAY[rngsubdiff, rngcanonical]::oid[])
         FROM pg_range JOIN types ON rngtypid = types.oid
 ) AS called (oid)
@@ -100,21 +113,15 @@ ORDER BY 1
 # The owner of a type may create a cast of it, and that of a domain may add a constraint that does
 # not hold for old values. No lock holds up the second one.
 _TYPES_OF_OTHERS = f"""
-WITH RECURSIVE types (oid, place) AS (
-    SELECT atttypid, format('%%I.%%I.%%I', nspname, relname, attname)
-    FROM unnest(%(tables)s::oid[], %(columns)s::text[]) AS named (t, c)
+WITH RECURSIVE types (relid, oid) AS (
+    -- Each column is told by its row here, and what its type is made of keeps that.
+    SELECT place::oid, atttypid
+    FROM unnest(%(tables)s::oid[], %(columns)s::text[]) WITH ORDINALITY AS named (t, c, place)
     JOIN pg_attribute ON attrelid = t AND attname = c
-    JOIN pg_class ON pg_class.oid = t JOIN pg_namespace n ON n.oid = relnamespace
     UNION
-    SELECT below, place FROM types JOIN pg_type t ON t.oid = types.oid
-    CROSS JOIN LATERAL (
-        SELECT typbasetype UNION ALL SELECT typelem
-        UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = typrelid AND attnum > 0
-        UNION ALL SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid
-    ) AS of (below)
-    WHERE below <> 0
+    {TYPES_BELOW}
 )
-SELECT place, format('%%I.%%I', nspname, typname), rolname
+SELECT relid::bigint, format('%%I.%%I', nspname, typname), rolname
 FROM types
 JOIN pg_type t ON t.oid = types.oid
 JOIN pg_namespace n ON n.oid = typnamespace
@@ -143,9 +150,9 @@ def check_functions(
         found = session.execute(_CALLED, trusted_arguments(session, **_objects(one))).fetchone()
         if found is not None:
             raise UnsupportedError(
-                f"a type, constraint or index of masked columns of {one.table.display_name} calls "
-                f"the function {found[0]}, which belongs to {found[1]} and would run with the "
-                "rights of this dump",
+                f"a type, constraint or index of masked columns of {one.table.display_name} "
+                f"{found[0]}, which belongs to {found[1]} and would run with the rights of this "
+                "dump",
                 hint=UNTRUSTED_HINT,
             )
 
@@ -159,7 +166,7 @@ def check_types(
     """
     texts = [one.sql for one in user_sql]
     columns = [
-        (one.table.oid, column.name)
+        (one.table, column.name)
         for one in tables
         for column in one.table.columns
         if column.name in one.rules or any(may_name(text, column.name) for text in texts)
@@ -168,17 +175,20 @@ def check_types(
         _TYPES_OF_OTHERS,
         trusted_arguments(
             session,
-            tables=[oid for oid, _ in columns],
+            tables=[table.oid for table, _ in columns],
             columns=[name for _, name in columns],
             holds_casts=holds_casts(session),
         ),
     ).fetchone()
     if found is not None:
+        place, type_name, owner = found
+        table, column = columns[place - 1]
         raise UnsupportedError(
-            f"the column {found[0]} is masked or filtered, and the owner {found[2]} of its type "
-            f"{found[1]} could add a function that runs with the rights of this dump",
+            f"the column {table.display_name}.{column} is masked or filtered, and the owner "
+            f"{owner} of its type {type_name} could add a function that runs with the rights of "
+            "this dump",
             hint="Give the type to a superuser, declare the column safe, or name "
-            f"{found[2]} in trusted_owners.",
+            f"{owner} in trusted_owners.",
         )
 
 

@@ -19,7 +19,7 @@ QUERIES: Mapping[str, str] = {
         JOIN pg_namespace n ON n.oid = relnamespace
         JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
         WHERE pg_get_expr(adbin, adrelid) ~ {_LITERAL}
-            AND pg_get_expr(adbin, adrelid) !~ '^nextval[(]'
+            AND pg_get_expr(adbin, adrelid) !~ '^nextval[(]''[^'']*''::regclass[)]$'
     """,
     COMMENT: """
         SELECT schema, coalesce(identity, description.classoid::regclass::text)
@@ -119,6 +119,8 @@ QUERIES: Mapping[str, str] = {
         CROSS JOIN LATERAL (
             SELECT NULL::text, reloptions::text
             UNION ALL
+            SELECT NULL, t.reloptions::text FROM pg_class t WHERE t.oid = c.reltoastrelid
+            UNION ALL
             SELECT attname, attoptions::text FROM pg_attribute WHERE attrelid = c.oid
         ) AS set (attname, options)
         WHERE options ~ {_LITERAL}
@@ -140,10 +142,16 @@ QUERIES: Mapping[str, str] = {
         FROM pg_collation c JOIN pg_namespace n ON n.oid = collnamespace
         WHERE to_jsonb(c) ->> 'collicurules' IS NOT NULL  -- since PostgreSQL 16
     """,
+    "rules of the database's collation": """
+        SELECT NULL, 'the database' FROM pg_database d
+        WHERE datname = current_database()
+            AND to_jsonb(d) ->> 'daticurules' IS NOT NULL  -- since PostgreSQL 16
+    """,
     "values of a sequence": """
         SELECT schemaname, sequencename FROM pg_sequences
         WHERE greatest(
-            abs(start_value::numeric), abs(increment_by::numeric), abs(last_value::numeric)
+            abs(start_value::numeric), abs(increment_by::numeric), abs(last_value::numeric),
+            cache_size::numeric
         ) >= 10000
         OR abs(min_value::numeric) >= 10000
             AND min_value NOT IN (-32768, -2147483648, -9223372036854775808)

@@ -4,7 +4,7 @@ All of its steps run before anything is written.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -17,7 +17,6 @@ from airflow_provider_pgclone.core.catalog import (
     check_readable_tables,
     read_catalog,
     tables_in_scope,
-    unreadable_tables,
 )
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.assignment import Assignment, assign_rules
@@ -32,11 +31,13 @@ from airflow_provider_pgclone.core.masking.planning.table_masks import (
 )
 from airflow_provider_pgclone.core.masking.planning.trial import try_masks, try_references
 from airflow_provider_pgclone.core.masking.planning.unmasked import UnmaskedObject, find_unmasked
-from airflow_provider_pgclone.core.masking.planning.user_sql import check_volatile
+from airflow_provider_pgclone.core.masking.planning.user_sql import check_volatile, may_name
 from airflow_provider_pgclone.core.masking.rules import without_values
 from airflow_provider_pgclone.core.postgres import LITERALS_TRANSACTION, Session
 
 log = logging.getLogger(__name__)
+
+_NAMES_A_LINE = 50
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,20 @@ class MaskPlan:
 
 
 def plan_masking(
-    session: Session, selection: Selection, masking: Masking, encoding: str
+    session: Session,
+    selection: Selection,
+    masking: Masking,
+    encoding: str,
+    unreadable: Mapping[int, Unreadable],
 ) -> MaskPlan:
     """Plan the masks of a dump in its snapshot, and try them.
+
+    :param unreadable: the tables that must not be queried.
 
     :raises InvalidInputError: when the masks or conditions do not work, or the policy needs more.
     :raises UnsupportedError: when nothing can check that a constraint holds, masks would run
         untrusted functions, or the database is not in UTF-8.
     """
-    unreadable = unreadable_tables(session)
     if not masking:
         return MaskPlan(unreadable=unreadable)
     if encoding != "UTF8":
@@ -81,7 +87,7 @@ def plan_masking(
             hint="Copy it into a database with the encoding UTF8, and dump that one.",
         )
     session.execute(LITERALS_TRANSACTION)
-    catalog = read_catalog(session)
+    catalog = read_catalog(session, unreadable)
     in_scope = [table.oid for table in tables_in_scope(session, catalog, selection)]
     assignment = assign_rules(masking, catalog, in_scope, _instant(session))
     check_volatile(session, assignment.user_sql)
@@ -89,10 +95,7 @@ def plan_masking(
     planned = plan_tables(assignment, row_filter)
     _check_key(planned, has_key=masking.key is not None)
     unmasked = find_unmasked(session, selection)
-    queried = {
-        *(in_scope if masking.queries_all else planned),
-        *(oid for oid, table in catalog.tables.items() if masking.names(table.name)),
-    }
+    queried = _queried(masking, assignment, planned)
     check_readable_tables(unreadable, sorted(queried))
     check_functions(session, planned.values(), queried)
     check_types(session, planned.values(), assignment.user_sql)
@@ -109,6 +112,29 @@ def plan_masking(
         unreadable=unreadable,
         facts=facts,
     )
+
+
+def _queried(masking: Masking, assignment: Assignment, planned: Collection[int]) -> frozenset[int]:
+    """Return the OIDs of the tables that masks, conditions and samples may query."""
+    catalog = assignment.catalog
+    in_scope = [one.table for one in assignment.in_scope]
+    whole = [
+        table
+        for table in catalog.tables.values()
+        if any(may_name(one.sql, table.name) for one in assignment.user_sql)
+    ]
+    if masking.rows:  # conditions read the tables that foreign keys refer to, with partitions
+        parents = [catalog.tables.get(key.parent) for key in catalog.foreign_keys]
+        whole += [one for one in (*parents, *in_scope) if one is not None]
+        whole += [catalog.root(one) for one in whole]
+    oids = {one.oid for one in whole}
+    below = (
+        one.oid
+        for one in catalog.tables.values()
+        if any(above.oid in oids for above in catalog.ancestors(one))
+    )
+    queried = (one.oid for one in in_scope) if masking.queries_all else planned
+    return frozenset((*queried, *oids, *below))
 
 
 def _instant(session: Session) -> datetime:
@@ -180,4 +206,6 @@ def _log(facts: MaskingFacts) -> None:
     )
     for what in dict.fromkeys(what for what, _ in facts.reported):
         subjects = [subject for kind, subject in facts.reported if kind == what]
-        log.warning("not masked, and dumped as it is: %s: %s", what, ", ".join(subjects))
+        for start in range(0, len(subjects), _NAMES_A_LINE):
+            named = ", ".join(subjects[start : start + _NAMES_A_LINE])
+            log.warning("not masked, and dumped as it is: %s: %s", what, named)

@@ -43,14 +43,14 @@ def _check_secrets(assignment: Assignment, unmasked: Sequence[UnmaskedObject]) -
     open_ones = [(one, names) for one, names in open_ones if not assignment.declares_safe(*names)]
     if not open_ones:
         return
-    declared = ", ".join(dict.fromkeys(display_name(*names) for _, names in open_ones))
-    first = open_ones[0][0]
+    first, names_of_first = open_ones[0]
     if first.what == LARGE_OBJECTS:
         raise InvalidInputError(
             "the database has large objects, which cannot be masked",
             hint="Leave them out with pg_dump_args=['--no-blobs'], or declare "
-            f"{declared} safe in keep.",
+            f"{display_name(*names_of_first)} safe in keep.",
         )
+    declared = ", ".join(dict.fromkeys(display_name(*names) for _, names in open_ones))
     named = ", ".join(f"{one.what} {one.subject}" for one, _ in open_ones[:_MOST_NAMED])
     raise InvalidInputError(
         f"the dump would hold what looks like credentials: {named}",

@@ -4,8 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from airflow_provider_pgclone.core.masking.planning.user_sql import may_name
-from airflow_provider_pgclone.core.masking.rules import Rule, check_key, encrypted, with_key
+from airflow_provider_pgclone.core.masking.rules import (
+    Rule,
+    check_key,
+    check_no_service,
+    encrypted,
+    with_key,
+)
 from airflow_provider_pgclone.core.postgres import Database
 
 Policy = Literal["classified", "suspects"]
@@ -40,15 +45,12 @@ class Masking:
         """Whether all tables of the dump are queried, not only those that it masks."""
         return bool(self.rows) or self.policy == "suspects"
 
-    def names(self, table: str) -> bool:
-        """Tell whether SQL of the user may read a table of this name: rather one too many."""
-        expressions = (
-            rule["expression"]
-            for rules in self.masks.values()
-            for rule in rules.values()
-            if rule.name == "sql"
+    @property
+    def has_sql(self) -> bool:
+        """Whether the user wrote SQL, which may read any table."""
+        return bool(self.rows) or any(
+            rule.name == "sql" for rules in self.masks.values() for rule in rules.values()
         )
-        return any(may_name(text, table) for text in (*self.rows.values(), *expressions))
 
     def keyed(self, database: Database) -> Database:
         """Return a database whose sessions can mask.
@@ -59,6 +61,7 @@ class Masking:
         self.check_key()
         if self.key is None:
             return database
+        check_no_service()
         return with_key(database if self.mask_without_tls else encrypted(database), self.key)
 
     def check_key(self) -> None:

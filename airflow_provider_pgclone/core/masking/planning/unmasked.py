@@ -74,8 +74,8 @@ def _options(session: Session, selection: Selection) -> list[UnmaskedObject]:
     return [
         UnmaskedObject(
             f"{'credential: ' if one.is_credential else ''}{one.what}",
-            one.name if one.subject in one.name else f"{one.subject}: {one.name}",
-            Secret(one.place, one.subject) if one.is_credential else None,
+            one.subject,
+            Secret(one.place, one.key) if one.is_credential else None,
         )
         for one in find_options(session, selection)
     ]

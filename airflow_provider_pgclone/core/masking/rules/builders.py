@@ -124,7 +124,9 @@ def _hash_of_integer(value: str, column: ColumnType, _: Rule) -> str:
 
 
 def _hash_of_bytes(value: str, _column: ColumnType, _rule: Rule) -> str:
-    return f"sha256({_KEY} || {value})"
+    # Bytes can be appended to what was hashed, without the key, if the whole hash is shown. A text
+    # cannot contain the padding that this takes.
+    return f"sha256({_KEY} || sha256({_KEY} || {value}))"
 
 
 def _email(value: str, _: ColumnType, rule: Rule) -> str:

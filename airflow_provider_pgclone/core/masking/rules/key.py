@@ -12,6 +12,7 @@ import ipaddress
 import os
 from dataclasses import replace
 from enum import IntEnum
+from itertools import zip_longest
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.postgres import Database
@@ -71,6 +72,18 @@ def with_key(database: Database, key: str) -> Database:
     return replace(database, parameters={**database.parameters, "options": options})
 
 
+def check_no_service() -> None:
+    """Refuse a service in the environment: it may name another server, and psql would not use it.
+
+    :raises UnsupportedError: when there is one.
+    """
+    if os.environ.get("PGSERVICE"):
+        raise UnsupportedError(
+            "a mask key cannot be used while PGSERVICE is set in the environment of the worker",
+            hint="Name the server in the connection instead.",
+        )
+
+
 def encrypted(database: Database) -> Database:
     """Return a database whose sessions are encrypted if they cross a network.
 
@@ -81,7 +94,8 @@ def encrypted(database: Database) -> Database:
     :raises UnsupportedError: when the connection forbids encryption.
     """
     given = {**_environment(), **database.parameters}
-    hosts = (given.get("hostaddr") or given.get("host") or "").split(",")
+    pairs = zip_longest(given.get("hostaddr", "").split(","), given.get("host", "").split(","))
+    hosts = [address or host or "" for address, host in pairs]
     if all(_is_here(host) for host in hosts):
         return database
     mode = given.get("sslmode", "prefer")

@@ -25,8 +25,14 @@ def test_on_this_machine_nothing_changes(host: str) -> None:
     [(None, "require"), ("allow", "require"), ("prefer", "require"), ("verify-full",) * 2],
 )
 def test_a_network_needs_tls(given: str | None, mode: str) -> None:
-    for host in ("db.example.org", "10.0.0.7", "localhost,db.example.org"):
-        parameters = {"host": host} | ({} if given is None else {"sslmode": given})
+    hosts = [
+        {"host": "db.example.org"},
+        {"host": "10.0.0.7"},
+        {"host": "localhost,db.example.org"},
+        {"host": "a,db.example.org", "hostaddr": "127.0.0.1,"},
+    ]
+    for host in hosts:
+        parameters = host | ({} if given is None else {"sslmode": given})
         assert encrypted(Database("shop", parameters)).parameters["sslmode"] == mode
 
 
@@ -37,6 +43,14 @@ def test_the_environment_counts_as_it_does_for_libpq(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PGSSLMODE", "disable")
     with pytest.raises(UnsupportedError, match=r"cross the network to db\.example\.org"):
         encrypted(Database("shop"))
+
+
+def test_a_service_in_the_environment_is_refused(
+    shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGSERVICE", "elsewhere")
+    with pytest.raises(UnsupportedError, match="while PGSERVICE is set"):
+        make_hook(shop).dump(masks=MASKS, mask_key=KEY)
 
 
 def test_a_masked_dump_over_a_network_without_tls_is_refused_unless_allowed(
