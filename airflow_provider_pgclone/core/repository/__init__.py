@@ -13,13 +13,13 @@ from airflow_provider_pgclone.core.repository.cleanup import (
 )
 from airflow_provider_pgclone.core.repository.dumps import (
     Dump,
-    find_dump,
     list_files,
     list_parts,
     newest_dumps,
 )
 from airflow_provider_pgclone.core.repository.findings import Record, remove_record, write_record
 from airflow_provider_pgclone.core.repository.keys import NO_CONFIG, DumpKey, KeyPrefix
+from airflow_provider_pgclone.core.repository.lookup import find_dump
 from airflow_provider_pgclone.core.repository.requirements import (
     check_masked,
     check_signed,
