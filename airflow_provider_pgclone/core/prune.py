@@ -84,6 +84,7 @@ def prune(
         options.retention,
         now=now,
         uploads_before=now - timedelta(hours=options.uploads_older_than_hours),
+        cancellation=cancellation,
     )
     if not found.count:
         log.warning("there is no dump under %r in %s to prune", prefix_text, storage.location)

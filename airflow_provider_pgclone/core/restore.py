@@ -32,10 +32,12 @@ from airflow_provider_pgclone.core.replacing import (
 from airflow_provider_pgclone.core.repository import (
     Archive,
     Dump,
+    check_data,
     check_masked,
     check_signed,
     check_verified,
     find_dump,
+    log_left_out,
     open_archive,
 )
 from airflow_provider_pgclone.core.storage import Storage
@@ -218,6 +220,9 @@ def _open_archive(storage: Storage, dump: Dump, options: RestoreOptions) -> Arch
             f"{dump.key} has no checksums",
             hint="Dump with checksums=True, or restore with checksums=False.",
         )
+    if options.key != dump.key:
+        check_data(archive)
+    log_left_out(archive)
     return archive
 
 

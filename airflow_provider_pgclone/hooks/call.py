@@ -59,13 +59,13 @@ class Call:
 
     :param options: the values of the verb's options, by name.
     :param sources: where these values come from, the most particular one first.
-    :param config_of_key: the config part of the key of a dump.
+    :param config: the name of the configuration.
     :param may_dump: whether no source forbids dumps; the others likewise.
     """
 
     options: Mapping[str, Any]
     sources: Sequence[OptionSource]
-    config_of_key: str
+    config: str | None
     may_dump: bool
     may_restore: bool
     may_copy: bool
@@ -119,7 +119,7 @@ class Call:
         return DumpKey.new(
             instance=self.optional("instance", str) or self.value("postgres_conn_id", str),
             database=self.database.name,
-            config=self.config_of_key,
+            config=config_of_key(self.config, self.sources),
             created_at=datetime.now(UTC),
         )
 
@@ -295,7 +295,7 @@ def resolve_call(
     return Call(
         options,
         sources,
-        config_of_key(config, given),
+        config,
         may_dump=all(source.get("allow_dump") is not False for source in guards),
         may_restore=all(source.get("allow_restore") is not False for source in guards),
         may_copy=all(source.get("allow_copy") is not False for source in guards),

@@ -1,8 +1,9 @@
 """Every option, declared once, and where its value comes from.
 
 ``arguments`` and ``shared`` declare the options: a field of a TypedDict is an option with its type,
-reader, default and help. ``declared`` collects them, ``values`` has the readers, and ``sources``
-says which source of a value wins. What the values mean is a matter of the core.
+reader, default and help. ``declared`` collects them, ``values`` has the readers, ``sources`` says
+which source of a value wins, and ``series`` names the dumps that arguments set apart. What the
+values mean is a matter of the core.
 
 Each operator also names its options in its ``__init__``, since Airflow reads them there; a test
 compares them, and ``tests/support/programs/write_options.py`` writes their ``:param`` lines.
@@ -31,6 +32,7 @@ from airflow_provider_pgclone.options.declared import (
     Verb,
     options_in,
 )
+from airflow_provider_pgclone.options.series import config_of_key
 from airflow_provider_pgclone.options.shared import (
     LoadingArguments,
     MaskingArguments,
@@ -41,7 +43,6 @@ from airflow_provider_pgclone.options.shared import (
 from airflow_provider_pgclone.options.sources import (
     OptionSource,
     check_allowed,
-    config_of_key,
     value_of,
     values_of,
 )

@@ -102,18 +102,3 @@ def check_allowed(verb: Verb, sources: Sequence[OptionSource]) -> None:
     for source in sources:
         if guard is not None and source.get(guard) is False:
             raise NotAllowedError(f"{verb} is not allowed: {source.label} sets {guard} to false")
-
-
-def config_of_key(config: str | None, arguments: OptionSource) -> str:
-    """Return the config part of a dump key.
-
-    :param config: the named configuration.
-    :param arguments: if one of them changes the content, the configuration does not describe the
-        dump.
-    """
-    from airflow_provider_pgclone.core.repository import NO_CONFIG  # which loads the storages
-
-    changed = any(
-        option.is_content and arguments.values.get(option.name) is not None for option in OPTIONS
-    )
-    return NO_CONFIG if config is None or changed else config

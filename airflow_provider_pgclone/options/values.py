@@ -131,6 +131,13 @@ def masks(value: Any) -> "dict[str, dict[str, Rule]]":
     return read_masks(value)
 
 
+def mapping(value: Any) -> dict[str, Any]:
+    """Return masks or rows as they are written, here or in the file that the value names."""
+    from airflow_provider_pgclone.core.masking.rules import read_mapping
+
+    return read_mapping(value)
+
+
 def rows(value: Any) -> dict[str, str]:
     """Read ``{table pattern: SQL condition}``, or the path of a file that contains it."""
     from airflow_provider_pgclone.core.masking.rules import read_rows

@@ -322,7 +322,7 @@ def test_demo_shows_what_it_did(tmp_path: Path) -> None:
 
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert demo.stderr == ""
-    assert "prod_masked/shop/none/" in demo.stdout
+    assert "prod_masked/shop/masked-" in demo.stdout
     rows = [line.split() for line in demo.stdout.splitlines()]
     assert ["users", "500", "40", "501"] in rows
     assert ["users", "with", "a", "real", "email", "500", "0", "0"] in rows

@@ -109,4 +109,8 @@ def test_the_dag_of_the_readme_refreshes_staging(shop_server: Server) -> None:
     assert shop_server.value(staging, "SELECT count(*) FROM events") == 0
     assert f"{staging}__pre" in shop_server.names()
     (dump,) = PgCloneHook("prod", "s3://dumps/shop/").ls()
-    assert dump.key.startswith("prod_masked/shop/none/")
+    series = dump.key.rpartition("/")[0]
+    assert series == "prod_masked/shop/masked-96e5e95f"
+    assert all(
+        series in page.read_text() for page in (README, REPOSITORY / "docs/getting-started.md")
+    )

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -187,30 +188,79 @@ def test_every_verb_that_changes_a_server_or_reads_data_has_a_guard() -> None:
     assert set(VERBS) - set(GUARD_OF_VERB) == {"ls", "test_connection", "verify", "propose_masks"}
 
 
-CONTENT = {
+CONTENT: dict[str, Any] = {
     "exclude": ["public.events"],
     "schemas": ["public"],
     "exclude_schemas": ["audit"],
     "pg_dump_args": ["--no-comments"],
+    "rows": {"public.users": "id < 9"},
+    "masks": {"public.users": {"email": "email", "name": "null"}},
+    "follow_fks": True,
 }
 
 
+def config_part(arguments: dict[str, Any], config: str | None = None, **configured: object) -> str:
+    return config_of_key(config, sources(arguments, configured, {}, {}))
+
+
+def test_every_option_that_changes_the_content_is_tried_here() -> None:
+    assert set(CONTENT) == {option.name for option in OPTIONS if option.is_content}
+
+
+@pytest.mark.parametrize("config", [None, "nightly"])
 @pytest.mark.parametrize("name", sorted(CONTENT))
-def test_a_dump_whose_content_an_argument_changes_has_no_config(name: str) -> None:
-    assert config_of_key("nightly", OptionSource("the arguments", {name: CONTENT[name]})) == "none"
+def test_dumps_whose_content_an_argument_changes_have_a_config_part_of_their_own(
+    name: str, config: str | None
+) -> None:
+    kind = "masked" if name == "masks" else "partial"
+    part = config_part({name: CONTENT[name]}, config)
+    assert re.fullmatch(rf"{kind}-[0-9a-f]{{8}}", part)
+    assert config_part({name: CONTENT[name], "jobs": 3, "instance": "prod"}, config) == part
 
 
-def test_even_an_empty_argument_changes_the_content() -> None:
-    assert config_of_key("nightly", OptionSource("the arguments", {"exclude": []})) == "none"
+def test_dumps_of_other_arguments_have_another_config_part() -> None:
+    parts = [
+        *(config_part({name: value}) for name, value in CONTENT.items()),
+        *(config_part({name: value}, "nightly") for name, value in CONTENT.items()),
+        *(config_part({"schemas": ["audit"]}), config_part({"schemas": ["public", "audit"]})),
+        *(config_part({"rows": {"public.users": "id < 8"}}), config_part(CONTENT)),
+    ]
+    assert len(set(parts)) == len(parts)
 
 
-def test_other_arguments_leave_the_config_in_the_key() -> None:
-    arguments = {"exclude": None, "instance": "prod", "pg_bin_dir": "/opt/bin"}
-    assert config_of_key("nightly", OptionSource("the arguments", arguments)) == "nightly"
+def test_the_same_arguments_give_the_same_config_part_however_they_are_written(
+    tmp_path: Path,
+) -> None:
+    schemas = ({"schemas": ["a", "b"]}, {"schemas": ("b", "a")}, {"schemas": "b, a"})
+    assert len({config_part(arguments) for arguments in schemas}) == 1
+    file = tmp_path / "masks.yaml"
+    file.write_text("public.users:\n  name: 'null'\n  email: email\n")
+    masks = CONTENT["masks"]
+    assert config_part({"masks": str(file)}) == config_part({"masks": masks})
+    assert config_part({"masks": repr(masks)}) == config_part({"masks": masks})
+    # A hash that another version of the package or of Python must find again.
+    assert config_part({"schemas": ["audit"]}) == "partial-386c9f2d"
+    assert config_part({"masks": masks}) == "masked-1facc91d"
 
 
-def test_without_a_configuration_the_key_says_none() -> None:
-    assert config_of_key(None, OptionSource("the arguments", {})) == "none"
+@pytest.mark.parametrize("config", [None, "nightly"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"exclude": None, "instance": "prod", "pg_bin_dir": "/opt/bin"},
+        {"exclude": [], "masks": {}, "follow_fks": False},
+    ],
+)
+def test_arguments_that_change_no_content_leave_the_config_in_the_key(
+    arguments: dict[str, Any], config: str | None
+) -> None:
+    assert config_part(arguments, config) == (config or "none")
+
+
+def test_an_argument_that_says_what_the_configuration_says_changes_nothing() -> None:
+    assert config_part({"exclude": ["a"]}, "nightly", exclude="a") == "nightly"
+    assert config_part({"exclude": []}, "nightly", exclude="a").startswith("whole-")
+    assert config_part({"masks": {}}, "nightly", masks="/nonexistent").startswith("whole-")
 
 
 # Where options are described.

@@ -101,6 +101,21 @@ def test_django_pgclone_lists_and_restores_our_dump(
     assert fingerprint(server, shop_in_django) == fingerprint(server, shop)
 
 
+def test_django_pgclone_takes_keys_that_have_hashes(
+    hook: PgCloneHook, django_pgclone: DjangoPgclone, server: Server, shop_in_django: str
+) -> None:
+    key = hook.dump(instance="prod.eu", exclude=["orders"])
+    instance, _, config, _ = key.split("/")
+    assert (len(instance), len(config)) == (len("prod_eu-12345678"), len("partial-12345678"))
+
+    assert django_pgclone("ls", "--instances") == [instance]
+    assert django_pgclone("ls", "--configs") == [config]
+    django_pgclone("restore", instance)
+
+    assert server.value(shop_in_django, "SELECT count(*) FROM orders") == 0
+    assert server.value(shop_in_django, "SELECT count(*) FROM users") == 500
+
+
 def test_our_hook_lists_and_restores_a_dump_of_django_pgclone(
     hook: PgCloneHook,
     django_pgclone: DjangoPgclone,

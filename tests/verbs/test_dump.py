@@ -1,6 +1,7 @@
 """Dumps: what is in them, and that none that failed is ever listed."""
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -129,12 +130,27 @@ def test_a_database_name_may_have_any_characters(
     server.run(name, SHOP_SQL)
     hook = make_hook(name)
     key = hook.dump(instance="prod")
-    assert key.startswith("prod/dbname_x__q___d___/none/")
+    assert re.match(r"prod/dbname_x__q___d___-[0-9a-f]{8}/none/", key)
     server.run(name, "TRUNCATE users CASCADE")
     hook.restore(key, reversible=True)
     assert server.value(name, "SELECT count(*) FROM users") == 500
     hook.restore(":pre")
     assert server.value(name, "SELECT count(*) FROM users") == 0
+
+
+def test_databases_of_like_names_have_dumps_of_their_own(
+    server: Server, make_hook: MakeHook
+) -> None:
+    keys = {}
+    for name in ("sales_eu", "sales.eu", "顧客", "注文"):
+        server.run("postgres", f'CREATE DATABASE "{name}"')
+        server.run(name, f"CREATE TABLE own AS SELECT '{name}' AS name")
+        keys[name] = make_hook(name).dump(instance="prod")
+    assert make_hook("").prune("prod", keep_last=1, temp_databases=False).deleted == ()
+    for name, key in keys.items():
+        prefix = key.rpartition("/none/")[0]
+        assert make_hook("restored").restore(prefix) == key
+        assert server.value("restored", "SELECT name FROM own") == name
 
 
 def test_a_pg_dump_that_is_killed_leaves_nothing_in_s3(

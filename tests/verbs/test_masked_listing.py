@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ArchiveError, CancelledError, InvalidInputError
-from airflow_provider_pgclone.core.repository.dumps import find_dump
+from airflow_provider_pgclone.core.repository.lookup import find_dump
 from airflow_provider_pgclone.core.repository.requirements import is_dump_masked
 from airflow_provider_pgclone.core.repository.stored_archive import open_archive, read_manifest_of
 from airflow_provider_pgclone.core.storage.local import LocalStorage

@@ -169,6 +169,13 @@ class Manifest:
         return rows
 
     @property
+    def left_out(self) -> list[str]:
+        """The options by which the dump may have less than the whole database."""
+        found = [f"{name}={list(value)}" for name, value in self.content.items() if value]
+        tables = [f"{row[0]}.{row[1]}" for row in self.masking.rows] if self.masking else []
+        return [*found, *([f"conditions on the rows of {', '.join(tables)}"] if tables else [])]
+
+    @property
     def masks_columns(self) -> bool:
         """Whether any column is masked."""
         return self.masking is not None and bool(self.masking.columns)

@@ -37,6 +37,7 @@ NO_DATA = 3
 
 _GRANTEE = re.compile(r'\b(?:TO|FROM|FOR ROLE) (?:"((?:[^"]|"")+)"|(\w+))')
 _CREATE_DATABASE = re.compile(r'CREATE DATABASE (?:"(?:[^"]|"")*"|\S+)')
+_PARTITIONED = re.compile(r"^PARTITION BY ", re.MULTILINE)
 _DATABASE_OPTION = re.compile(
     r"\b(ENCODING|LOCALE_PROVIDER|LOCALE|LC_COLLATE|LC_CTYPE|ICU_LOCALE|ICU_RULES|BUILTIN_LOCALE)"
     r" = (?:'((?:[^']|'')*)'|(\w+))"
@@ -136,6 +137,19 @@ class Toc:
         found = _GRANTEE.findall("\n".join(rights))
         names = {quoted.replace('""', '"') or word for quoted, word in found}
         return frozenset(names - {"PUBLIC"})
+
+    @property
+    def lacks_data(self) -> bool:
+        """Whether there are tables, but no rows of any, as in an archive of ``--schema-only``.
+
+        pg_dump gives each table that it dumps with its rows an entry for them, even if there are
+        none. A partitioned table has no rows of its own: getTableData() in pg_dump.c.
+        """
+        kinds = {entry.description for entry in self.entries}
+        return "TABLE DATA" not in kinds and any(
+            entry.description == "TABLE" and not _PARTITIONED.search(entry.definition)
+            for entry in self.entries
+        )
 
     @property
     def database_options(self) -> dict[str, str]:

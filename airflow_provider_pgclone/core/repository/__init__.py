@@ -13,18 +13,20 @@ from airflow_provider_pgclone.core.repository.cleanup import (
 )
 from airflow_provider_pgclone.core.repository.dumps import (
     Dump,
-    find_dump,
     list_files,
     list_parts,
     newest_dumps,
 )
 from airflow_provider_pgclone.core.repository.findings import Record, remove_record, write_record
 from airflow_provider_pgclone.core.repository.keys import NO_CONFIG, DumpKey, KeyPrefix
+from airflow_provider_pgclone.core.repository.lookup import find_dump
 from airflow_provider_pgclone.core.repository.requirements import (
+    check_data,
     check_masked,
     check_signed,
     check_verified,
     is_dump_masked,
+    log_left_out,
 )
 from airflow_provider_pgclone.core.repository.retention import Retention
 from airflow_provider_pgclone.core.repository.stored_archive import (
@@ -45,6 +47,7 @@ __all__ = [
     "Record",
     "Retention",
     "check_bytes",
+    "check_data",
     "check_masked",
     "check_signed",
     "check_verified",
@@ -55,6 +58,7 @@ __all__ = [
     "is_dump_masked",
     "list_files",
     "list_parts",
+    "log_left_out",
     "log_preview",
     "naming",
     "newest_dumps",

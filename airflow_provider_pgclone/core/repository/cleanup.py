@@ -1,16 +1,17 @@
 """Finds and deletes dumps that no rule keeps, records without a dump, and abandoned uploads."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import InvalidInputError
-from airflow_provider_pgclone.core.repository.dumps import dumps_among
+from airflow_provider_pgclone.core.repository.dumps import Dump, dumps_among
 from airflow_provider_pgclone.core.repository.findings import dump_of_record, record_paths
-from airflow_provider_pgclone.core.repository.keys import DumpKey, KeyPrefix
-from airflow_provider_pgclone.core.repository.retention import Retention, expired
+from airflow_provider_pgclone.core.repository.keys import DumpKey, KeyPrefix, may_be_shared
+from airflow_provider_pgclone.core.repository.origins import by_origin
+from airflow_provider_pgclone.core.repository.retention import Retention, by_series, expired
 from airflow_provider_pgclone.core.storage import PAGE_OBJECTS, AbandonedUpload, Storage, pages
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def find_expired(
     *,
     now: datetime,
     uploads_before: datetime,
+    cancellation: Cancellation,
 ) -> Cleanup:
     """Return the files under a prefix that may be deleted, and the dumps that stay.
 
@@ -56,7 +58,7 @@ def find_expired(
         if _is_ours(stored.path)
     ]
     dumps = dumps_among(objects)
-    deleted = [dump.key for dump in expired(dumps, rules, now)]
+    deleted = _expired_keys(storage, dumps, rules, now, cancellation)
     going, all_keys = set(deleted), {dump.key for dump in dumps}
     orphans = [
         stored.path
@@ -112,6 +114,28 @@ def log_preview(found: Cleanup) -> None:
         log.info("would delete %s, whose dump is gone", path)
     for upload in found.uploads:
         log.info("would remove the upload of %s, which was never completed", upload.path)
+
+
+def _expired_keys(
+    storage: Storage,
+    dumps: Sequence[Dump],
+    rules: Retention,
+    now: datetime,
+    cancellation: Cancellation,
+) -> list[str]:
+    """Return the keys of the dumps that no rule keeps, the oldest first.
+
+    Where a series may be of several databases, the rules hold for each. That keeps the same dumps
+    and more, so manifests are read only of such series of which something would be deleted.
+    """
+    going = expired(dumps, rules, now)
+    all_series, keys = by_series(dumps), set[str]()
+    for name, found in by_series(going).items():
+        if may_be_shared(DumpKey.parse(found[0].key).database):
+            databases = by_origin(storage, all_series[name], cancellation)
+            found = [dump for series in databases for dump in expired(series, rules, now)]
+        keys |= {dump.key for dump in found}
+    return [dump.key for dump in going if dump.key in keys]
 
 
 def _is_ours(path: str) -> bool:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
+from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.repository.findings import Verdict, dump_of_record, strongest
-from airflow_provider_pgclone.core.repository.keys import PREFIX_HINT, SUFFIX, DumpKey, KeyPrefix
+from airflow_provider_pgclone.core.repository.keys import DumpKey, KeyPrefix
 from airflow_provider_pgclone.core.storage import Storage, StoredObject
 
 KeyPart = Literal["instances", "databases", "configs"]
@@ -102,33 +102,9 @@ def list_files(storage: Storage, prefix: str, *, limit: int | None) -> list[Dump
     return sorted(files, key=lambda file: (file.created_at, file.key), reverse=True)[:limit]
 
 
-def find_dump(storage: Storage, text: str) -> Dump:
-    """Return the dump with a key, or the newest dump under a prefix.
-
-    :raises NotFoundError: when there is no such dump.
-    :raises InvalidInputError: when the text is neither a key nor a prefix.
-    """
-    storage.check_readable()
-    if text.endswith(SUFFIX):
-        DumpKey.parse(text)
-        found = (dump for _, dump in _walk(storage, text) if dump.key == text)
-        if dump := next(found, None):
-            return dump
-        raise NotFoundError(
-            f"{text!r} does not exist in {storage.location}", hint="List the dumps with ls."
-        )
-    if not text.strip("/"):
-        raise InvalidInputError(
-            "neither a dump key nor a prefix was given",
-            hint="A prefix is, for example, <instance>/<database>.",
-        )
-    newest = next(newest_first(storage, KeyPrefix.parse(text)), None)
-    if newest is None:
-        raise NotFoundError(
-            f"no dump under {text!r} in {storage.location}",
-            hint=PREFIX_HINT,
-        )
-    return newest
+def dump_at(storage: Storage, key: str) -> Dump | None:
+    """Return the dump with a key, ``None`` if there is none."""
+    return next((dump for _, dump in _walk(storage, key) if dump.key == key), None)
 
 
 def _config_folders(storage: Storage, prefix: KeyPrefix) -> list[str]:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
 
@@ -12,7 +13,31 @@ PREFIX_HINT = "A prefix is made of whole parts of <instance>/<database>/<config>
 _TIMESTAMP_FORMAT = "%Y-%m-%d-%H-%M-%S-%f"
 _PART = re.compile(r"[A-Za-z0-9_-]+")
 _OTHER_CHARACTER = re.compile(r"[^A-Za-z0-9_-]")
+_REPLACEMENT = "_"
+_HASH_DIGITS = 8
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}-\d{1,6}", re.ASCII)
+
+
+def key_part(name: str) -> str:
+    """Return the part of keys that stands for a name: the name itself, if a key may contain it.
+
+    Otherwise its other characters become ``_``, and a hash of the name follows. Without the hash
+    ``sales.eu`` and ``sales_eu`` would be one database to a prune or a prefix.
+    """
+    if _PART.fullmatch(name):
+        return name
+    digits = sha256(name.encode(errors="surrogatepass")).hexdigest()[:_HASH_DIGITS]
+    return f"{_without_hash(name)}-{digits}"
+
+
+def is_part_of(part: str, name: str) -> bool:
+    """Tell whether a part stands for a name; the keys of earlier versions have no hash in it."""
+    return part in (key_part(name), _without_hash(name))
+
+
+def may_be_shared(part: str) -> bool:
+    """Tell whether several names may share a part, as in the keys of earlier versions."""
+    return _REPLACEMENT in part
 
 
 @dataclass(frozen=True, order=True)
@@ -26,7 +51,7 @@ class DumpKey:
 
     @classmethod
     def new(cls, *, instance: str, database: str, config: str, created_at: datetime) -> "DumpKey":
-        """Build the key of a new dump. Characters that a key may not contain become ``_``.
+        """Build the key of a new dump; ``key_part`` tells what becomes of each name.
 
         :param created_at: the time at which the dump started, with a time zone.
         :raises InvalidInputError: when a part is empty.
@@ -35,8 +60,10 @@ class DumpKey:
         for name, value in parts.items():
             if not value:
                 raise InvalidInputError(f"the {name} of a dump key is empty")
-        cleaned = {name: _OTHER_CHARACTER.sub("_", value) for name, value in parts.items()}
-        return cls(created_at=created_at.astimezone(UTC), **cleaned)
+        return cls(
+            created_at=created_at.astimezone(UTC),
+            **{name: key_part(value) for name, value in parts.items()},
+        )
 
     @classmethod
     def parse(cls, text: str) -> "DumpKey":
@@ -84,14 +111,27 @@ class KeyPrefix:
         folders, rest = tuple(parts[:3]), parts[3:]
         valid = all(_PART.fullmatch(part) for part in folders) and len(rest) <= 1
         if not valid or not re.fullmatch(r"[0-9-]*", "".join(rest)):
+            written = [
+                f"Write {key_part(part)} for {part!r}."
+                for part in folders
+                if part and not _PART.fullmatch(part)
+            ]
             raise InvalidInputError(
-                f"no dump key starts with {text!r}",
-                hint=PREFIX_HINT,
+                f"no dump key starts with {text!r}", hint=" ".join([PREFIX_HINT, *written])
             )
         return cls(folders, "".join(rest))
 
+    @property
+    def database(self) -> str | None:
+        """The part that stands for the database, if the prefix has it."""
+        return self.folders[1] if len(self.folders) > 1 else None
+
     def __str__(self) -> str:
         return "/".join((*self.folders, self.timestamp)) if self.folders else ""
+
+
+def _without_hash(name: str) -> str:
+    return _OTHER_CHARACTER.sub(_REPLACEMENT, name)
 
 
 def _not_a_key(text: str) -> InvalidInputError:

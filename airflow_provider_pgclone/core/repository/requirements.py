@@ -1,8 +1,8 @@
-"""Tells from the manifest and the verdict of a dump whether it is masked or verified."""
+"""What restores require of a dump, by its manifest, contents and verdict."""
 
 import logging
 
-from airflow_provider_pgclone.core.archive import SIGNATURE, is_signed_by
+from airflow_provider_pgclone.core.archive import SIGNATURE, Manifest, is_signed_by
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import (
     ArchiveError,
@@ -12,6 +12,7 @@ from airflow_provider_pgclone.core.errors import (
 )
 from airflow_provider_pgclone.core.repository.dumps import Dump
 from airflow_provider_pgclone.core.repository.findings import read_record
+from airflow_provider_pgclone.core.repository.keys import NO_CONFIG, DumpKey
 from airflow_provider_pgclone.core.repository.stored_archive import Archive, read_manifest_of
 from airflow_provider_pgclone.core.storage import Storage
 
@@ -60,6 +61,36 @@ def check_verified(archive: Archive) -> None:
         )
 
 
+def check_data(archive: Archive) -> None:
+    """Refuse a dump that has tables but no rows of any, which a prefix cannot have meant.
+
+    :raises UnsupportedError: when the dump is such.
+    """
+    dump, manifest = archive.dump, archive.manifest
+    if archive.toc.lacks_data:
+        key = DumpKey.parse(dump.key)
+        full = f"{key.instance}/{key.database}/{NO_CONFIG}"
+        other = "the key of another" if key.config == NO_CONFIG else f"a prefix such as {full}"
+        made = _listed(manifest) if manifest is not None else ""
+        why = f", since it was made with {made}" if made else ""
+        raise UnsupportedError(
+            f"{dump.key} is the newest dump under the prefix, and it has no rows of any table{why}",
+            hint=f"Give this whole key to restore it all the same, or {other}.",
+        )
+
+
+def log_left_out(archive: Archive) -> None:
+    """Log what a dump may lack of its database."""
+    manifest = archive.manifest
+    if manifest is not None and manifest.left_out:
+        log.info(
+            "%s may not have all of database %r: it was made with %s",
+            archive.dump.key,
+            manifest.database,
+            _listed(manifest),
+        )
+
+
 def check_signed(archive: Archive, signing_key: str) -> None:
     """Refuse a dump that was not signed with a key, or that was changed or moved since.
 
@@ -84,6 +115,10 @@ def check_signed(archive: Archive, signing_key: str) -> None:
             f"{key} has its rows as SQL, which would run before its signature could be checked",
             hint="Dump without --inserts and similar arguments.",
         )
+
+
+def _listed(manifest: Manifest) -> str:
+    return " and ".join(manifest.left_out)
 
 
 def is_dump_masked(storage: Storage, dump: Dump, cancellation: Cancellation) -> bool:

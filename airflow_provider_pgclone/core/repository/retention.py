@@ -51,17 +51,22 @@ def expired(dumps: Iterable[Dump], rules: Retention, now: datetime) -> list[Dump
     count damaged ones, so those are deleted, unless ``older_than_days`` keeps them. A series
     without a good dump is left as it is, since a part of a damaged dump may still be of use.
     """
-    found: dict[str, list[Dump]] = {}
-    for dump in sorted(dumps, key=_age, reverse=True):
-        found.setdefault(DumpKey.parse(dump.key).series, []).append(dump)
     deleted = [
         dump
-        for series in found.values()
+        for series in by_series(dumps).values()
         if (kept := _kept(series, rules, now))
         for dump in series
         if dump.key not in kept
     ]
     return sorted(deleted, key=_age)
+
+
+def by_series(dumps: Iterable[Dump]) -> dict[str, list[Dump]]:
+    """Divide dumps by their series; each has its newest dump first."""
+    found: dict[str, list[Dump]] = {}
+    for dump in sorted(dumps, key=_age, reverse=True):
+        found.setdefault(DumpKey.parse(dump.key).series, []).append(dump)
+    return found
 
 
 def _kept(series: Sequence[Dump], rules: Retention, now: datetime) -> set[str]:

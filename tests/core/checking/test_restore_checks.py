@@ -15,7 +15,7 @@ from airflow_provider_pgclone.core.checking.checksums import check_checksums, re
 from airflow_provider_pgclone.core.errors import InvalidInputError, MismatchError, RestoreError
 from airflow_provider_pgclone.core.postgres.database import Database
 from airflow_provider_pgclone.core.reading import checksums
-from airflow_provider_pgclone.core.repository.dumps import find_dump
+from airflow_provider_pgclone.core.repository.lookup import find_dump
 from airflow_provider_pgclone.core.repository.stored_archive import open_archive
 from airflow_provider_pgclone.core.storage.local import LocalStorage
 from tests.support.fixtures.databases import MakeDatabase, Server

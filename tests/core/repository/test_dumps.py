@@ -7,13 +7,13 @@ import pytest
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
 from airflow_provider_pgclone.core.repository.dumps import (
-    find_dump,
     list_files,
     list_parts,
     newest_dumps,
     newest_first,
 )
 from airflow_provider_pgclone.core.repository.keys import DumpKey, KeyPrefix
+from airflow_provider_pgclone.core.repository.lookup import find_dump
 from airflow_provider_pgclone.core.storage import StoredObject
 from airflow_provider_pgclone.core.storage.contract import Page
 from airflow_provider_pgclone.core.storage.memory import MemoryStorage

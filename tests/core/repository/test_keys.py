@@ -13,7 +13,7 @@ from airflow_provider_pgclone.core.replacing.names import (
     check_database_name,
     kept_database_name,
 )
-from airflow_provider_pgclone.core.repository.keys import DumpKey, KeyPrefix
+from airflow_provider_pgclone.core.repository.keys import DumpKey, KeyPrefix, is_part_of, key_part
 
 # As django_pgclone 3.8 reads its keys.
 DJANGO_PGCLONE_KEY = re.compile(
@@ -53,9 +53,22 @@ def test_a_key_of_django_pgclone_is_read() -> None:
     assert key.created_at == datetime(2022, 3, 4, 5, 6, 7, 123456, tzinfo=UTC)
 
 
-def test_other_characters_in_a_part_become_underscores() -> None:
+def test_other_characters_in_a_part_become_underscores_and_a_hash_of_the_name_follows() -> None:
     key = DumpKey.new(instance="eu/1", database="größe", config="a.b c", created_at=NOON)
-    assert str(key) == "eu_1/gr__e/a_b_c/2026-11-20-12-00-00-000005.dump"
+    assert str(key) == (
+        "eu_1-799252df/gr__e-d353a267/a_b_c-8640d2e2/2026-11-20-12-00-00-000005.dump"
+    )
+
+
+@given(st.lists(anything, min_size=2, max_size=9, unique=True))
+def test_names_that_differ_have_parts_that_differ(names: list[str]) -> None:
+    assert len({key_part(name) for name in names}) == len(names)
+    assert all(is_part_of(key_part(name), name) for name in names)
+
+
+@given(st.from_regex(r"[A-Za-z0-9_-]{1,63}", fullmatch=True))
+def test_a_name_that_a_key_may_contain_is_its_part(name: str) -> None:
+    assert key_part(name) == name
 
 
 def test_the_time_of_a_key_is_in_utc() -> None:
@@ -142,6 +155,12 @@ def test_a_prefix_as_text_ends_where_its_part_ends() -> None:
 def test_a_prefix_that_no_key_has_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="no dump key starts with"):
         KeyPrefix.parse(text)
+
+
+def test_a_prefix_with_the_name_of_a_database_is_told_the_part_of_its_keys() -> None:
+    with pytest.raises(InvalidInputError, match="no dump key starts with") as caught:
+        KeyPrefix.parse("prod/sales.eu")
+    assert f"Write {key_part('sales.eu')} for 'sales.eu'." in str(caught.value)
 
 
 def test_a_local_key_is_a_colon_and_a_database_name() -> None:

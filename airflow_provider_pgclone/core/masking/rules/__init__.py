@@ -25,6 +25,7 @@ from airflow_provider_pgclone.core.masking.rules.key import (
 from airflow_provider_pgclone.core.masking.rules.language import (
     Rule,
     parse_rule,
+    read_mapping,
     read_masks,
     read_rows,
     without_values,
@@ -46,6 +47,7 @@ __all__ = [
     "needs_key",
     "others_of",
     "parse_rule",
+    "read_mapping",
     "read_masks",
     "read_rows",
     "value",

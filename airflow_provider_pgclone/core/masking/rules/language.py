@@ -72,7 +72,7 @@ def parse_rule(value: Any) -> Rule:
 def read_masks(value: Any) -> dict[str, dict[str, Rule]]:
     """Read masks, ``{table pattern: {column: rule}}``, or the path of a file that contains them."""
     masks: dict[str, dict[str, Rule]] = {}
-    for pattern, columns in _mapping(value).items():
+    for pattern, columns in read_mapping(value).items():
         if not isinstance(columns, Mapping):
             raise ValueError(f"has no columns and rules for {pattern!r}")
         masks[pattern] = {}
@@ -88,7 +88,7 @@ def read_masks(value: Any) -> dict[str, dict[str, Rule]]:
 
 def read_rows(value: Any) -> dict[str, str]:
     """Read conditions, ``{table pattern: SQL}``, or the path of a file that contains them."""
-    rows = _mapping(value)
+    rows = read_mapping(value)
     for pattern, condition in rows.items():
         if not isinstance(condition, str) or not condition.strip():
             raise ValueError(f"has no condition for {pattern!r}")
@@ -154,7 +154,8 @@ def _column(name: Any) -> str:
     return name
 
 
-def _mapping(value: Any) -> dict[str, Any]:
+def read_mapping(value: Any) -> dict[str, Any]:
+    """Read a mapping of table patterns as it is written, here or in the file that it names."""
     if isinstance(value, str):
         value = _loaded(value.strip())
     if isinstance(value, Mapping) and set(value) in ({"masks"}, {"rows"}):
