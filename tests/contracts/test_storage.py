@@ -1,5 +1,7 @@
+import errno
 import functools
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -91,6 +93,49 @@ class TestLocal(StorageContract):
         storage.check_writable()
         write(storage, KEY, b"x")
         assert (tmp_path / "new" / "dumps" / KEY).read_bytes() == b"x"
+
+    def test_a_file_is_on_the_disk_before_it_has_its_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else a power loss could leave a dump that is listed and empty."""
+        steps: list[tuple[str, Path]] = []
+        fsync, rename = os.fsync, os.rename
+        open_as = Path("/proc/self/fd")
+
+        def recording_fsync(descriptor: int) -> None:
+            fsync(descriptor)
+            steps.append(("sync", (open_as / str(descriptor)).readlink()))
+
+        def recording_rename(source: Path, target: Path, **more: Any) -> None:
+            steps.append(("rename", Path(source)))
+            rename(source, target, **more)
+
+        monkeypatch.setattr(os, "fsync", recording_fsync)
+        monkeypatch.setattr(os, "rename", recording_rename)
+        dumps = tmp_path / "new" / "dumps"
+        storage = LocalStorage(str(dumps))
+        storage.check_writable()
+        assert steps == [("sync", tmp_path), ("sync", tmp_path / "new")]
+        steps.clear()
+        write(storage, KEY, bytes(12 * MIB))
+        folder, staged = (dumps / KEY).parent, dumps / f"{KEY}#1"
+        assert steps == [
+            ("sync", staged),
+            ("rename", staged),
+            *(("sync", made) for made in (folder, *folder.parents[:3])),
+        ]
+
+    def test_a_file_that_cannot_be_synced_does_not_appear(
+        self, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(descriptor: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        write(storage, KEY.replace("2026", "2025"), b"x")
+        monkeypatch.setattr(os, "fsync", fails)
+        with pytest.raises(StorageError, match=f"{KEY}.*Input/output error"):
+            write(storage, KEY, b"x")
+        assert listed(storage) == [KEY.replace("2026", "2025")]
 
     def test_a_missing_folder_is_named(self, tmp_path: Path) -> None:
         storage = LocalStorage(str(tmp_path / "nowhere"))
