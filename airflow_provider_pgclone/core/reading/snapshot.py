@@ -30,6 +30,7 @@ from airflow_provider_pgclone.core.postgres import (
     tool_environment,
     tools_for_dump,
 )
+from airflow_provider_pgclone.core.reading.references import check_references
 from airflow_provider_pgclone.core.reading.table_choice import (
     choose_ranged,
     is_large,
@@ -43,6 +44,11 @@ SELECT convert_to(nspname, getdatabaseencoding()), convert_to(relname, getdataba
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind = 'r' AND relfilenode <> 0
     AND relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid)
+"""
+
+# Partitions have a row of their own for each foreign key of their table.
+_REFERRING = """
+SELECT conrelid FROM pg_constraint WHERE contype = 'f' AND convalidated AND confrelid = ANY(%s)
 """
 
 # The catalog tables show the state of the snapshot; the functions return the present names.
@@ -131,6 +137,7 @@ class Snapshot:
         :raises BusyError: when a table was renamed, rewritten or replaced since the snapshot.
         :raises ArchiveError: when pg_dump would dump rows that it was told to leave out, or rows
             that masking did not examine.
+        :raises InvalidInputError: when a foreign key refers to rows that are left out.
         """
         in_skeleton = {entry.table for entry in toc.entries if entry.has_data}
         dumped = in_skeleton.union(self.named)
@@ -138,6 +145,7 @@ class Snapshot:
         self._check_not_rewritten(dumped)
         self._check_left_out(toc)
         self._check_examined(toc)
+        check_references(self.session, toc, self.ranged, self.masks.unreadable)
 
     def _check_not_rewritten(self, dumped: Collection[TableName]) -> None:
         """Refuse a snapshot in which a table appears to be empty, although it is not.
@@ -292,11 +300,13 @@ def _queried_of_others(
 ) -> list[TableOfOthers]:
     """Return the tables that the dump may query, and whose owners are not trusted.
 
-    :param all_too: whether it may query all of its tables; otherwise only the large ones.
+    :param all_too: whether it may query all of its tables; otherwise only the large ones, and those
+        that refer to excluded tables.
     """
     found = tables_of_others(session)
     _warn_of_superuser(session, {table.owner for table in found})
     excluded = set(excluded_tables(session, selection.exclude)) if found else set()
+    referring = {oid for (oid,) in session.execute(_REFERRING, [list(excluded)])}
     return [
         table
         for table in found
@@ -304,7 +314,7 @@ def _queried_of_others(
         or (
             table.oid not in excluded
             and selection.includes_schema(table.schema)
-            and (all_too or is_large(table.size_bytes))
+            and (all_too or is_large(table.size_bytes) or table.oid in referring)
         )
     ]
 
