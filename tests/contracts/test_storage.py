@@ -32,6 +32,7 @@ from tests.contracts.storage import (
     StorageContract,
     WhoopsError,
     fail_after,
+    folded,
     listed,
     write,
 )
@@ -153,6 +154,33 @@ class TestLocal(StorageContract):
     def test_a_folder_that_cannot_be_read_is_an_error_of_storage(self, storage: Storage) -> None:
         with pytest.raises(StorageError, match="too long"):
             listed(storage, f"{'x' * 300}/")
+
+    @pytest.mark.parametrize("prefix", ["../", "../other/x", "prod/../../other/", "{}/", "/"])
+    def test_no_prefix_leads_out_of_the_folder(
+        self, tmp_path: Path, storage: Storage, prefix: str
+    ) -> None:
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "x").touch()
+        write(storage, KEY, b"x")
+        with pytest.raises(InvalidInputError, match="is not below the storage folder"):
+            listed(storage, prefix.format(tmp_path))
+
+    def test_the_folder_of_a_mounted_file_system_is_listed(
+        self, tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Only root may read its lost+found, and tests may run as root."""
+        scandir = os.scandir
+
+        def refuses(path: Path) -> Any:
+            if path.name == "lost+found":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return scandir(path)
+
+        (tmp_path / "dumps" / "lost+found").mkdir()
+        write(storage, KEY, b"x")
+        monkeypatch.setattr(os, "scandir", refuses)
+        assert listed(storage) == [KEY]
+        assert folded(storage, "", "/") == ([], ["prod/"])
 
     def test_a_relative_folder_is_that_of_the_process(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

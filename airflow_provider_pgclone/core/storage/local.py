@@ -11,13 +11,19 @@ from typing import BinaryIO
 
 from obstore.store import LocalStore
 
-from airflow_provider_pgclone.core.errors import NotFoundError, StorageError
+from airflow_provider_pgclone.core.errors import (
+    InvalidInputError,
+    NotFoundError,
+    StorageError,
+)
 from airflow_provider_pgclone.core.storage.contract import AbandonedUpload, Page, StoredObject
 from airflow_provider_pgclone.core.storage.objects import ObjectStorage
 from airflow_provider_pgclone.core.storage.paging import PAGE_OBJECTS, fold, pages
 
 # A file is written as <path>#<number>, and is renamed to <path> at the end.
 STAGING_MARK = "#"
+# File systems of Linux have it at their top, and only root can read it: mklost+found(8).
+LOST_AND_FOUND = "lost+found/"
 
 
 class LocalStorage(ObjectStorage):
@@ -97,8 +103,16 @@ class LocalStorage(ObjectStorage):
                 raise
 
     def _paths(self, prefix: str) -> Iterator[str]:
-        """Yield the paths that start with the prefix, in the order of keys in S3."""
+        """Yield the paths that start with the prefix, in the order of keys in S3.
+
+        :raises InvalidInputError: when the prefix leads out of the folder.
+        """
         folder = prefix.rpartition("/")[0]
+        if prefix.startswith("/") or ".." in folder.split("/"):
+            raise InvalidInputError(
+                f"the prefix {prefix!r} is not below the storage folder {self.location!r}",
+                hint="A prefix is relative to storage_location, without .. in it.",
+            )
         yield from self._walk(f"{folder}/" if folder else "", prefix)
 
     def _walk(self, folder: str, prefix: str) -> Iterator[str]:
@@ -112,6 +126,8 @@ class LocalStorage(ObjectStorage):
         except OSError as error:
             raise StorageError(f"the storage folder {self.location!r}: {error}") from error
         for name in names:
+            if name == LOST_AND_FOUND:
+                continue
             if not name.startswith(prefix) and not prefix.startswith(name):
                 continue
             if name.endswith("/"):
