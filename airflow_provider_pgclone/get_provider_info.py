@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from airflow_provider_pgclone.options import GUARDS, OPTIONS
+from airflow_provider_pgclone.options import GUARDS, OPTIONS, SECRETS
 
 _INTEGRATION = "PostgreSQL clone"
 _PACKAGE = "airflow_provider_pgclone"
@@ -55,6 +55,9 @@ def _config_options() -> dict[str, Any]:
             "type": "string",
             "example": None,
             "default": "",
+            # Airflow hides these, and reads them from a command or a secrets backend as well. The
+            # configurations may have a secret in them.
+            **({"sensitive": True} if name in (*SECRETS, "configs") else {}),
         }
         for name, text in helps.items()
     }

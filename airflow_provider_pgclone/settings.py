@@ -9,12 +9,17 @@ from airflow.providers.common.compat.sdk import Variable, conf
 from airflow.sdk import Connection
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
-from airflow_provider_pgclone.options import OptionSource
+from airflow_provider_pgclone.options import SECRETS, OptionSource
 
 SECTION = "pgclone"
 CONFIGS_KEY = "configs"
 CONFIGS_VARIABLE = "pgclone_configs"
 EXTRA_KEY = "pgclone"
+# Airflow reads an option that is declared sensitive from a command or a secrets backend, too:
+# https://airflow.apache.org/docs/apache-airflow/stable/howto/set-config.html
+_SENSITIVE = (*SECRETS, CONFIGS_KEY)
+_VARIANTS = ("_cmd", "_secret")
+_ENVIRONMENT = f"AIRFLOW__{SECTION.upper()}__"
 
 
 def section_source() -> OptionSource:
@@ -22,9 +27,15 @@ def section_source() -> OptionSource:
 
     :raises UnknownOptionError: when it has a key that is not an option.
     """
+    _declare_sensitive()
     values = conf.getsection(SECTION)
     if values is None:
         values = _environment_section()
+    for name in _SENSITIVE:
+        for variant in _VARIANTS:
+            values.pop(f"{name}{variant}", None)
+        # As it is written: a section has 0012 as a number.
+        values[name] = conf.get(SECTION, name, fallback=None)
     given = {name: value for name, value in values.items() if value not in (None, "")}
     given.pop(CONFIGS_KEY, None)
     source = OptionSource(f"the section [{SECTION}] of Airflow's config", given)
@@ -64,18 +75,37 @@ def connection_source(connection: Connection) -> OptionSource:
     return source
 
 
+def _declare_sensitive() -> None:
+    """Let Airflow 3.1 know the section if a secret of it is in a command or a secrets backend.
+
+    A task of Airflow 3.1 need not have loaded the sections of the providers. Later versions load
+    them when they are asked for.
+    """
+    names = [f"{name}{variant}" for name in _SENSITIVE for variant in _VARIANTS]
+    is_given = any(
+        f"{_ENVIRONMENT}{name.upper()}" in os.environ or conf.has_option(SECTION, name)
+        for name in names
+    )
+    if is_given and (SECTION, CONFIGS_KEY) not in conf.sensitive_config_values:
+        from airflow.providers_manager import ProvidersManager
+
+        manager: Any = ProvidersManager  # which has no types
+        manager().initialize_providers_configuration()
+
+
 def _environment_section() -> dict[str, Any]:
     """Return the section if only environment variables set it.
 
     Airflow 3.1 does not know the section before it has loaded the sections of the providers, which
     a task need not do. Without this function a guard in the section would be ignored.
     """
-    prefix = f"AIRFLOW__{SECTION.upper()}__"
-    names = [name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)]
+    given = [name for name in os.environ if name.startswith(_ENVIRONMENT)]
+    names = [name.removeprefix(_ENVIRONMENT).lower() for name in given]
     return {name: conf.get(SECTION, name, fallback=None) for name in names}
 
 
 def _section_configurations() -> dict[str, Any]:
+    _declare_sensitive()
     text = conf.get(SECTION, CONFIGS_KEY, fallback="")
     return _mapping(text or "{}", f"the key {CONFIGS_KEY} of the section [{SECTION}]")
 
