@@ -1,4 +1,4 @@
-"""Option values from Airflow: the config section, named configurations, a connection's extra."""
+"""Option values from Airflow: the config section, named configurations, those of a connection."""
 
 import json
 import os
@@ -13,11 +13,12 @@ from airflow_provider_pgclone.options import SECRETS, OptionSource
 
 SECTION = "pgclone"
 CONFIGS_KEY = "configs"
+CONNECTIONS_KEY = "connections"
 CONFIGS_VARIABLE = "pgclone_configs"
 EXTRA_KEY = "pgclone"
 # Airflow reads an option that is declared sensitive from a command or a secrets backend, too:
 # https://airflow.apache.org/docs/apache-airflow/stable/howto/set-config.html
-_SENSITIVE = (*SECRETS, CONFIGS_KEY)
+_SENSITIVE = (*SECRETS, CONFIGS_KEY, CONNECTIONS_KEY)
 _VARIANTS = ("_cmd", "_secret")
 _ENVIRONMENT = f"AIRFLOW__{SECTION.upper()}__"
 
@@ -37,7 +38,8 @@ def section_source() -> OptionSource:
         # As it is written: a section has 0012 as a number.
         values[name] = conf.get(SECTION, name, fallback=None)
     given = {name: value for name, value in values.items() if value not in (None, "")}
-    given.pop(CONFIGS_KEY, None)
+    for name in (CONFIGS_KEY, CONNECTIONS_KEY):
+        given.pop(name, None)
     source = OptionSource(f"the section [{SECTION}] of Airflow's config", given)
     source.check()
     return source
@@ -51,7 +53,7 @@ def configuration_source(name: str | None) -> OptionSource:
     """
     if name is None:
         return OptionSource("no configuration", {})
-    configurations = {**_section_configurations(), **_variable_configurations()}
+    configurations = {**_section_mapping(CONFIGS_KEY), **_variable_configurations()}
     if name not in configurations:
         known = ", ".join(sorted(configurations)) or "none"
         raise NotFoundError(
@@ -64,13 +66,26 @@ def configuration_source(name: str | None) -> OptionSource:
     return source
 
 
-def connection_source(connection: Connection) -> OptionSource:
-    """Return the options in the extra of a connection.
+def connection_sources(connection: Connection) -> list[OptionSource]:
+    """Return the options of a connection: in its extra, and in the section under its id.
 
     :raises UnknownOptionError: when it has a key that is not an option.
     """
     label = f"the extra {EXTRA_KEY!r} of connection {connection.conn_id!r}"
-    source = OptionSource(label, _mapping(connection.extra_dejson.get(EXTRA_KEY) or {}, label))
+    extra = OptionSource(label, _mapping(connection.extra_dejson.get(EXTRA_KEY) or {}, label))
+    extra.check()
+    return [extra, source_of_connection_id(connection.conn_id)]
+
+
+def source_of_connection_id(conn_id: str) -> OptionSource:
+    """Return the options that the section gives a connection, whether or not it exists.
+
+    :raises UnknownOptionError: when it has a key that is not an option.
+    """
+    key = f"the key {CONNECTIONS_KEY} of the section [{SECTION}]"
+    values = _section_mapping(CONNECTIONS_KEY).get(conn_id) or {}
+    label = f"connection {conn_id!r} in {key}"
+    source = OptionSource(label, _mapping(values, label))
     source.check()
     return source
 
@@ -104,10 +119,11 @@ def _environment_section() -> dict[str, Any]:
     return {name: conf.get(SECTION, name, fallback=None) for name in names}
 
 
-def _section_configurations() -> dict[str, Any]:
+def _section_mapping(key: str) -> dict[str, Any]:
+    """Return the JSON object in a key of the section."""
     _declare_sensitive()
-    text = conf.get(SECTION, CONFIGS_KEY, fallback="")
-    return _mapping(text or "{}", f"the key {CONFIGS_KEY} of the section [{SECTION}]")
+    text = conf.get(SECTION, key, fallback="")
+    return _mapping(text or "{}", f"the key {key} of the section [{SECTION}]")
 
 
 def _variable_configurations() -> dict[str, Any]:
