@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from airflow_provider_pgclone.options import GUARDS, OPTIONS
+from airflow_provider_pgclone.options import GUARDS, OPTIONS, SECRETS
 
 _INTEGRATION = "PostgreSQL clone"
 _PACKAGE = "airflow_provider_pgclone"
@@ -42,11 +42,16 @@ def _config_options() -> dict[str, Any]:
     configs = (
         'Named configurations: a JSON object such as {"nightly": {"exclude": ["public.events"]}}.'
     )
+    connections = (
+        "Options and guards of connections, by their ids: a JSON object such as "
+        '{"prod": {"allow_restore": false}}.'
+    )
     # The defaults are left empty, so that every value in the section was set by somebody.
     helps: dict[str, str] = {
         **{option.name: f"{option.help} Default: {option.shown_default}." for option in OPTIONS},
         **{str(name): f"{text} Default: True." for name, text in GUARDS.items()},
         "configs": configs,
+        "connections": connections,
     }
     return {
         name: {
@@ -55,6 +60,9 @@ def _config_options() -> dict[str, Any]:
             "type": "string",
             "example": None,
             "default": "",
+            # Airflow hides these, and reads them from a command or a secrets backend as well. The
+            # last two may have a secret in them.
+            **({"sensitive": True} if name in (*SECRETS, "configs", "connections") else {}),
         }
         for name, text in helps.items()
     }

@@ -1,4 +1,4 @@
-"""Option values from Airflow: the config section, named configurations, a connection's extra."""
+"""Option values from Airflow: the config section, named configurations, those of a connection."""
 
 import json
 import os
@@ -9,12 +9,18 @@ from airflow.providers.common.compat.sdk import Variable, conf
 from airflow.sdk import Connection
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
-from airflow_provider_pgclone.options import OptionSource
+from airflow_provider_pgclone.options import SECRETS, OptionSource
 
 SECTION = "pgclone"
 CONFIGS_KEY = "configs"
+CONNECTIONS_KEY = "connections"
 CONFIGS_VARIABLE = "pgclone_configs"
 EXTRA_KEY = "pgclone"
+# Airflow reads an option that is declared sensitive from a command or a secrets backend, too:
+# https://airflow.apache.org/docs/apache-airflow/stable/howto/set-config.html
+_SENSITIVE = (*SECRETS, CONFIGS_KEY, CONNECTIONS_KEY)
+_VARIANTS = ("_cmd", "_secret")
+_ENVIRONMENT = f"AIRFLOW__{SECTION.upper()}__"
 
 
 def section_source() -> OptionSource:
@@ -22,11 +28,18 @@ def section_source() -> OptionSource:
 
     :raises UnknownOptionError: when it has a key that is not an option.
     """
+    _declare_sensitive()
     values = conf.getsection(SECTION)
     if values is None:
         values = _environment_section()
+    for name in _SENSITIVE:
+        for variant in _VARIANTS:
+            values.pop(f"{name}{variant}", None)
+        # As it is written: a section has 0012 as a number.
+        values[name] = conf.get(SECTION, name, fallback=None)
     given = {name: value for name, value in values.items() if value not in (None, "")}
-    given.pop(CONFIGS_KEY, None)
+    for name in (CONFIGS_KEY, CONNECTIONS_KEY):
+        given.pop(name, None)
     source = OptionSource(f"the section [{SECTION}] of Airflow's config", given)
     source.check()
     return source
@@ -40,7 +53,7 @@ def configuration_source(name: str | None) -> OptionSource:
     """
     if name is None:
         return OptionSource("no configuration", {})
-    configurations = {**_section_configurations(), **_variable_configurations()}
+    configurations = {**_section_mapping(CONFIGS_KEY), **_variable_configurations()}
     if name not in configurations:
         known = ", ".join(sorted(configurations)) or "none"
         raise NotFoundError(
@@ -53,15 +66,46 @@ def configuration_source(name: str | None) -> OptionSource:
     return source
 
 
-def connection_source(connection: Connection) -> OptionSource:
-    """Return the options in the extra of a connection.
+def connection_sources(connection: Connection) -> list[OptionSource]:
+    """Return the options of a connection: in its extra, and in the section under its id.
 
     :raises UnknownOptionError: when it has a key that is not an option.
     """
     label = f"the extra {EXTRA_KEY!r} of connection {connection.conn_id!r}"
-    source = OptionSource(label, _mapping(connection.extra_dejson.get(EXTRA_KEY) or {}, label))
+    extra = OptionSource(label, _mapping(connection.extra_dejson.get(EXTRA_KEY) or {}, label))
+    extra.check()
+    return [extra, source_of_connection_id(connection.conn_id)]
+
+
+def source_of_connection_id(conn_id: str) -> OptionSource:
+    """Return the options that the section gives a connection, whether or not it exists.
+
+    :raises UnknownOptionError: when it has a key that is not an option.
+    """
+    key = f"the key {CONNECTIONS_KEY} of the section [{SECTION}]"
+    values = _section_mapping(CONNECTIONS_KEY).get(conn_id) or {}
+    label = f"connection {conn_id!r} in {key}"
+    source = OptionSource(label, _mapping(values, label))
     source.check()
     return source
+
+
+def _declare_sensitive() -> None:
+    """Let Airflow 3.1 know the section if a secret of it is in a command or a secrets backend.
+
+    A task of Airflow 3.1 need not have loaded the sections of the providers. Later versions load
+    them when they are asked for.
+    """
+    names = [f"{name}{variant}" for name in _SENSITIVE for variant in _VARIANTS]
+    is_given = any(
+        f"{_ENVIRONMENT}{name.upper()}" in os.environ or conf.has_option(SECTION, name)
+        for name in names
+    )
+    if is_given and (SECTION, CONFIGS_KEY) not in conf.sensitive_config_values:
+        from airflow.providers_manager import ProvidersManager
+
+        manager: Any = ProvidersManager  # which has no types
+        manager().initialize_providers_configuration()
 
 
 def _environment_section() -> dict[str, Any]:
@@ -70,14 +114,16 @@ def _environment_section() -> dict[str, Any]:
     Airflow 3.1 does not know the section before it has loaded the sections of the providers, which
     a task need not do. Without this function a guard in the section would be ignored.
     """
-    prefix = f"AIRFLOW__{SECTION.upper()}__"
-    names = [name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)]
+    given = [name for name in os.environ if name.startswith(_ENVIRONMENT)]
+    names = [name.removeprefix(_ENVIRONMENT).lower() for name in given]
     return {name: conf.get(SECTION, name, fallback=None) for name in names}
 
 
-def _section_configurations() -> dict[str, Any]:
-    text = conf.get(SECTION, CONFIGS_KEY, fallback="")
-    return _mapping(text or "{}", f"the key {CONFIGS_KEY} of the section [{SECTION}]")
+def _section_mapping(key: str) -> dict[str, Any]:
+    """Return the JSON object in a key of the section."""
+    _declare_sensitive()
+    text = conf.get(SECTION, key, fallback="")
+    return _mapping(text or "{}", f"the key {key} of the section [{SECTION}]")
 
 
 def _variable_configurations() -> dict[str, Any]:

@@ -139,7 +139,10 @@ def test_the_modules_of_the_provider_info_can_be_imported() -> None:
 
 def test_the_config_section_holds_every_option_and_guard() -> None:
     section = get_provider_info()["config"]["pgclone"]["options"]
-    assert set(section) == {option.name for option in OPTIONS} | set(GUARDS) | {"configs"}
+    assert set(section) == {option.name for option in OPTIONS} | set(GUARDS) | {
+        "configs",
+        "connections",
+    }
 
 
 def options_of(verb: Verb) -> set[str]:

@@ -154,13 +154,36 @@ def _source_properties(session: Session, source: Database, target: Database) -> 
 
 
 def _is_same_server(one: Session, other: Session) -> bool:
-    """Tell whether two sessions are on the same server, or on a primary and its standby."""
-    query: LiteralString = "SELECT system_identifier FROM pg_control_system()"
+    """Tell whether two sessions are on the same server, or on a primary and its standby.
+
+    A clone that was promoted has the system identifier of its origin, and is another server.
+    """
+    if _sees_lock_of(one, other):
+        return True
+    query: LiteralString = "SELECT pg_is_in_recovery()"
+    if not any(session.fetch_row(query)[0] for session in (one, other)):
+        return False
+    query = "SELECT system_identifier FROM pg_control_system()"
     try:
         return one.fetch_row(query) == other.fetch_row(query)
     except psycopg.errors.InsufficientPrivilege:  # on some managed services
-        query = "SELECT pg_postmaster_start_time()"
-        return one.fetch_row(query) == other.fetch_row(query)
+        return False
+
+
+def _sees_lock_of(one: Session, other: Session) -> bool:
+    """Tell whether a session sees a lock of another, as all sessions of a server do."""
+    # Two halves, as pg_locks shows them: https://www.postgresql.org/docs/current/view-pg-locks.html
+    key = [secrets.randbits(31), secrets.randbits(31)]
+    one.execute("SELECT pg_advisory_lock(%s::int, %s::int)", key)
+    try:
+        (sees,) = other.fetch_row(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted "
+            "AND classid = %s::int::oid AND objid = %s::int::oid AND objsubid = 2)",
+            key,
+        )
+    finally:
+        one.execute("SELECT pg_advisory_unlock(%s::int, %s::int)", key)
+    return bool(sees)
 
 
 def _fill_from(

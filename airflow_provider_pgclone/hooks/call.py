@@ -27,8 +27,9 @@ from airflow_provider_pgclone.options import (
 )
 from airflow_provider_pgclone.settings import (
     configuration_source,
-    connection_source,
+    connection_sources,
     section_source,
+    source_of_connection_id,
 )
 
 if TYPE_CHECKING:
@@ -280,8 +281,8 @@ def resolve_call(
     configuration, section = configuration_source(config), section_source()
     conn_id = value_of("postgres_conn_id", [given, configuration, section])
     connection = get_connection(conn_id)
-    extra = connection_source(connection)
-    sources = [given, configuration, extra, section]
+    of_connection = connection_sources(connection)
+    sources = [given, configuration, *of_connection, section]
     options = values_of(verb, sources)
     options["postgres_conn_id"] = conn_id
     for name in ("require_masked", "require_signed"):
@@ -290,7 +291,7 @@ def resolve_call(
     for source in sources if warns else ():
         for text in source.deprecations(verb):
             warnings.warn(text, AirflowProviderDeprecationWarning, stacklevel=_STACK_LEVEL)
-    guards = [configuration, extra, section, *_storage_guards(options)]
+    guards = [configuration, *of_connection, section, *_storage_guards(options)]
     check_allowed(verb, guards)
     return Call(
         options,
@@ -322,13 +323,13 @@ def _kind_to_list(sources: Sequence[OptionSource]) -> str:
 
 
 def _storage_guards(options: Mapping[str, Any]) -> list[OptionSource]:
-    """Return the source of the guards in the connection of a bucket."""
+    """Return the sources of the guards of the connection of a bucket."""
     location, conn_id = options.get("storage_location"), options.get("storage_conn_id")
     if conn_id is None or not (location or "").startswith("s3://"):
         return []
     try:
-        return [connection_source(get_connection(conn_id))]
+        return connection_sources(get_connection(conn_id))
     except NotFoundError:
         if conn_id != DEFAULT_AWS_CONN_ID:
             raise
-        return []  # boto3 finds its own way
+        return [source_of_connection_id(conn_id)]  # boto3 finds its own way

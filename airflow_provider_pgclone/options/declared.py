@@ -99,6 +99,7 @@ def _declared() -> tuple[DeclaredOption, ...]:
 
 OPTIONS = _declared()
 BY_NAME: Mapping[str, DeclaredOption] = {option.name: option for option in OPTIONS}
+SECRETS: tuple[str, ...] = tuple(option.name for option in OPTIONS if option.is_secret)
 HOOK_ARGUMENTS: frozenset[str] = frozenset(
     name for arguments in _OF_HOOK for name in options_in(arguments)
 )

@@ -1,13 +1,13 @@
 """Let connections carry our options in their extra without breaking other users of them.
 
 PostgresHook hands every key of the extra that it does not know to libpq, which refuses ``pgclone``.
-So each process of Airflow, tasks included, gets the key added to those that PostgresHook ignores:
-when PostgresHook is imported, since importing it here would load psycopg into every process.
+So each process of Airflow that loads plugins, tasks included, gets the key added to those that
+PostgresHook ignores: when PostgresHook is imported, since importing it here would load psycopg into
+every process. Options in the section of Airflow's config do not need this.
 """
 
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -21,15 +21,19 @@ POSTGRES_HOOK_MODULE = "airflow.providers.postgres.hooks.postgres"
 
 
 class _PostgresHookFinder(importlib.abc.MetaPathFinder):
-    """Finds the module of PostgresHook as the others do, and adds a step after it is loaded."""
+    """Finds the module of PostgresHook as the others do, and adds a step after it is loaded.
+
+    It stays, since whoever only looks for the module, does not import it.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname != POSTGRES_HOOK_MODULE:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        others = (finder for finder in tuple(sys.meta_path) if finder is not self)
+        found = (finder.find_spec(fullname, path, target) for finder in others)
+        spec = next((spec for spec in found if spec is not None), None)
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
 

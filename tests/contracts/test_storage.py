@@ -1,5 +1,7 @@
+import errno
 import functools
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -30,6 +32,7 @@ from tests.contracts.storage import (
     StorageContract,
     WhoopsError,
     fail_after,
+    folded,
     listed,
     write,
 )
@@ -92,6 +95,49 @@ class TestLocal(StorageContract):
         write(storage, KEY, b"x")
         assert (tmp_path / "new" / "dumps" / KEY).read_bytes() == b"x"
 
+    def test_a_file_is_on_the_disk_before_it_has_its_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else a power loss could leave a dump that is listed and empty."""
+        steps: list[tuple[str, Path]] = []
+        fsync, rename = os.fsync, os.rename
+        open_as = Path("/proc/self/fd")
+
+        def recording_fsync(descriptor: int) -> None:
+            fsync(descriptor)
+            steps.append(("sync", (open_as / str(descriptor)).readlink()))
+
+        def recording_rename(source: Path, target: Path, **more: Any) -> None:
+            steps.append(("rename", Path(source)))
+            rename(source, target, **more)
+
+        monkeypatch.setattr(os, "fsync", recording_fsync)
+        monkeypatch.setattr(os, "rename", recording_rename)
+        dumps = tmp_path / "new" / "dumps"
+        storage = LocalStorage(str(dumps))
+        storage.check_writable()
+        assert steps == [("sync", tmp_path), ("sync", tmp_path / "new")]
+        steps.clear()
+        write(storage, KEY, bytes(12 * MIB))
+        folder, staged = (dumps / KEY).parent, dumps / f"{KEY}#1"
+        assert steps == [
+            ("sync", staged),
+            ("rename", staged),
+            *(("sync", made) for made in (folder, *folder.parents[:3])),
+        ]
+
+    def test_a_file_that_cannot_be_synced_does_not_appear(
+        self, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(descriptor: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        write(storage, KEY.replace("2026", "2025"), b"x")
+        monkeypatch.setattr(os, "fsync", fails)
+        with pytest.raises(StorageError, match=f"{KEY}.*Input/output error"):
+            write(storage, KEY, b"x")
+        assert listed(storage) == [KEY.replace("2026", "2025")]
+
     def test_a_missing_folder_is_named(self, tmp_path: Path) -> None:
         storage = LocalStorage(str(tmp_path / "nowhere"))
         with pytest.raises(NotFoundError, match="nowhere"):
@@ -108,6 +154,33 @@ class TestLocal(StorageContract):
     def test_a_folder_that_cannot_be_read_is_an_error_of_storage(self, storage: Storage) -> None:
         with pytest.raises(StorageError, match="too long"):
             listed(storage, f"{'x' * 300}/")
+
+    @pytest.mark.parametrize("prefix", ["../", "../other/x", "prod/../../other/", "{}/", "/"])
+    def test_no_prefix_leads_out_of_the_folder(
+        self, tmp_path: Path, storage: Storage, prefix: str
+    ) -> None:
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "x").touch()
+        write(storage, KEY, b"x")
+        with pytest.raises(InvalidInputError, match="is not below the storage folder"):
+            listed(storage, prefix.format(tmp_path))
+
+    def test_the_folder_of_a_mounted_file_system_is_listed(
+        self, tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Only root may read its lost+found, and tests may run as root."""
+        scandir = os.scandir
+
+        def refuses(path: Path) -> Any:
+            if path.name == "lost+found":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return scandir(path)
+
+        (tmp_path / "dumps" / "lost+found").mkdir()
+        write(storage, KEY, b"x")
+        monkeypatch.setattr(os, "scandir", refuses)
+        assert listed(storage) == [KEY]
+        assert folded(storage, "", "/") == ([], ["prod/"])
 
     def test_a_relative_folder_is_that_of_the_process(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

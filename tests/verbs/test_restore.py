@@ -40,6 +40,35 @@ def test_a_key_restores_what_was_dumped(server: Server, shop: str, make_hook: Ma
     assert hook.temp_database is None
 
 
+@pytest.mark.parametrize("method", ["dump", "copy"])
+def test_lines_that_are_a_part_of_names_are_not_messages_of_pg_restore(
+    server: Server, make_database: MakeDatabase, make_hook: MakeHook, method: str
+) -> None:
+    name = "x\npg_restore: error: boom\nlaunching item 3 x"
+    database = make_database(
+        f'CREATE TABLE "{name}" (id int PRIMARY KEY); INSERT INTO "{name}" VALUES (1);'
+        "CREATE TABLE users (id int); INSERT INTO users VALUES (1), (2)"
+    )
+    hook = make_hook(database)
+    if method == "dump":
+        make_hook("named_so").restore(hook.dump())
+    else:
+        hook.copy(target="named_so", method="stream")
+    assert users(server, "named_so") == 2
+    assert server.value("named_so", f'SELECT count(*) FROM "{name}"') == 1
+
+
+def test_errors_beside_such_names_are_found(
+    server: Server, make_database: MakeDatabase, make_hook: MakeHook
+) -> None:
+    database = make_database(f'{REFUSED_SQL}; CREATE TABLE "x\npg_restore: done" (id int)')
+    hook = make_hook(database)
+    key = hook.dump()
+    with pytest.raises(RestoreError, match="users"):
+        hook.restore(key)
+    assert users(server, database) == 1
+
+
 def test_a_prefix_restores_the_newest_under_it(
     server: Server, shop: str, make_hook: MakeHook
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_pgclone.core.errors import UnsupportedError
+from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from example_dags.services import PostgresServer, standby_server
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.every_kind import split_small_tables
@@ -66,6 +66,20 @@ def test_a_standby_is_dumped_and_copied_as_its_primary_is(
     catch_up(server, standby)
     of_standby.copy(target="copied", target_postgres_conn_id="pg")
     assert fingerprint(server, "copied") == fingerprint(server, source)
+
+
+def test_a_promoted_clone_is_another_server(
+    server: Server, source: str, standby: PostgresServer, make_hook: MakeHook
+) -> None:
+    """It has the system identifier of its origin."""
+    of_clone = make_hook(source, postgres_conn_id="standby")
+    with pytest.raises(InvalidInputError, match="cannot be copied over itself"):
+        of_clone.copy(target=source, target_postgres_conn_id="pg")
+    clone = Server(standby)
+    clone.run("postgres", "SELECT pg_promote()")
+    clone.run(source, "DELETE FROM events WHERE n > 5")
+    of_clone.copy(target=source, target_postgres_conn_id="pg")
+    assert server.value(source, "SELECT count(*) FROM events") == 5
 
 
 def test_a_standby_is_not_restored_to(

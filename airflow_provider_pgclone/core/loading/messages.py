@@ -34,6 +34,11 @@ _CONTEXT = "CONTEXT: "
 # The author of a function wrote the text of such an error, so it may contain row data.
 _RAISED = re.compile(r"PL/pgSQL.*\b(?:RAISE|ASSERT)\b|PL/(?!pgSQL)|Traceback")
 _COPY_CONTEXT = re.compile(r"(?:CONTEXT: +)?(COPY .+?, line \d+(?:, column [^:]+)?)(?::|$)")
+# Extensions are made before there are rows, so what they raise then is not of a row.
+_CREATE_EXTENSION = "CREATE EXTENSION "
+_CREATE_PUBLIC = "CREATE SCHEMA public;"
+# Quoted as the languages of PostgreSQL do it.
+_PUBLIC = re.compile("[\"'`´“”„‟‘’‚«»‹›「」『』] ?public ?[\"'`´“”„‟‘’‚«»‹›「」『』]")
 _INSERTED = re.compile(r"\bVALUES\b.*", re.IGNORECASE | re.DOTALL)
 MAX_COMMAND_CHARACTERS = 200
 
@@ -45,11 +50,13 @@ class RestoreMessage:
     :param text: the message of the server or of pg_restore, without row data.
     :param command: the first line of the statement, without literals; empty if rows were loaded.
     :param entry: the archive entry that was being restored; empty if there was none.
+    :param names_public: whether the message names the schema public, in whatever language.
     """
 
     text: str
     command: str = ""
     entry: str = ""
+    names_public: bool = False
 
     def __str__(self) -> str:
         entry = f"{self.entry}: " if self.entry else ""
@@ -75,8 +82,9 @@ HARMLESS: Sequence[Harmless] = (
     Harmless(
         # Archives made with --schema=public contain it; a new database already has this schema.
         "the schema public of a new database",
-        lambda message, _: message.command == "CREATE SCHEMA public;"
-        and "already exists" in message.text,
+        # PostgreSQL says so in the language of the server. Other errors of the statement name the
+        # database.
+        lambda message, _: message.command == _CREATE_PUBLIC and message.names_public,
     ),
 )
 
@@ -139,11 +147,21 @@ class RestoreMonitor:
 
     :param server_major: the major version of the server.
     :param on_launch: called with the id of each entry that a parallel pg_restore starts.
+    :param trusts_lines: whether each line is pg_restore's own. It is not where names have line
+        breaks, which pg_restore writes as they are. Then its exit code tells whether there was an
+        error, and it is not ended before.
     """
 
-    def __init__(self, server_major: int, on_launch: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self,
+        server_major: int,
+        on_launch: Callable[[int], None] | None = None,
+        *,
+        trusts_lines: bool = True,
+    ) -> None:
         self._server_major = server_major
         self._on_launch = on_launch
+        self._trusts_lines = trusts_lines
         self._messages = RestoreMessages(self._handle)
         self._harmless: list[RestoreMessage] = []
         self._fatal: list[RestoreMessage] = []
@@ -152,7 +170,7 @@ class RestoreMonitor:
     def attach(self, child: Child) -> None:
         """Set the program to end at an error that matters."""
         self._child = child
-        if self._fatal:
+        if self._fatal and self._trusts_lines:
             child.kill()
 
     def feed(self, line: str) -> None:
@@ -170,7 +188,7 @@ class RestoreMonitor:
         :raises RestoreError: with the first error that matters.
         """
         self._messages.close()
-        if self._fatal:
+        if self._fatal and (code != 0 or self._trusts_lines):
             raise RestoreError(f"pg_restore failed: {self._fatal[0]}")
         explained = code == 1 and 0 < self._messages.ignored_count == len(self._harmless)
         if code != 0 and not explained:
@@ -184,22 +202,29 @@ class RestoreMonitor:
             log.info("harmless error of pg_restore (%s): %s", kind, message)
             return
         self._fatal.append(message)
-        if self._child is not None:
+        if self._child is not None and self._trusts_lines:
             self._child.kill()
 
 
 def _message(lines: list[str], entry: str) -> RestoreMessage:
     starts = [number for number, line in enumerate(lines) if line.startswith(_COMMAND)]
     end = starts[0] if starts else len(lines)
-    return RestoreMessage(_said(lines[:end]), _command(lines[end:]), entry)
+    command = _command(lines[end:])
+    return RestoreMessage(
+        _said(lines[:end], may_have_rows=not command.startswith(_CREATE_EXTENSION)),
+        command,
+        entry,
+        names_public=_PUBLIC.search(lines[0]) is not None,
+    )
 
 
-def _said(lines: list[str]) -> str:
+def _said(lines: list[str], *, may_have_rows: bool) -> str:
     """Return the part of an error that can be logged, without row data."""
     first, *rest = lines
-    shown = [redact_values(first, is_raised=any(_RAISED.search(line) for line in rest))]
+    is_raised = may_have_rows and any(_RAISED.search(line) for line in rest)
+    shown = [redact_values(first, is_raised=is_raised)]
     # An error with a context comes from a row or a function, so its hint may contain row data.
-    if not any(line.startswith(_CONTEXT) for line in rest):
+    if not may_have_rows or not any(line.startswith(_CONTEXT) for line in rest):
         shown += [redact_all_but_names(line) for line in rest if line.startswith(_HINT)]
     shown += [match.group(1) for line in rest if (match := _COPY_CONTEXT.match(line))]
     return "; ".join(shown)

@@ -45,7 +45,7 @@ def load_stream(
     :param database: an empty database.
     :raises RestoreError: at the first error that is not harmless. The restore ends there.
     """
-    monitor = RestoreMonitor(loading.server_major)
+    monitor = RestoreMonitor(loading.server_major, trusts_lines=loading.trusts_lines)
     with (
         tempfile.TemporaryDirectory(prefix="pgclone-") as folder,
         run_child(
@@ -93,7 +93,11 @@ def load_pipes(
         sessions = loading.sessions
         feeders = _Feeders(schedule, feed, files, sessions)
         feeders.write_toc(pipes)
-        monitor = RestoreMonitor(loading.server_major, feeders.launch if sessions > 1 else None)
+        monitor = RestoreMonitor(
+            loading.server_major,
+            feeders.launch if sessions > 1 else None,
+            trusts_lines=loading.trusts_lines,
+        )
         try:
             with run_child(
                 loading.argv(database, "--format=directory", f"--jobs={sessions}", folder),

@@ -51,6 +51,8 @@ class Loading:
     :param no_owner: whether to leave out owners, so that the user owns everything.
     :param no_acl: whether to leave out rights.
     :param left_out: the ids of the entries to leave out.
+    :param trusts_lines: whether each line of pg_restore's messages is its own. It is not where a
+        name has a line break, which pg_restore writes as it is.
     """
 
     tools: ClientTools
@@ -60,6 +62,7 @@ class Loading:
     no_owner: bool
     no_acl: bool
     left_out: frozenset[int] = frozenset()
+    trusts_lines: bool = True
 
     @property
     def sessions(self) -> int:
@@ -68,9 +71,11 @@ class Loading:
         Since version 17 pg_restore sets ``transaction_timeout`` in each session, and an older
         server rejects it. This is harmless. But pg_restore does not count the errors at the start
         of additional sessions, so with more than one we cannot tell whether there were others.
+
+        Which entries a parallel pg_restore starts, only its lines tell.
         """
         is_older = self.server_major < 17 <= self.tools.major
-        return 1 if is_older else self.jobs
+        return 1 if is_older or not self.trusts_lines else self.jobs
 
     def environment(self, database: Database) -> dict[str, str]:
         """Return the environment variables of the programs that load a database."""
@@ -115,6 +120,9 @@ def loading_for(session: Session, toc: Toc, options: LoadOptions) -> Loading:
         "no" if no_owner else "the",
         "no" if no_acl else "the",
     )
+    trusts_lines = not restored.has_line_breaks
+    if not trusts_lines and options.jobs > 1:
+        log.warning("names in the dump have line breaks, so a single session loads it")
     return Loading(
         tools=tools_for_restore(major, toc.first_reader, options.pg_bin_dir),
         server_major=major,
@@ -123,6 +131,7 @@ def loading_for(session: Session, toc: Toc, options: LoadOptions) -> Loading:
         no_owner=no_owner,
         no_acl=no_acl,
         left_out=left_out,
+        trusts_lines=trusts_lines,
     )
 
 

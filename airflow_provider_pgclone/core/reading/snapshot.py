@@ -30,6 +30,7 @@ from airflow_provider_pgclone.core.postgres import (
     tool_environment,
     tools_for_dump,
 )
+from airflow_provider_pgclone.core.reading.references import check_references
 from airflow_provider_pgclone.core.reading.table_choice import (
     choose_ranged,
     large_among,
@@ -43,6 +44,11 @@ SELECT convert_to(nspname, getdatabaseencoding()), convert_to(relname, getdataba
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind = 'r' AND relfilenode <> 0
     AND relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid)
+"""
+
+# Partitions have a row of their own for each foreign key of their table.
+_REFERRING = """
+SELECT conrelid FROM pg_constraint WHERE contype = 'f' AND convalidated AND confrelid = ANY(%s)
 """
 
 # The catalog tables show the state of the snapshot; the functions return the present names.
@@ -131,6 +137,7 @@ class Snapshot:
         :raises BusyError: when a table was renamed, rewritten or replaced since the snapshot.
         :raises ArchiveError: when pg_dump would dump rows that it was told to leave out, or rows
             that masking did not examine.
+        :raises InvalidInputError: when a foreign key refers to rows that are left out.
         """
         in_skeleton = {entry.table for entry in toc.entries if entry.has_data}
         dumped = in_skeleton.union(self.named)
@@ -138,6 +145,7 @@ class Snapshot:
         self._check_not_rewritten(dumped)
         self._check_left_out(toc)
         self._check_examined(toc)
+        check_references(self.session, toc, self.ranged, self.masks.unreadable)
 
     def _check_not_rewritten(self, dumped: Collection[TableName]) -> None:
         """Refuse a snapshot in which a table appears to be empty, although it is not.
@@ -288,13 +296,16 @@ def _begin(
 ) -> dict[int, Unreadable]:
     """Begin the transaction of the snapshot, and return the tables that it must not query.
 
-    :param all_too: whether it may query all of its tables; otherwise only the large ones.
+    :param all_too: whether it may query all of its tables; otherwise only the large ones, and those
+        that refer to excluded tables.
     """
     check_trusted_owners(session)
     others = tables_of_others(session, None if masking.has_sql else selection)
     if not all_too and not masking:
-        large = large_among(session, [table.oid for table in others])
-        others = [table for table in others if table.oid in large]
+        queried = large_among(session, [table.oid for table in others])
+        excluded = excluded_tables(session, selection.exclude) if others else []
+        queried |= {oid for (oid,) in session.execute(_REFERRING, [excluded])}
+        others = [table for table in others if table.oid in queried]
     held = begin_holding(session, others, casts=bool(masking))
     return unreadable_tables(session, held)
 

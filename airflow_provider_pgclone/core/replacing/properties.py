@@ -1,12 +1,16 @@
 """The properties of a database besides its contents, such as owner, rights and settings."""
 
+import logging
 from dataclasses import dataclass, replace
 
+import psycopg
 from psycopg import sql
 
 from airflow_provider_pgclone.core.postgres import Session
 from airflow_provider_pgclone.core.replacing.marker import Marker
 from airflow_provider_pgclone.core.replacing.origin import own_comment
+
+log = logging.getLogger(__name__)
 
 # Settings that are stored as a list of quoted names, not as one string. The list is the same as in
 # variable_is_guc_list_quote() of pg_dump.
@@ -47,6 +51,14 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class SecurityLabel:
+    """A label of ``SECURITY LABEL FOR provider ON DATABASE``."""
+
+    provider: str
+    label: str
+
+
+@dataclass(frozen=True)
 class Properties:
     """The properties of a target that a restore and a copy preserve.
 
@@ -62,6 +74,7 @@ class Properties:
     connection_limit: int
     allows_connections: bool
     comment: str | None
+    labels: tuple[SecurityLabel, ...] = ()
 
 
 def read_properties(session: Session, name: str) -> Properties:
@@ -83,6 +96,11 @@ def read_properties(session: Session, name: str) -> Properties:
         "WHERE setdatabase = %s ORDER BY setrole, number",
         [oid],
     )
+    labels = session.execute(
+        "SELECT provider, label FROM pg_shseclabel "
+        "WHERE classoid = 'pg_database'::regclass AND objoid = %s ORDER BY provider",
+        [oid],
+    )
     return Properties(
         owner=owner,
         has_own_grants=has_own_grants,
@@ -91,13 +109,15 @@ def read_properties(session: Session, name: str) -> Properties:
         connection_limit=connection_limit,
         allows_connections=allows_connections,
         comment=None if Marker.parse(comment) else own_comment(comment),
+        labels=tuple(SecurityLabel(*label) for label in labels),
     )
 
 
 def fitted(session: Session, properties: Properties) -> Properties:
     """Return the properties of another server's database that can be set on this server.
 
-    Rights and settings of roles that this server does not have are left out. Rights that were
+    Security labels are left out: their meaning is that of the other server's policy. Rights and
+    settings of roles that this server does not have are left out, too. Rights that were
     revoked from PUBLIC stay revoked. If the user cannot give the database to its owner, the user
     becomes the owner.
     """
@@ -117,6 +137,7 @@ def fitted(session: Session, properties: Properties) -> Properties:
         owner=owner,
         grants=tuple(grants),
         settings=tuple(s for s in properties.settings if s.role is None or s.role in roles),
+        labels=(),
     )
 
 
@@ -148,6 +169,9 @@ def apply_properties(session: Session, name: str, properties: Properties) -> Non
             )
         for grant in properties.grants:
             session.execute(_grant_statement(database, grant))
+    wanted = {label.provider: label.label for label in properties.labels}
+    for provider in sorted({label.provider for label in present.labels} | wanted.keys()):
+        _set_label(session, name, provider, wanted.get(provider))
 
 
 def split_names(value: str) -> list[str]:
@@ -173,6 +197,27 @@ def _holder(database: sql.Identifier, role: str | None) -> sql.Composed:
     if role is None:
         return sql.SQL("DATABASE {}").format(database)
     return sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), database)
+
+
+def _set_label(session: Session, name: str, provider: str, label: str | None) -> None:
+    """Set or remove the label of a provider; warn if this session does not have the provider."""
+    try:
+        with session.transaction():
+            session.execute(label_statement(name, provider, label))
+    except psycopg.errors.InvalidParameterValue as error:  # ExecSecLabelStmt() in seclabel.c
+        log.warning(
+            "the security label of %r for database %r is not carried over: %s; set it again",
+            provider,
+            name,
+            error.diag.message_primary,
+        )
+
+
+def label_statement(name: str, provider: str, label: str | None) -> sql.Composed:
+    """Return the statement that sets a security label of a database; ``None`` removes it."""
+    return sql.SQL("SECURITY LABEL FOR {} ON DATABASE {} IS {}").format(
+        sql.Identifier(provider), sql.Identifier(name), sql.Literal(label)
+    )
 
 
 def _grantee(role: str | None) -> sql.Composable:

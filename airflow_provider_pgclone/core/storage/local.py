@@ -1,23 +1,36 @@
 """A folder on the worker, or one that is mounted there."""
 
+import contextlib
+import errno
+import itertools
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from obstore.store import LocalStore
 
-from airflow_provider_pgclone.core.errors import NotFoundError, StorageError
+from airflow_provider_pgclone.core.errors import (
+    InvalidInputError,
+    NotFoundError,
+    StorageError,
+)
 from airflow_provider_pgclone.core.storage.contract import AbandonedUpload, Page, StoredObject
 from airflow_provider_pgclone.core.storage.objects import ObjectStorage
 from airflow_provider_pgclone.core.storage.paging import PAGE_OBJECTS, fold, pages
 
-# obstore writes to <path>#<number>, and at the end renames that file to <path>.
+# A file is written as <path>#<number>, and is renamed to <path> at the end.
 STAGING_MARK = "#"
+# File systems of Linux have it at their top, and only root can read it: mklost+found(8).
+LOST_AND_FOUND = "lost+found/"
 
 
 class LocalStorage(ObjectStorage):
-    """Keeps files in a folder. A file that is being written has another name until it is whole."""
+    """Keeps files in a folder. A file that is being written has another name until it is whole.
+
+    It gets its name after its bytes are on the disk, so a crash leaves a whole file or none.
+    """
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
@@ -34,7 +47,7 @@ class LocalStorage(ObjectStorage):
     def check_writable(self) -> None:
         """Create a missing folder, which only our user may read, and check that it is writable."""
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_folder(self._folder, mode=0o700)
             writable = os.access(self._folder, os.R_OK | os.W_OK | os.X_OK)
         except OSError as error:
             raise StorageError(f"the storage folder {self.location!r}: {error}") from error
@@ -69,9 +82,37 @@ class LocalStorage(ObjectStorage):
         except OSError as error:
             raise StorageError(f"{name!r} in {self.location}: {error}") from error
 
+    def _put(self, path: str, chunks: Iterator[bytes], part_bytes: int) -> None:
+        # obstore does not sync: after a power loss, a renamed file could be empty.
+        target = self._folder / path
+        with self._errors(path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            written, file = _create_staged(target)
+            try:
+                with file:
+                    for chunk in chunks:
+                        file.write(chunk)
+                    file.flush()
+                    os.fsync(file.fileno())
+                written = written.rename(target)
+                # All folders, since this or another writer may have made them just now.
+                for parent in Path(path).parents:
+                    _sync_folder(self._folder / parent)
+            except BaseException:
+                written.unlink(missing_ok=True)
+                raise
+
     def _paths(self, prefix: str) -> Iterator[str]:
-        """Yield the paths that start with the prefix, in the order of keys in S3."""
+        """Yield the paths that start with the prefix, in the order of keys in S3.
+
+        :raises InvalidInputError: when the prefix leads out of the folder.
+        """
         folder = prefix.rpartition("/")[0]
+        if prefix.startswith("/") or ".." in folder.split("/"):
+            raise InvalidInputError(
+                f"the prefix {prefix!r} is not below the storage folder {self.location!r}",
+                hint="A prefix is relative to storage_location, without .. in it.",
+            )
         yield from self._walk(f"{folder}/" if folder else "", prefix)
 
     def _walk(self, folder: str, prefix: str) -> Iterator[str]:
@@ -85,6 +126,8 @@ class LocalStorage(ObjectStorage):
         except OSError as error:
             raise StorageError(f"the storage folder {self.location!r}: {error}") from error
         for name in names:
+            if name == LOST_AND_FOUND:
+                continue
             if not name.startswith(prefix) and not prefix.startswith(name):
                 continue
             if name.endswith("/"):
@@ -98,3 +141,38 @@ class LocalStorage(ObjectStorage):
         except FileNotFoundError:  # removed after its folder was read
             return None
         return StoredObject(path, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    """Create a folder and its missing parents, so that they survive a power loss.
+
+    :param mode: of the folder; its parents get the default.
+    """
+    new = list(itertools.takewhile(lambda path: not path.exists(), [folder, *folder.parents]))
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    for path in reversed(new):
+        _sync_folder(path.parent)
+
+
+def _create_staged(target: Path) -> tuple[Path, BinaryIO]:
+    """Create the file that becomes the target; other writers of the target have other files."""
+    for number in itertools.count(1):
+        staged = target.with_name(f"{target.name}{STAGING_MARK}{number}")
+        with contextlib.suppress(FileExistsError):
+            return staged, staged.open("xb")
+    raise AssertionError  # the count does not end
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write the names in a folder to the disk, where its file system can do that.
+
+    PostgreSQL ignores the same errors for folders: fsync_fname_ext() in src/common/file_utils.c.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.EINVAL):
+            raise
+    finally:
+        os.close(descriptor)

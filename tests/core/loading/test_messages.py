@@ -103,6 +103,43 @@ def test_an_error_that_changes_nothing_is_harmless() -> None:
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        "FEHLER:  Schema »public« existiert bereits",
+        "ERREUR:  le schéma « public » existe déjà",
+        "ERROR:  el esquema «public» ya existe",
+        'エラー:  スキーマ"public"はすでに存在します',
+        '错误:  模式 "public" 已存在',
+    ],
+)
+def test_a_harmless_error_is_so_in_every_language(said: str) -> None:
+    """The words are those of PostgreSQL's translations."""
+    (message,) = read(error(said, "CREATE SCHEMA public;"))
+    assert harmless_name(message, 17)
+
+
+def test_another_error_in_another_language_is_not_harmless() -> None:
+    said = "FEHLER:  keine Berechtigung für Datenbank x"
+    (message,) = read(error(said, "CREATE SCHEMA public;"))
+    assert harmless_name(message, 17) is None
+
+
+def test_what_an_extension_raises_while_it_is_created_is_told() -> None:
+    """There is no row yet that it could tell."""
+    raised = (
+        "ERROR:  extension needs a newer server\nHINT:  Update it first.\n"
+        "CONTEXT:  PL/pgSQL function inline_code_block line 3 at RAISE"
+    )
+    command = "CREATE EXTENSION IF NOT EXISTS hungry WITH SCHEMA public;"
+    (message,) = read(error(raised, command))
+    assert message.text == (
+        "could not execute query: ERROR:  extension needs a newer server; HINT:  Update it first."
+    )
+    (message,) = read(error(raised, "CREATE INDEX i ON t (f(x));"))
+    assert "newer" not in message.text
+
+
+@pytest.mark.parametrize(
     "stderr",
     [
         *(error('ERROR:  schema "sales" already exists', "CREATE SCHEMA sales;"),),

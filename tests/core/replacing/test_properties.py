@@ -9,8 +9,11 @@ from airflow_provider_pgclone.core.postgres.session import Session
 from airflow_provider_pgclone.core.replacing.properties import (
     Grant,
     Properties,
+    SecurityLabel,
     Setting,
     apply_properties,
+    fitted,
+    label_statement,
     read_properties,
     split_names,
 )
@@ -94,6 +97,31 @@ def test_owner_and_connection_limit_are_carried_over(
     source, target = carried_over(session, make_database, changes)
     assert (target.owner, target.connection_limit) == (ROLES[1], 7)
     assert source == target
+
+
+def test_security_labels_are_carried_over_or_told(
+    session: Session, make_database: MakeDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No server of the tests has a provider, so that it can only be told which is missing."""
+    source, target = make_database("SELECT 1"), make_database("SELECT 1")
+    label = SecurityLabel("secret_keeper", "it's secret")
+    session.execute(
+        "INSERT INTO pg_shseclabel SELECT oid, 'pg_database'::regclass, %s, %s FROM pg_database "
+        "WHERE datname = %s",
+        [label.provider, label.label, source],
+    )
+    properties = read_properties(session, source)
+    assert properties.labels == (label,)
+    apply_properties(session, target, properties)
+    assert "'secret_keeper'" in caplog.text
+    assert "is not loaded" in caplog.text
+    assert fitted(session, properties).labels == ()
+
+
+@pytest.mark.parametrize(("label", "said"), [("it's", "'it''s'"), (None, "NULL")])
+def test_a_security_label_is_written_as_sql(session: Session, label: str | None, said: str) -> None:
+    statement = label_statement('odd "name"', "keeper", label).as_string(session.connection)
+    assert statement == f'SECURITY LABEL FOR "keeper" ON DATABASE "odd ""name""" IS {said}'
 
 
 def test_rights_are_carried_over(

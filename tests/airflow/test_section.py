@@ -1,0 +1,136 @@
+"""The section of Airflow's config, as Airflow itself reads and shows it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.configuration import conf as shown_conf
+
+from airflow_provider_pgclone.core.errors import (
+    InvalidInputError,
+    NotAllowedError,
+    UnknownOptionError,
+)
+from airflow_provider_pgclone.options import SECRETS
+from airflow_provider_pgclone.settings import configuration_source, section_source
+from tests.support.fixtures.hooks import MakeHook
+
+KEY = "0012345678901234567890"
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> str:
+    path = tmp_path / "key"
+    path.write_text(KEY)
+    return f"cat {path}"
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_the_page_of_the_configuration_hides_secrets(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"AIRFLOW__PGCLONE__{name.upper()}", KEY)
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONFIGS", json.dumps({"nightly": {name: KEY}}))
+    monkeypatch.setenv("AIRFLOW__PGCLONE__INSTANCE", "prod")
+    shown = shown_conf.as_dict(display_source=True, display_sensitive=False)
+    assert KEY not in json.dumps(shown, default=str)
+    assert shown["pgclone"]["instance"] == ("prod", "env var")
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_may_be_the_output_of_a_command(
+    name: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"AIRFLOW__PGCLONE__{name.upper()}_CMD", command)
+    assert section_source().values == {name: KEY}
+
+
+def test_a_secret_of_digits_is_kept_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__PGCLONE__MASK_KEY", KEY)
+    assert section_source().values == {"mask_key": KEY}
+
+
+def test_a_secret_may_be_in_a_secrets_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = "tests.airflow.test_section.Backend"
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", backend)
+    monkeypatch.setenv("AIRFLOW__WORKERS__SECRETS_BACKEND", backend)
+    monkeypatch.setenv("AIRFLOW__PGCLONE__MASK_KEY_SECRET", "of/masks")
+    assert section_source().values == {"mask_key": f"{KEY} of/masks"}
+
+
+class Backend:
+    """What Airflow asks for the secrets of its configuration."""
+
+    def get_config(self, key: str) -> str:
+        return f"{KEY} {key}"
+
+
+def test_configurations_may_be_the_output_of_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "configs"
+    path.write_text(json.dumps({"nightly": {"instance": "prod"}}))
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONFIGS_CMD", f"cat {path}")
+    assert configuration_source("nightly").values == {"instance": "prod"}
+    assert section_source().values == {}
+
+
+def test_the_section_guards_a_connection_that_other_users_share(
+    shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = {"pg": {"allow_dump": False, "instance": "guarded"}}
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", json.dumps(connections))
+    with pytest.raises(NotAllowedError, match=r"dump .* connection 'pg' in the key connections"):
+        make_hook(shop).dump()
+    assert "connections" not in section_source().values
+    connections["pg"]["allow_dump"] = True
+    connections["other"] = {"allow_dump": False}
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", json.dumps(connections))
+    assert make_hook(shop).dump().startswith("guarded/")
+    monkeypatch.setenv("AIRFLOW__PGCLONE__ALLOW_DUMP", "false")
+    with pytest.raises(NotAllowedError, match="the section"):
+        make_hook(shop).dump()
+
+
+def test_the_section_guards_a_bucket_by_its_connection(
+    shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = json.dumps({"aws_default": {"allow_dump": False}})
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", connections)
+    with pytest.raises(NotAllowedError, match="'aws_default'"):
+        make_hook(shop, storage_location="s3://dumps/").dump()
+
+
+@pytest.mark.parametrize(
+    ("connections", "error"),
+    [
+        ('{"pg": {"alow_dump": false}}', UnknownOptionError),
+        ('{"pg": 1}', InvalidInputError),
+        ("[]", InvalidInputError),
+        ("no json", InvalidInputError),
+    ],
+)
+def test_what_the_section_gives_a_connection_is_checked(
+    connections: str,
+    error: type[Exception],
+    shop: str,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", connections)
+    with pytest.raises(error, match="connections"):
+        make_hook(shop).ls()
+
+
+def test_a_look_for_postgreshook_does_not_keep_it_from_ignoring_our_key() -> None:
+    code = (
+        "import importlib.util; from airflow_provider_pgclone.plugins import connection_extra;"
+        "connection_extra.install(); connection_extra.install();"
+        "name = connection_extra.POSTGRES_HOOK_MODULE;"
+        "assert importlib.util.find_spec(name) and importlib.util.find_spec(name);"
+        "from airflow.providers.postgres.hooks.postgres import PostgresHook;"
+        "assert 'pgclone' in PostgresHook.ignored_extra_options"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
