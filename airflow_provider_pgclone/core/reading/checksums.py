@@ -1,10 +1,10 @@
 """Takes the checksums of the tables of a dump, within its snapshot."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from airflow_provider_pgclone.core.archive import TableChecksum, TableName, Toc
-from airflow_provider_pgclone.core.catalog import named_rows_query
+from airflow_provider_pgclone.core.catalog import named_rows_query, unplannable_tables
 from airflow_provider_pgclone.core.checking import (
     comparable,
     copied_tables,
@@ -12,6 +12,7 @@ from airflow_provider_pgclone.core.checking import (
     read_checksums,
 )
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
+from airflow_provider_pgclone.core.postgres import Session
 from airflow_provider_pgclone.core.reading.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ def lock_checksummed(snapshot: Snapshot, toc: Toc) -> dict[TableName, TableName]
     """Lock the tables whose checksums are taken. Our lock lasts longer than that of pg_dump.
 
     :return: maps the names in the table of contents to the names in the database.
-    :raises UnsupportedError: when a table must not be queried.
+    :raises UnsupportedError: when a table cannot or must not be queried.
     :raises InvalidInputError: when the rows of a table are not dumped by COPY.
     :raises BusyError: when another session is already waiting to alter one of the tables.
     """
@@ -37,7 +38,20 @@ def lock_checksummed(snapshot: Snapshot, toc: Toc) -> dict[TableName, TableName]
             )
     names = comparable(snapshot.session, copied, snapshot.encoding)
     lock_tables(snapshot.session, names)
+    _check_plannable(snapshot.session, names.values())
     return names
+
+
+def _check_plannable(session: Session, names: Collection[TableName]) -> None:
+    schemas, tables = zip(*names, strict=True) if names else ((), ())
+    oids = session.execute(
+        "SELECT c.oid FROM unnest(%s::text[], %s::text[]) AS locked (schema, name) "
+        "JOIN pg_namespace n ON nspname = schema "
+        "JOIN pg_class c ON relnamespace = n.oid AND relname = name",
+        [list(schemas), list(tables)],
+    ).fetchall()
+    for one in unplannable_tables(session, [oid for (oid,) in oids]).values():
+        raise one.error(f"no checksums can be taken: {one.message}", hint=one.hint)
 
 
 def take_checksums(

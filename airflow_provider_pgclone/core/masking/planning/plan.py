@@ -17,6 +17,7 @@ from airflow_provider_pgclone.core.catalog import (
     check_readable_tables,
     read_catalog,
     tables_in_scope,
+    unplannable_tables,
     unreadable_tables,
 )
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
@@ -94,6 +95,7 @@ def plan_masking(
         *(oid for oid, table in catalog.tables.items() if masking.names(table.name)),
     }
     check_readable_tables(unreadable, sorted(queried))
+    check_readable_tables(unplannable_tables(session, queried), sorted(queried))
     check_functions(session, planned.values(), queried)
     check_types(session, planned.values(), assignment.user_sql)
     check_policy(session, masking.policy, assignment, unmasked)
