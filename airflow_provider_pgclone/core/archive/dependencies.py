@@ -15,6 +15,10 @@ from airflow_provider_pgclone.core.archive.toc import SECTION_POST_DATA, TableNa
 # Without ONLY, tables that inherit get the constraint too: dumpConstraint() in pg_dump.c.
 _FOR_CHILDREN_TOO = re.compile(r"\s*ALTER (?:FOREIGN )?TABLE (?!ONLY )")
 _OF_DOMAIN = re.compile(r"\s*ALTER DOMAIN ")
+# dumpTableData() in pg_dump.c writes it where rows are loaded into the root of a partition tree.
+_BY_ROOT = "-- load via partition root "
+# On a partition these come from the partitioned table, or do not change what is loaded.
+_OF_INDEX = ("INDEX", "INDEX ATTACH", "CONSTRAINT")
 _IDENTIFIER = r'"(?:[^"]|"")+"|[^".\s(]+'
 _REFERENCED = re.compile(rf" REFERENCES ({_IDENTIFIER})\.({_IDENTIFIER})\(")
 
@@ -31,6 +35,7 @@ def complete_dependencies(toc: Toc) -> Toc:
     more: dict[int, dict[int, None]] = {}
     for waits in (
         _for_data_below(toc, tables),
+        _for_data_beside(toc, tables),
         _for_triggers_above(toc, tables),
         _of_domain_constraints(toc, tables),
         _for_data_of_extensions(toc, tables),
@@ -46,6 +51,7 @@ class _Tables:
     """The tables of a table of contents, by the ids of their entries.
 
     :ivar data: the ids of the data of each table.
+    :ivar by_root: the tables whose data is loaded into the root of their partition tree.
     :ivar partition_parents: the partitioned table above each partition.
     :ivar all_parents: the tables above each table, by partitioning or inheritance.
     :ivar members: the data of tables that have no entry, because an extension creates them.
@@ -56,6 +62,7 @@ class _Tables:
         self.names: dict[int, TableName] = {entry.dump_id: entry.table for entry in entries}
         self._ids: dict[TableName, int] = {entry.table: entry.dump_id for entry in entries}
         self.data: dict[int, list[int]] = {}
+        self.by_root: set[int] = set()
         self.members: list[TocEntry] = []
         self.partition_parents: dict[int, list[int]] = {}
         # A table also depends on another whose row type it uses. Then waits are longer than needed.
@@ -76,6 +83,8 @@ class _Tables:
             self.members.append(entry)
         else:
             self.data.setdefault(table, []).append(entry.dump_id)
+            if entry.definition.startswith(_BY_ROOT):
+                self.by_root.add(table)
 
     def _attach(self, entry: TocEntry) -> None:
         """Note the parent of a partition: the entry depends on the two, and has its name."""
@@ -105,6 +114,26 @@ def _for_data_below(toc: Toc, tables: _Tables) -> Iterator[_Wait]:
             data = below_inheriting if for_children else below
             for table in tables.among(entry.dependencies):
                 yield entry.dump_id, data.get(table, ())
+
+
+def _for_data_beside(toc: Toc, tables: _Tables) -> Iterator[_Wait]:
+    """Let entries of a partition wait for all data that is loaded into the root of its tree.
+
+    PostgreSQL decides which rows come to which partition, so they are in the data of any of them.
+    """
+    beside: dict[int, list[int]] = {}
+    for table in tables.by_root:
+        beside.setdefault(_root(table, tables), []).extend(tables.data[table])
+    for entry in toc.entries if beside else ():
+        if entry.section == SECTION_POST_DATA and entry.description not in _OF_INDEX:
+            for table in tables.among(entry.dependencies):
+                yield entry.dump_id, beside.get(_root(table, tables), ())
+
+
+def _root(table: int, tables: _Tables) -> int:
+    while parents := tables.partition_parents.get(table):
+        table = parents[0]
+    return table
 
 
 def _data_below(tables: _Tables, parents: Mapping[int, Sequence[int]]) -> dict[int, list[int]]:

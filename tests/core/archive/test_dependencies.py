@@ -108,6 +108,28 @@ def test_they_wait_for_every_range(scheduled: bool, dumped: Callable[..., Toc]) 
         )
 
 
+@pytest.mark.parametrize("arguments", [[], ["--load-via-partition-root"]])
+def test_a_trigger_of_a_partition_waits_for_rows_that_come_by_the_root(
+    arguments: list[str], dumped: Callable[..., Toc]
+) -> None:
+    kind = "int" if arguments else "shade"
+    toc = complete_dependencies(
+        dumped(
+            f"""
+            CREATE TYPE shade AS ENUM ('red', 'green', 'blue', 'grey');
+            CREATE TABLE shades (shade {kind}, n int) PARTITION BY HASH (shade);
+            CREATE TABLE shades_0 PARTITION OF shades FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+            CREATE TABLE shades_1 PARTITION OF shades FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+            CREATE TRIGGER suppressing BEFORE INSERT ON shades_0 FOR EACH ROW
+                EXECUTE FUNCTION suppress_redundant_updates_trigger();
+            """,
+            *arguments,
+        )
+    )
+    before = data_before(toc, of(toc, "TRIGGER", "shades_0 suppressing"))
+    assert before == ["shades_0", "shades_1"]
+
+
 def test_the_state_of_a_trigger_waits_for_the_trigger(dumped: Callable[..., Toc]) -> None:
     toc = complete_dependencies(dumped(WAITING_SQL))
     state = of(toc, "TRIGGER", "leaf_1 rewriting")
