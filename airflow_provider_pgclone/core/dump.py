@@ -17,6 +17,7 @@ from airflow_provider_pgclone.core.archive import (
     ManifestEntry,
     Toc,
     check_signing_key,
+    complete_dependencies,
     compressor_of,
     manifest_block,
     read_blocks,
@@ -162,6 +163,7 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
         pg_dump_version=f"{skeleton.toc.pg_dump_version} ({OUR_MARK})",
     )
     toc, ranges = add_ranges(toc, snapshot.ranged)
+    toc = complete_dependencies(toc)
     checksummed = lock_checksummed(snapshot, toc) if options.checksums else {}
     start = write_toc(toc)
     writer = BlockWriter(write, len(start))

@@ -9,6 +9,7 @@ from airflow_provider_pgclone.core.catalog import (
     read_catalog,
     tables_in_scope,
     tables_of_others,
+    unplannable_tables,
     unreadable_tables,
 )
 from airflow_provider_pgclone.core.masking.discovery import Proposal, propose
@@ -29,5 +30,7 @@ def propose_masks(database: Database, selection: Selection, cancellation: Cancel
         unreadable = unreadable_tables(session, held)
         catalog = read_catalog(session, unreadable)
         tables = tables_in_scope(session, catalog, selection)
-        check_readable_tables(unreadable, [table.oid for table in tables])
+        oids = [table.oid for table in tables]
+        check_readable_tables(unreadable, oids)
+        check_readable_tables(unplannable_tables(session, oids), oids)
         return propose(session, catalog, tables)

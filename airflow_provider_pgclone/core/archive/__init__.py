@@ -17,6 +17,7 @@ from airflow_provider_pgclone.core.archive.compression import (
     compressor_of,
     count_rows,
 )
+from airflow_provider_pgclone.core.archive.dependencies import complete_dependencies
 from airflow_provider_pgclone.core.archive.encoding import DATA, MAGIC, ArchiveReader
 from airflow_provider_pgclone.core.archive.manifest import (
     HEAD_BYTES,
@@ -78,6 +79,7 @@ __all__ = [
     "Toc",
     "TocEntry",
     "check_signing_key",
+    "complete_dependencies",
     "compressor_of",
     "count_rows",
     "is_signed_by",

@@ -17,6 +17,7 @@ from airflow_provider_pgclone.core.catalog.patterns import (
     parse_column_pattern,
     parse_table_pattern,
 )
+from airflow_provider_pgclone.core.catalog.plannable import unplannable_tables
 from airflow_provider_pgclone.core.catalog.read import read_catalog
 from airflow_provider_pgclone.core.catalog.rows import (
     Masked,
@@ -92,5 +93,6 @@ __all__ = [
     "tables_in_scope",
     "tables_of_others",
     "trusted_arguments",
+    "unplannable_tables",
     "unreadable_tables",
 ]

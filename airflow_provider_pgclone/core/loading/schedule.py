@@ -9,7 +9,13 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from airflow_provider_pgclone.core.archive import SECTION_DATA, SECTION_POST_DATA, Toc, TocEntry
+from airflow_provider_pgclone.core.archive import (
+    SECTION_DATA,
+    SECTION_POST_DATA,
+    Toc,
+    TocEntry,
+    complete_dependencies,
+)
 
 # Ids that no entry gets. pg_restore treats the first dependency of a TABLE DATA entry as its table.
 # So the first dependency of a range is not an entry: see add_ranges() in reading/page_ranges.py.
@@ -54,6 +60,7 @@ def schedule(toc: Toc, raw_bytes: Mapping[int, int], *, first: Collection[int] =
     """
     toc = replace(toc, entries=tuple(_indexes_after_constraints(toc)))
     toc = replace(toc, entries=tuple(_attached_one_by_one(toc)))
+    toc = complete_dependencies(toc)  # older archives, and what a copy loads, do not have them
     lengths = _chain_lengths(toc, raw_bytes)
     for place, entry in enumerate(toc.entries):
         if entry.dump_id in first:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import LiteralString
 
 from airflow_provider_pgclone.core.archive import TableChecksum, TableName, Toc
-from airflow_provider_pgclone.core.catalog import named_rows_query
+from airflow_provider_pgclone.core.catalog import Unreadable, named_rows_query, unplannable_tables
 from airflow_provider_pgclone.core.checking import (
     comparable,
     copied_tables,
@@ -23,7 +23,7 @@ def lock_checksummed(snapshot: Snapshot, toc: Toc) -> dict[TableName, TableName]
     """Lock the tables whose checksums are taken. Our lock lasts longer than that of pg_dump.
 
     :return: maps the names in the table of contents to the names in the database.
-    :raises UnsupportedError: when a table must not be queried.
+    :raises UnsupportedError: when a table cannot or must not be queried.
     :raises InvalidInputError: when the rows of a table are not dumped by COPY.
     :raises BusyError: when another session is already waiting to alter one of the tables.
     """
@@ -36,24 +36,31 @@ def lock_checksummed(snapshot: Snapshot, toc: Toc) -> dict[TableName, TableName]
                 "checksums.",
             )
     names = comparable(snapshot.session, copied, snapshot.encoding)
-    found = dict(_oids(snapshot.session, names.values()))
-    for oid, one in snapshot.masks.unreadable.items():
-        if oid in found:
-            raise one.error(f"no checksums can be taken: {one.message}", hint=one.hint)
+    oids = _oids(snapshot.session, names.values())
+    _refuse(snapshot.masks.unreadable, oids)
     lock_tables(snapshot.session, names)
+    _refuse(unplannable_tables(snapshot.session, oids), oids)
     return names
 
 
-def _oids(session: Session, names: Iterable[TableName]) -> list[tuple[int, str]]:
-    """Return the OIDs of tables in the snapshot, and their names."""
+def _refuse(found: Mapping[int, Unreadable], oids: Iterable[int]) -> None:
+    for oid in oids:
+        if oid in found:
+            raise found[oid].error(
+                f"no checksums can be taken: {found[oid].message}", hint=found[oid].hint
+            )
+
+
+def _oids(session: Session, names: Iterable[TableName]) -> list[int]:
+    """Return the OIDs of tables in the snapshot."""
     names = list(names)
     query: LiteralString = (
-        "SELECT c.oid, relname FROM unnest(%s::text[], %s::text[]) AS named (schema, name) "
-        "JOIN pg_namespace n ON nspname = schema JOIN pg_class c ON relnamespace = n.oid "
-        "AND relname = name"
+        "SELECT c.oid FROM unnest(%s::text[], %s::text[]) AS named (schema, name) "
+        "JOIN pg_namespace n ON nspname = schema "
+        "JOIN pg_class c ON relnamespace = n.oid AND relname = name"
     )
     arguments = [[schema for schema, _ in names], [name for _, name in names]]
-    return session.execute(query, arguments).fetchall()
+    return [oid for (oid,) in session.execute(query, arguments)]
 
 
 def take_checksums(

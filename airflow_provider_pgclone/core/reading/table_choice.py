@@ -6,7 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from psycopg import sql
 
 from airflow_provider_pgclone.core.archive import TableName
-from airflow_provider_pgclone.core.catalog import Selection, Table
+from airflow_provider_pgclone.core.catalog import (
+    Selection,
+    Table,
+    check_readable_tables,
+    unplannable_tables,
+)
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.masking.planning import MaskPlan
 from airflow_provider_pgclone.core.postgres import ClientTools, Database, Session, tool_environment
@@ -122,9 +127,12 @@ def choose_ranged(
     if not chosen:
         return [], small_bytes
     _lock(session, chosen)
-    locked = [oid for oid, table in candidates.items() if table in chosen]
+    locked = _plannable(
+        session, {oid: table for oid, table in candidates.items() if table in chosen}, masks
+    )
+    small_bytes += sum(table.size_bytes for table in chosen - set(locked.values()))
     # Read the tables again, because until now another session could rewrite them.
-    renewed = (table for _, table in _tables(session, masks, locked))
+    renewed = (table for _, table in _tables(session, masks, list(locked)))
     return choose_tables(renewed, small_too=small_too), small_bytes
 
 
@@ -169,6 +177,20 @@ def _readable(candidates: Mapping[int, Table], masks: MaskPlan, *, small_too: bo
             why[0].hint,
         )
     return [table for oid, table in candidates.items() if oid not in masks.unreadable]
+
+
+def _plannable(
+    session: Session, tables: Mapping[int, Table], masks: MaskPlan
+) -> Mapping[int, Table]:
+    """Return the tables of which a query can be planned, and warn of the others.
+
+    :raises UnsupportedError: when one of the others is masked.
+    """
+    unplannable = unplannable_tables(session, tables)
+    check_readable_tables(unplannable, masks.names)
+    for why in unplannable.values():
+        log.warning("pg_dump alone reads a table: %s. %s", why.message, why.hint)
+    return {oid: table for oid, table in tables.items() if oid not in unplannable}
 
 
 def _check_unmasked(masks: MaskPlan, arguments: Sequence[str]) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_pgclone.core.archive.manifest import TableChecksum
-from airflow_provider_pgclone.core.archive.toc import TableName
+from airflow_provider_pgclone.core.archive.toc import TableName, Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking.assertions import check_sql
 from airflow_provider_pgclone.core.checking.checksums import check_checksums, read_checksums
+from airflow_provider_pgclone.core.checking.rows import check_rows
 from airflow_provider_pgclone.core.errors import InvalidInputError, MismatchError, RestoreError
 from airflow_provider_pgclone.core.postgres.database import Database
 from airflow_provider_pgclone.core.reading import checksums
@@ -53,6 +54,16 @@ def test_checksums_tell_that_a_restored_database_is_the_same(
     server.run("postgres", f"ALTER DATABASE {database} SET search_path = pg_catalog")
     hook.restore(key, checksums=True)
     hook.verify(key, level="restore")
+
+
+def test_a_table_that_is_missing_is_named(server: Server, shop: str) -> None:
+    toc = Toc((1, 16), "zstd", (0,) * 7, shop, "17", "17", ())
+    rows = {("public", "users"): 500, ("public", "gone"): 5}
+    with (
+        server.session(shop) as session,
+        pytest.raises(RestoreError, match=r'is missing after the restore: .*"public\.gone"'),
+    ):
+        check_rows(session, toc, rows, "UTF8")
 
 
 # Which rows are in which partition depends on the numbers that the server has given to the values.

@@ -17,6 +17,7 @@ from airflow_provider_pgclone.core.catalog import (
     check_readable_tables,
     read_catalog,
     tables_in_scope,
+    unplannable_tables,
 )
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.assignment import Assignment, assign_rules
@@ -97,6 +98,7 @@ def plan_masking(
     unmasked = find_unmasked(session, selection)
     queried = _queried(masking, assignment, planned)
     check_readable_tables(unreadable, sorted(queried))
+    check_readable_tables(unplannable_tables(session, queried), sorted(queried))
     check_functions(session, planned.values(), queried)
     check_types(session, planned.values(), assignment.user_sql)
     check_policy(session, masking.policy, assignment, unmasked)
