@@ -4,8 +4,9 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from airflow_provider_pgclone.core.archive import required_signing_key
+from airflow_provider_pgclone.core.archive import required_signing_key, rights_on_database
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking import check_sql
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, UnsupportedError
@@ -25,7 +26,9 @@ from airflow_provider_pgclone.core.replacing import (
     check_target,
     creation_for,
     drop_attempt,
+    properties_of_new,
     read_markers,
+    read_properties,
     replace_database,
     target_lock,
 )
@@ -120,12 +123,20 @@ def restore(
         check_target(session, target.name)
         if storage is None or dump is None:
             key = options.key
-            fill = _local_source(session, target.name, LocalKey.parse(key))
+            source = LocalKey.parse(key).database_name(target.name)
+            fill = _local_source(session, target.name, source)
+            new_properties = partial(read_properties, session, source)
         else:
             key = dump.key
             archive = _open_archive(storage, dump, options)
             fill = _dump_source(session, target.name, archive, options, on_progress)
-        attempt = Attempt(session, _marker(target.name, key, options))
+            rights = rights_on_database(archive.toc)
+            new_properties = partial(properties_of_new, session, rights)
+        attempt = Attempt(
+            session,
+            _marker(target.name, key, options),
+            new_properties=None if options.load.no_acl else new_properties,
+        )
         if attempt.marker.reversible:
             check_kept_names(session, target.name)
 
@@ -188,9 +199,8 @@ def _check_local(options: RestoreOptions) -> None:
         )
 
 
-def _local_source(session: Session, target: str, key: LocalKey) -> Fill:
+def _local_source(session: Session, target: str, source: str) -> Fill:
     """Return the step that copies a local database, after a check that it exists."""
-    source = key.database_name(target)
     check_source(session, source, target)
 
     def fill(attempt: Attempt) -> None:

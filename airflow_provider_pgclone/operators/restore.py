@@ -28,8 +28,9 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         its swap. Default: True.
     :param no_owner: whether restored objects belong to the connection's user instead of their
         owners. Default: on, unless the server has all owners and the user may act for them.
-    :param no_acl: whether privileges on restored objects are left out. Default: on with no_owner,
-        and if the server lacks a role that has privileges.
+    :param no_acl: whether privileges on restored objects are left out; ``false`` fails where one of
+        them cannot be restored. Default: only those of roles that the server lacks, and those that
+        the user may not restore.
     :param jobs: how many sessions work in parallel to read the large tables of a dump, or to load
         and analyze a restored database. Default: the worker's cores, from 2 to 4.
     :param maintenance_work_mem: the memory that each session may use to build an index, such as

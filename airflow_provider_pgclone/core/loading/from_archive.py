@@ -75,7 +75,7 @@ def _load_blocks(
     cancellation: Cancellation,
 ) -> None:
     entries = {entry.block.dump_id: entry for entry in manifest.entries}
-    toc = archive.toc.without(loading.left_out)
+    toc = loading.restored(archive.toc)
     plan = schedule(toc, {id_: entry.block.raw_bytes for id_, entry in entries.items()})
     order = [plan.old_ids[new_id] for new_id in plan.start_order(loading.sessions)]
     blocks = [entries[dump_id].block for dump_id in order]

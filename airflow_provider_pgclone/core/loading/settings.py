@@ -1,9 +1,17 @@
 """Decides how an archive is loaded: the client, and the owners, rights and entries to restore."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from airflow_provider_pgclone.core.archive import Toc, TocEntry
+from airflow_provider_pgclone.core.loading.rights import (
+    SCHEMA_PUBLIC,
+    Roles,
+    owns_schema_public,
+    read_roles,
+    rights_to_restore,
+)
 from airflow_provider_pgclone.core.postgres import (
     ClientTools,
     Database,
@@ -25,8 +33,8 @@ class LoadOptions:
         ``512MB``; ``None`` uses the server's setting.
     :param no_owner: whether to leave out owners; ``None`` restores them if all of them are roles of
         the server that the user is a member of.
-    :param no_acl: whether to leave out rights; ``None`` restores them if owners are restored and
-        all grantees are roles of the server.
+    :param no_acl: whether to leave out rights; ``None`` leaves out those of roles that the server
+        does not have, and those that the user may not restore.
     :param publications: whether to restore publications; by default they are left out.
     :param pg_bin_dir: the folder of pg_restore; ``None`` searches for it.
     """
@@ -51,6 +59,7 @@ class Loading:
     :param no_owner: whether to leave out owners, so that the user owns everything.
     :param no_acl: whether to leave out rights.
     :param left_out: the ids of the entries to leave out.
+    :param rights: the statements of the entries of rights of which some are left out, by id.
     """
 
     tools: ClientTools
@@ -60,6 +69,7 @@ class Loading:
     no_owner: bool
     no_acl: bool
     left_out: frozenset[int] = frozenset()
+    rights: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def sessions(self) -> int:
@@ -71,6 +81,14 @@ class Loading:
         """
         is_older = self.server_major < 17 <= self.tools.major
         return 1 if is_older else self.jobs
+
+    def restored(self, toc: Toc) -> Toc:
+        """Return the table of contents with what is to be restored."""
+        entries = tuple(
+            replace(entry, definition=self.rights.get(entry.dump_id, entry.definition))
+            for entry in toc.without(self.left_out).entries
+        )
+        return replace(toc, entries=entries)
 
     def environment(self, database: Database) -> dict[str, str]:
         """Return the environment variables of the programs that load a database."""
@@ -100,16 +118,15 @@ def loading_for(session: Session, toc: Toc, options: LoadOptions) -> Loading:
     :param session: a session on the server to load.
     :raises UnsupportedError: when no pg_restore can read the archive.
     """
-    major = session.major
-    left_out = _left_out(
-        toc, publications=options.publications, is_superuser=_is_superuser(session)
-    )
-    restored = toc.without(left_out)
+    major, roles = session.major, read_roles(session)
+    left_out = _left_out(toc, publications=options.publications, roles=roles, server_major=major)
     no_owner, no_acl = options.no_owner, options.no_acl
     if no_owner is None:
-        no_owner = not _is_member_of(session, restored.owners)
+        no_owner = not toc.without(left_out).owners <= roles.may_own
+    rights: Mapping[int, str] = {}
     if no_acl is None:
-        no_acl = no_owner or not _has_roles(session, restored.grantees)
+        rights = rights_to_restore(toc.without(left_out), roles, major)
+        left_out |= {dump_id for dump_id, statements in rights.items() if not statements}
     log.info(
         "restoring %s owners and %s rights of the dump",
         "no" if no_owner else "the",
@@ -121,17 +138,20 @@ def loading_for(session: Session, toc: Toc, options: LoadOptions) -> Loading:
         jobs=options.jobs,
         maintenance_work_mem=options.maintenance_work_mem,
         no_owner=no_owner,
-        no_acl=no_acl,
+        no_acl=bool(no_acl),
         left_out=left_out,
+        rights=rights,
     )
 
 
-def _left_out(toc: Toc, *, publications: bool, is_superuser: bool) -> frozenset[int]:
+def _left_out(toc: Toc, *, publications: bool, roles: Roles, server_major: int) -> frozenset[int]:
     """Return the ids of the entries to leave out, including their comments and rights.
 
     A restored subscription would use the slot of the original one. A publication is for subscribers
-    of the original database. The other entries require a superuser.
+    of the original database. The other entries require a superuser, or the owner of the schema
+    public: before PostgreSQL 15 that is a superuser, since then the owner of the database.
     """
+    is_superuser = roles.is_superuser
     kinds = ["SUBSCRIPTION"]
     if not publications:
         kinds.append("PUBLICATION")
@@ -146,6 +166,10 @@ def _left_out(toc: Toc, *, publications: bool, is_superuser: bool) -> frozenset[
             or (about_one and any(entry.tag.startswith(f"{kind} ") for kind in kinds))
             # Only the owner may comment on an extension, and it may have existed before.
             or (entry.tag.startswith("EXTENSION ") and about_one and not is_superuser)
+            or (
+                (entry.description, entry.tag) == ("COMMENT", SCHEMA_PUBLIC)
+                and not owns_schema_public(roles, server_major)
+            )
         ):
             left_out[entry.dump_id] = entry
     for kind in kinds:
@@ -155,26 +179,3 @@ def _left_out(toc: Toc, *, publications: bool, is_superuser: bool) -> frozenset[
                 "not restoring %d entries of type %s, such as %s", len(names), kind, names[0]
             )
     return frozenset(left_out)
-
-
-def _is_superuser(session: Session) -> bool:
-    (is_superuser,) = session.fetch_row(
-        "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
-    )
-    return bool(is_superuser)
-
-
-def _is_member_of(session: Session, owners: frozenset[str]) -> bool:
-    """Tell whether all owners are roles of the server, and the user is a member of each."""
-    row = session.execute(
-        "SELECT bool_and(rolname IS NOT NULL AND pg_has_role(current_user, rolname, 'MEMBER')) "
-        "FROM unnest(%s::text[]) AS owner LEFT JOIN pg_roles ON rolname = owner",
-        [sorted(owners)],
-    ).fetchone()
-    return row is not None and row[0] is not False
-
-
-def _has_roles(session: Session, roles: frozenset[str]) -> bool:
-    """Tell whether all roles exist on the server."""
-    rows = session.execute("SELECT rolname FROM pg_roles").fetchall()
-    return roles <= {name for (name,) in rows}
