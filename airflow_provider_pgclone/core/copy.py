@@ -200,6 +200,6 @@ def _fill_from(
             rows_of_tables = load_database(
                 snapshot, skeleton, attempt.temp, loading, on_progress=on_progress
             )
-        with connect(attempt.temp, cancellation) as on_temp:
+        with connect(loading.database(attempt.temp), cancellation) as on_temp:
             check_rows(on_temp, toc, rows_of_tables, snapshot.encoding)
         analyze(attempt.temp, loading, cancellation)

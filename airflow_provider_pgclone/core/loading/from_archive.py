@@ -62,7 +62,7 @@ def load_archive(
             _load_blocks(archive, manifest, database, loading, meter, cancellation)
     meter.finish()
     if manifest is not None and manifest.has_rows:
-        with connect(database, cancellation) as session:
+        with connect(loading.database(database), cancellation) as session:
             _check_loaded(session, archive.toc, manifest, checksums=checksums)
 
 

@@ -12,12 +12,14 @@ from airflow_provider_pgclone.core.loading.rights import (
     read_roles,
     rights_to_restore,
 )
+from airflow_provider_pgclone.core.loading.schedule import is_of_event_trigger
 from airflow_provider_pgclone.core.postgres import (
+    LOADING,
     ClientTools,
     Database,
     Session,
     connection_arguments,
-    loading_environment,
+    tool_environment,
     tools_for_restore,
 )
 
@@ -54,8 +56,7 @@ class Loading:
     :param tools: the client programs.
     :param server_major: the major version of the server.
     :param jobs: the number of sessions that load at the same time.
-    :param maintenance_work_mem: memory that each session may use to build an index; ``None`` uses
-        the server's setting.
+    :param settings: the settings of the sessions that load the database or check it.
     :param no_owner: whether to leave out owners, so that the user owns everything.
     :param no_acl: whether to leave out rights.
     :param left_out: the ids of the entries to leave out.
@@ -65,7 +66,7 @@ class Loading:
     tools: ClientTools
     server_major: int
     jobs: int
-    maintenance_work_mem: str | None
+    settings: Mapping[str, str]
     no_owner: bool
     no_acl: bool
     left_out: frozenset[int] = frozenset()
@@ -83,19 +84,20 @@ class Loading:
         return 1 if is_older else self.jobs
 
     def restored(self, toc: Toc) -> Toc:
-        """Return the table of contents with what is to be restored."""
-        entries = tuple(
+        """Return the table of contents with what is to be restored, in the order to restore it."""
+        entries = (
             replace(entry, definition=self.rights.get(entry.dump_id, entry.definition))
             for entry in toc.without(self.left_out).entries
         )
-        return replace(toc, entries=entries)
+        return replace(toc, entries=tuple(sorted(entries, key=is_of_event_trigger)))
+
+    def database(self, database: Database) -> Database:
+        """Return the database with the settings of sessions that load it or check it."""
+        return database.with_settings(self.settings)
 
     def environment(self, database: Database) -> dict[str, str]:
         """Return the environment variables of the programs that load a database."""
-        memory = self.maintenance_work_mem
-        return loading_environment(
-            database, [f"maintenance_work_mem={memory}"] if memory is not None else []
-        )
+        return tool_environment(self.database(database))
 
     def argv(self, database: Database, *more: str) -> list[str]:
         """Return the command line of pg_restore.
@@ -136,12 +138,31 @@ def loading_for(session: Session, toc: Toc, options: LoadOptions) -> Loading:
         tools=tools_for_restore(major, toc.first_reader, options.pg_bin_dir),
         server_major=major,
         jobs=options.jobs,
-        maintenance_work_mem=options.maintenance_work_mem,
+        settings=_session_settings(session, options),
         no_owner=no_owner,
         no_acl=bool(no_acl),
         left_out=left_out,
         rights=rights,
     )
+
+
+def _session_settings(session: Session, options: LoadOptions) -> Mapping[str, str]:
+    """Return those settings for loading that the server has and the user may set.
+
+    Objects are created by the role that creates the database, whatever role the target's sessions
+    take on.
+    """
+    known = session.execute(
+        "SELECT name FROM pg_settings WHERE name = ANY(%s) AND (context = 'user' OR "
+        "(SELECT rolsuper FROM pg_roles WHERE rolname = session_user))",
+        [list(LOADING)],
+    ).fetchall()
+    role, login_role = session.fetch_row("SELECT current_user, session_user")
+    settings = {name: LOADING[name] for (name,) in known}
+    settings["role"] = "none" if role == login_role else role
+    if options.maintenance_work_mem is not None:
+        settings["maintenance_work_mem"] = options.maintenance_work_mem
+    return settings
 
 
 def _left_out(toc: Toc, *, publications: bool, roles: Roles, server_major: int) -> frozenset[int]:
