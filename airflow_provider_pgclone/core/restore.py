@@ -56,6 +56,7 @@ class RestoreOptions:
     :param swap: whether to swap the restored database in; otherwise it waits for a later swap.
     :param load: how to load a dump.
     :param checksums: whether to compare the restored rows with the checksums in the dump.
+    :param analyze: whether to analyze the restored tables.
     :param check_sql: queries about the restored database that must be true before the swap.
     :param require_verified: whether to refuse a dump that no verification has found whole.
     :param require_masked: whether to refuse a dump that is not masked.
@@ -73,6 +74,7 @@ class RestoreOptions:
     swap: bool = True
     load: LoadOptions = field(default_factory=LoadOptions)
     checksums: bool = False
+    analyze: bool = True
     check_sql: Sequence[str] = ()
     require_verified: bool = False
     require_masked: bool = False
@@ -252,6 +254,7 @@ def _dump_source(
             on_progress=on_progress,
             cancellation=session.cancellation,
         )
-        analyze(attempt.temp, loading, session.cancellation)
+        if options.analyze:
+            analyze(attempt.temp, loading, session.cancellation)
 
     return fill

@@ -65,6 +65,8 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
     :param maintenance_work_mem: the memory that each session may use to build an index, such as
         ``512MB``. Default: the server's.
     :param publications: whether publications are restored; subscriptions never are. Default: False.
+    :param analyze: whether the tables are analyzed, so that the query planner knows them; one that
+        cannot be analyzed is named in a warning. Default: True.
     :param require_masked: whether only masked databases are made: restores and drills take masked
         dumps alone, and copies go by ``stream``, with masks; if one source requires it, no other
         can lift it. Default: False.
@@ -106,6 +108,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         jobs: int | str | None = None,
         maintenance_work_mem: str | None = None,
         publications: bool | str | None = None,
+        analyze: bool | str | None = None,
         require_masked: bool | str | None = None,
         pg_bin_dir: str | None = None,
         wait_seconds: float | str | None = None,

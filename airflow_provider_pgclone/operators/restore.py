@@ -36,6 +36,8 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     :param maintenance_work_mem: the memory that each session may use to build an index, such as
         ``512MB``. Default: the server's.
     :param publications: whether publications are restored; subscriptions never are. Default: False.
+    :param analyze: whether the tables are analyzed, so that the query planner knows them; one that
+        cannot be analyzed is named in a warning. Default: True.
     :param checksums: whether a dump records a checksum of each table's rows, and a restore compares
         the checksums; otherwise the rows are counted. Default: False.
     :param check_sql: a query, or a list of queries, that must return true in the restored database
@@ -76,6 +78,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         jobs: int | str | None = None,
         maintenance_work_mem: str | None = None,
         publications: bool | str | None = None,
+        analyze: bool | str | None = None,
         checksums: bool | str | None = None,
         check_sql: str | Sequence[str] | None = None,
         require_verified: bool | str | None = None,

@@ -308,6 +308,15 @@ RequireSigned = Annotated[
         "one source requires it, no other can lift it.",
     ),
 ]
+Analyze = Annotated[
+    bool | None,
+    Option(
+        values.flag,
+        True,
+        "Whether the tables are analyzed, so that the query planner knows them; one that cannot be "
+        "analyzed is named in a warning.",
+    ),
+]
 WaitSeconds = Annotated[
     float | None,
     Option(

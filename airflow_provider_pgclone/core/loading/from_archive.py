@@ -45,7 +45,7 @@ def load_archive(
     """
     dump, manifest = archive.dump, archive.manifest
     if checksums and manifest is not None:
-        with connect(database, cancellation) as session:
+        with connect(loading.database(database), cancellation) as session:
             check_encoding(session, manifest.encoding)
     log.info("loading %s into %r by pg_restore %s", dump.key, database.name, loading.tools.major)
     if manifest is None:
