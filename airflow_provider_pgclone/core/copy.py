@@ -84,6 +84,7 @@ class StreamCopyOptions:
     :param selection: the part of the source to copy.
     :param masking: the masks of columns and the conditions on rows.
     :param load: how to load the target.
+    :param analyze: whether to analyze the copied tables.
     :param replace: whether to replace an existing target once the copy is complete.
     :param require_masked: whether to refuse a copy in which no column is masked.
     :param wait_seconds: the longest wait for another copy to the same name, in seconds.
@@ -92,6 +93,7 @@ class StreamCopyOptions:
     selection: Selection = field(default_factory=Selection)
     masking: Masking = field(default_factory=Masking)
     load: LoadOptions = field(default_factory=LoadOptions)
+    analyze: bool = True
     replace: bool = True
     require_masked: bool = False
     wait_seconds: float = 0.0
@@ -223,6 +225,7 @@ def _fill_from(
             rows_of_tables = load_database(
                 snapshot, skeleton, attempt.temp, loading, on_progress=on_progress
             )
-        with connect(attempt.temp, cancellation) as on_temp:
+        with connect(loading.database(attempt.temp), cancellation) as on_temp:
             check_rows(on_temp, toc, rows_of_tables, snapshot.encoding)
-        analyze(attempt.temp, loading, cancellation)
+        if options.analyze:
+            analyze(attempt.temp, loading, cancellation)

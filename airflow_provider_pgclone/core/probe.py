@@ -32,7 +32,7 @@ from airflow_provider_pgclone.core.replacing import (
 from airflow_provider_pgclone.core.storage import Storage
 
 OLDEST_SERVER, NEWEST_SERVER = 14, 18
-PROGRAMS = ("pg_dump", "psql", "pg_restore", "vacuumdb")
+PROGRAMS = ("pg_dump", "psql", "pg_restore")
 # A person waits for the answer. A dump waits for as long as the system does.
 CONNECT_SECONDS = 10
 # Not a dump key, so that no listing shows it as a dump.

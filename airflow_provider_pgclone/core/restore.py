@@ -4,8 +4,9 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from airflow_provider_pgclone.core.archive import required_signing_key
+from airflow_provider_pgclone.core.archive import required_signing_key, rights_on_database
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking import check_sql
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, UnsupportedError
@@ -25,7 +26,9 @@ from airflow_provider_pgclone.core.replacing import (
     check_target,
     creation_for,
     drop_attempt,
+    properties_of_new,
     read_markers,
+    read_properties,
     replace_database,
     target_lock,
 )
@@ -55,6 +58,7 @@ class RestoreOptions:
     :param swap: whether to swap the restored database in; otherwise it waits for a later swap.
     :param load: how to load a dump.
     :param checksums: whether to compare the restored rows with the checksums in the dump.
+    :param analyze: whether to analyze the restored tables.
     :param check_sql: queries about the restored database that must be true before the swap.
     :param require_verified: whether to refuse a dump that no verification has found whole.
     :param require_masked: whether to refuse a dump that is not masked.
@@ -72,6 +76,7 @@ class RestoreOptions:
     swap: bool = True
     load: LoadOptions = field(default_factory=LoadOptions)
     checksums: bool = False
+    analyze: bool = True
     check_sql: Sequence[str] = ()
     require_verified: bool = False
     require_masked: bool = False
@@ -122,12 +127,20 @@ def restore(
         check_target(session, target.name)
         if storage is None or dump is None:
             key = options.key
-            fill = _local_source(session, target.name, LocalKey.parse(key))
+            source = LocalKey.parse(key).database_name(target.name)
+            fill = _local_source(session, target.name, source)
+            new_properties = partial(read_properties, session, source)
         else:
             key = dump.key
             archive = _open_archive(storage, dump, options)
             fill = _dump_source(session, target.name, archive, options, on_progress)
-        attempt = Attempt(session, _marker(target.name, key, options))
+            rights = rights_on_database(archive.toc)
+            new_properties = partial(properties_of_new, session, rights)
+        attempt = Attempt(
+            session,
+            _marker(target.name, key, options),
+            new_properties=None if options.load.no_acl else new_properties,
+        )
         if attempt.marker.reversible:
             check_kept_names(session, target.name)
 
@@ -190,9 +203,8 @@ def _check_local(options: RestoreOptions) -> None:
         )
 
 
-def _local_source(session: Session, target: str, key: LocalKey) -> Fill:
+def _local_source(session: Session, target: str, source: str) -> Fill:
     """Return the step that copies a local database, after a check that it exists."""
-    source = key.database_name(target)
     check_source(session, source, target)
 
     def fill(attempt: Attempt) -> None:
@@ -247,6 +259,7 @@ def _dump_source(
             on_progress=on_progress,
             cancellation=session.cancellation,
         )
-        analyze(attempt.temp, loading, session.cancellation)
+        if options.analyze:
+            analyze(attempt.temp, loading, session.cancellation)
 
     return fill

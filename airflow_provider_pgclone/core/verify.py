@@ -3,6 +3,7 @@
 import logging
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from airflow_provider_pgclone.core.archive import required_signing_key
@@ -67,7 +68,8 @@ def verify(
     :param require_signed: whether to refuse a dump that was not signed with the signing key.
     :param signing_key: the secret with which dumps were signed.
     :raises ArchiveError: when the dump is damaged.
-    :raises MismatchError: when the restored database differs from what was dumped.
+    :raises MismatchError: when the restored database differs from what was dumped, also when it is
+        restored again by one job.
     :raises RestoreError: when the dump cannot be restored here; no verdict is stored then.
     :raises UnsupportedError: when the bytes of a dump that this package did not write are to be
         checked.
@@ -85,7 +87,7 @@ def verify(
         else:
             if require_masked:
                 check_masked(archive)
-            details = drill(
+            details = _drill_twice_if_different(
                 archive, maintenance, load, on_progress=on_progress, cancellation=cancellation
             )
     except MismatchError as error:
@@ -134,6 +136,34 @@ def _record_success(archive: Archive, level: Level, details: Mapping[str, str]) 
         remove_record(storage, key, "damaged")
         return
     write_record(storage, key, Record(level, archive.manifest_sha256, details))
+
+
+def _drill_twice_if_different(
+    archive: Archive,
+    maintenance: Database,
+    load: LoadOptions,
+    *,
+    on_progress: ProgressCallback,
+    cancellation: Cancellation,
+) -> dict[str, str]:
+    """Drill, and drill once more by one job if the rows of a table differ.
+
+    A dump that is noted as damaged is not restored any more. One job has one order, in which
+    nothing runs beside anything else.
+
+    :raises MismatchError: when the rows of a table differ again.
+    """
+    try:
+        return drill(archive, maintenance, load, on_progress=on_progress, cancellation=cancellation)
+    except MismatchError as error:
+        log.warning("%s: %s; restoring it again by one job", archive.dump.key, error)
+    return drill(
+        archive,
+        maintenance,
+        replace(load, jobs=1),
+        on_progress=on_progress,
+        cancellation=cancellation,
+    )
 
 
 def drill(

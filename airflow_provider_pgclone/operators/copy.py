@@ -57,13 +57,16 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         none.
     :param no_owner: whether restored objects belong to the connection's user instead of their
         owners. Default: on, unless the server has all owners and the user may act for them.
-    :param no_acl: whether privileges on restored objects are left out. Default: on with no_owner,
-        and if the server lacks a role that has privileges.
+    :param no_acl: whether privileges on restored objects are left out; ``false`` fails where one of
+        them cannot be restored. Default: only those of roles that the server lacks, and those that
+        the user may not restore.
     :param jobs: how many sessions work in parallel to read the large tables of a dump, or to load
         and analyze a restored database. Default: the worker's cores, from 2 to 4.
     :param maintenance_work_mem: the memory that each session may use to build an index, such as
         ``512MB``. Default: the server's.
     :param publications: whether publications are restored; subscriptions never are. Default: False.
+    :param analyze: whether the tables are analyzed, so that the query planner knows them; one that
+        cannot be analyzed is named in a warning. Default: True.
     :param require_masked: whether only masked databases are made: restores and drills take masked
         dumps alone, and copies go by ``stream``, with masks; if one source requires it, no other
         can lift it. Default: False.
@@ -105,6 +108,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         jobs: int | str | None = None,
         maintenance_work_mem: str | None = None,
         publications: bool | str | None = None,
+        analyze: bool | str | None = None,
         require_masked: bool | str | None = None,
         pg_bin_dir: str | None = None,
         wait_seconds: float | str | None = None,

@@ -28,13 +28,16 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         its swap. Default: True.
     :param no_owner: whether restored objects belong to the connection's user instead of their
         owners. Default: on, unless the server has all owners and the user may act for them.
-    :param no_acl: whether privileges on restored objects are left out. Default: on with no_owner,
-        and if the server lacks a role that has privileges.
+    :param no_acl: whether privileges on restored objects are left out; ``false`` fails where one of
+        them cannot be restored. Default: only those of roles that the server lacks, and those that
+        the user may not restore.
     :param jobs: how many sessions work in parallel to read the large tables of a dump, or to load
         and analyze a restored database. Default: the worker's cores, from 2 to 4.
     :param maintenance_work_mem: the memory that each session may use to build an index, such as
         ``512MB``. Default: the server's.
     :param publications: whether publications are restored; subscriptions never are. Default: False.
+    :param analyze: whether the tables are analyzed, so that the query planner knows them; one that
+        cannot be analyzed is named in a warning. Default: True.
     :param checksums: whether a dump records a checksum of each table's rows, and a restore compares
         the checksums; otherwise the rows are counted. Default: False.
     :param check_sql: a query, or a list of queries, that must return true in the restored database
@@ -75,6 +78,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         jobs: int | str | None = None,
         maintenance_work_mem: str | None = None,
         publications: bool | str | None = None,
+        analyze: bool | str | None = None,
         checksums: bool | str | None = None,
         check_sql: str | Sequence[str] | None = None,
         require_verified: bool | str | None = None,

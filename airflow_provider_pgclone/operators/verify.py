@@ -33,8 +33,9 @@ class PgCloneVerifyOperator(PgCloneBaseOperator):
     :param storage_conn_id: the AWS connection for ``s3://`` locations. Default: aws_default.
     :param no_owner: whether restored objects belong to the connection's user instead of their
         owners. Default: on, unless the server has all owners and the user may act for them.
-    :param no_acl: whether privileges on restored objects are left out. Default: on with no_owner,
-        and if the server lacks a role that has privileges.
+    :param no_acl: whether privileges on restored objects are left out; ``false`` fails where one of
+        them cannot be restored. Default: only those of roles that the server lacks, and those that
+        the user may not restore.
     :param publications: whether publications are restored; subscriptions never are. Default: False.
     :param jobs: how many sessions work in parallel to read the large tables of a dump, or to load
         and analyze a restored database. Default: the worker's cores, from 2 to 4.

@@ -5,6 +5,7 @@ from typing import Annotated, TypedDict
 
 from airflow_provider_pgclone.options import values
 from airflow_provider_pgclone.options.shared import (
+    Analyze,
     Checksums,
     Jobs,
     LoadingArguments,
@@ -74,6 +75,7 @@ class RestoreArguments(LoadingArguments, SigningArguments, total=False):
         ),
     ]
     checksums: Checksums
+    analyze: Analyze
     check_sql: Annotated[
         str | Sequence[str] | None,
         Option(
@@ -141,6 +143,7 @@ class CopyArguments(ReadingArguments, MaskingArguments, LoadingArguments, total=
             "Whether a complete copy replaces an existing database of the same name.",
         ),
     ]
+    analyze: Analyze
     require_masked: RequireMasked
     wait_seconds: WaitSeconds
 

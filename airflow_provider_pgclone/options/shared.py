@@ -308,6 +308,15 @@ RequireSigned = Annotated[
         "one source requires it, no other can lift it.",
     ),
 ]
+Analyze = Annotated[
+    bool | None,
+    Option(
+        values.flag,
+        True,
+        "Whether the tables are analyzed, so that the query planner knows them; one that cannot be "
+        "analyzed is named in a warning.",
+    ),
+]
 WaitSeconds = Annotated[
     float | None,
     Option(
@@ -335,8 +344,10 @@ class LoadingArguments(TypedDict, total=False):
         Option(
             values.flag,
             None,
-            "Whether privileges on restored objects are left out.",
-            default_help="on with no_owner, and if the server lacks a role that has privileges",
+            "Whether privileges on restored objects are left out; `false` fails where one of them "
+            "cannot be restored.",
+            default_help="only those of roles that the server lacks, and those that the user may "
+            "not restore",
         ),
     ]
     publications: Annotated[

@@ -16,7 +16,7 @@ CREATE EXTENSION pgcrypto;
 CREATE TABLE noise AS SELECT n, gen_random_bytes(1024) AS noise FROM generate_series(1, 100000) n;
 ALTER TABLE noise ADD PRIMARY KEY (n);
 """
-PROGRAMS = ("pg_dump", "pg_restore", "psql", "vacuumdb")
+PROGRAMS = ("pg_dump", "pg_restore", "psql")
 
 
 @contextmanager

@@ -14,11 +14,10 @@ from tests.faults.databases import SEVERAL_TABLES_SQL
 from tests.support.fixtures.children import running
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.every_kind import split_small_tables
-from tests.support.fixtures.fingerprint import fingerprint
 from tests.support.fixtures.hooks import MakeHook
 
 pytestmark = pytest.mark.long
-PROGRAMS = ("pg_dump", "psql", "pg_restore", "vacuumdb")
+PROGRAMS = ("pg_dump", "psql", "pg_restore")
 
 
 @pytest.fixture
@@ -69,28 +68,6 @@ def end_sessions(server: Server, query: str) -> bool:
         f"WHERE query LIKE '{query}' AND datname <> 'postgres'",
     )
     return bool(ended)
-
-
-@pytest.mark.parametrize("verb", ["restore", "copy"])
-def test_a_killed_vacuumdb_leaves_the_target_as_it_was(
-    verb: str, server: Server, source: str, make_hook: MakeHook, make_database: MakeDatabase
-) -> None:
-    target = make_database("CREATE TABLE mine AS SELECT 1 AS a")
-    key = make_hook(source).dump()
-    calls: dict[str, Callable[[], object]] = {
-        "restore": partial(make_hook(target).restore, key),
-        "copy": partial(make_hook(source).copy, target=target, method="stream"),
-    }
-    with (
-        meanwhile(partial(kill_one, "vacuumdb")),
-        pytest.raises(ToolError, match=r"^vacuumdb was killed by SIGKILL$"),
-    ):
-        calls[verb]()
-    assert_as_it_was(server, {source, target})
-    assert server.value(target, "SELECT a FROM mine") == 1
-    calls[verb]()
-    assert fingerprint(server, target) == fingerprint(server, source)
-    assert server.names() == {source, target}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_killed_tasks_fail_and_leave_nothing(
         assert [dump.key for dump in make_hook(big, **storage).ls()] == [key]
         assert server.names() == {big}
         assert server.value(big, "SELECT count(*) FROM noise") == 100000
-        for program in ("pg_dump", "pg_restore", "psql", "vacuumdb"):
+        for program in ("pg_dump", "pg_restore", "psql"):
             assert not tasks.is_running(program)
         if tasks.process.poll() is None:
             tasks.go_on()

@@ -220,7 +220,9 @@ def test_the_owners_of_tables_are_kept_where_the_server_has_them(
     hook.restore(key)
     assert (server.value(shop, owner), server.value(shop, may_read)) == ("clerk", True)
     hook.restore(key, no_owner=True)
-    assert (server.value(shop, owner), server.value(shop, may_read)) == ("postgres", False)
+    assert (server.value(shop, owner), server.value(shop, may_read)) == ("postgres", True)
+    hook.restore(key, no_acl=True, no_owner=True)
+    assert not server.value(shop, may_read)
     server.run("postgres", "DROP ROLE clerk")
     make_hook(f"{shop}_elsewhere").restore(key)
     assert server.value(f"{shop}_elsewhere", owner) == "postgres"

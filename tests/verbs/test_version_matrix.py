@@ -202,4 +202,4 @@ def test_a_connection_to_each_version_is_good(major: int, versions: Versions) ->
     ok, said = versions.hook(major, "good").test_connection()
     server.drop("good")
     assert ok, said
-    assert f"vacuumdb {major} in {versions.client(major)}" in said
+    assert f"pg_restore {major} in {versions.client(major)}" in said

@@ -33,6 +33,10 @@ from airflow_provider_pgclone.core.archive.manifest import (
     read_footer,
     read_manifest,
 )
+from airflow_provider_pgclone.core.archive.rights import (
+    kept_rights,
+    rights_on_database,
+)
 from airflow_provider_pgclone.core.archive.signing import (
     SIGNATURE,
     check_signing_key,
@@ -83,6 +87,7 @@ __all__ = [
     "compressor_of",
     "count_rows",
     "is_signed_by",
+    "kept_rights",
     "manifest_block",
     "manifest_head",
     "read_blocks",
@@ -93,6 +98,7 @@ __all__ = [
     "read_start",
     "read_toc",
     "required_signing_key",
+    "rights_on_database",
     "signature",
     "write_directory_toc",
     "write_toc",

@@ -52,6 +52,13 @@ class ArchiveReader:
             self._buffer, self._position = chunk, 0
         return False
 
+    def rest(self) -> Iterator[bytes]:
+        """Yield all bytes that were not read yet."""
+        rest, self._buffer, self._position = self._buffer[self._position :], b"", 0
+        if rest:
+            yield rest
+        yield from self._chunks
+
     def byte(self) -> int:
         return self.take(1)[0]
 

@@ -35,7 +35,6 @@ SECTION_POST_DATA = 4
 POSITION_NOT_SET = 1
 NO_DATA = 3
 
-_GRANTEE = re.compile(r'\b(?:TO|FROM|FOR ROLE) (?:"((?:[^"]|"")+)"|(\w+))')
 _CREATE_DATABASE = re.compile(r'CREATE DATABASE (?:"(?:[^"]|"")*"|\S+)')
 _PARTITIONED = re.compile(r"^PARTITION BY ", re.MULTILINE)
 _DATABASE_OPTION = re.compile(
@@ -135,17 +134,17 @@ class Toc:
 
     @property
     def owners(self) -> frozenset[str]:
-        """The roles that own objects in the archive."""
-        owned = (e for e in self.entries if e.owner and not e.description.startswith("DATABASE"))
-        return frozenset(entry.owner for entry in owned)
+        """The roles to which pg_restore gives objects of the archive.
 
-    @property
-    def grantees(self) -> frozenset[str]:
-        """The roles to which the archive grants rights, or from which it revokes them."""
-        rights = (e.definition for e in self.entries if e.description in ("ACL", "DEFAULT ACL"))
-        found = _GRANTEE.findall("\n".join(rights))
-        names = {quoted.replace('""', '"') or word for quoted, word in found}
-        return frozenset(names - {"PUBLIC"})
+        Like ``_printTocEntry()`` in pg_backup_archiver.c, it assumes that an entry without a
+        statement to drop it, such as a comment, has no owner of its own.
+        """
+        owned = (
+            entry
+            for entry in self.entries
+            if entry.owner and entry.drop_statement and not entry.description.startswith("DATABASE")
+        )
+        return frozenset(entry.owner for entry in owned)
 
     @property
     def lacks_data(self) -> bool:
@@ -206,7 +205,9 @@ def write_toc(toc: Toc) -> bytes:
     The positions of the blocks are not set, so readers look for blocks one after another.
     """
     return _write_start(toc, FORMAT_CUSTOM) + b"".join(
-        _write_entry(entry, toc.version) + bytes([entry.data_state]) + bytes(OFFSET_BYTES)
+        _write_entry(entry, toc.version)
+        + bytes([POSITION_NOT_SET if entry.has_data else NO_DATA])
+        + bytes(OFFSET_BYTES)
         for entry in toc.entries
     )
 

@@ -123,10 +123,13 @@ def check_checksums(
     copied = copied_tables(toc)
     found = read_checksums(session, copied, names, encoding)
     for group in comparable_groups(copied, expected, names):
-        if _total(found, group) != _total(expected, group):
+        rows, total = _total(found, group)
+        rows_expected, total_expected = _total(expected, group)
+        if (rows, total) != (rows_expected, total_expected):
             tables = describe_tables(names[name] for name in group)
             raise MismatchError(
-                f"{tables} does not have the same rows as in the dump: the checksums differ"
+                f"{tables} does not have the same rows as in the dump: {rows} rows with the "
+                f"checksum {total}, but {rows_expected} rows with {total_expected} in the dump"
             )
 
 

@@ -45,7 +45,7 @@ def load_archive(
     """
     dump, manifest = archive.dump, archive.manifest
     if checksums and manifest is not None:
-        with connect(database, cancellation) as session:
+        with connect(loading.database(database), cancellation) as session:
             check_encoding(session, manifest.encoding)
     log.info("loading %s into %r by pg_restore %s", dump.key, database.name, loading.tools.major)
     if manifest is None:
@@ -62,7 +62,7 @@ def load_archive(
             _load_blocks(archive, manifest, database, loading, meter, cancellation)
     meter.finish()
     if manifest is not None and manifest.has_rows:
-        with connect(database, cancellation) as session:
+        with connect(loading.database(database), cancellation) as session:
             _check_loaded(session, archive.toc, manifest, checksums=checksums)
 
 
@@ -75,7 +75,7 @@ def _load_blocks(
     cancellation: Cancellation,
 ) -> None:
     entries = {entry.block.dump_id: entry for entry in manifest.entries}
-    toc = archive.toc.without(loading.left_out)
+    toc = loading.restored(archive.toc)
     plan = schedule(toc, {id_: entry.block.raw_bytes for id_, entry in entries.items()})
     order = [plan.old_ids[new_id] for new_id in plan.start_order(loading.sessions)]
     blocks = [entries[dump_id].block for dump_id in order]

@@ -192,7 +192,7 @@ def load_database(
         on_progress, work_total=sum(range_entry.size_bytes for range_entry in range_entries)
     )
     plan = schedule(
-        toc.without(loading.left_out),
+        loading.restored(toc),
         {id_: range_entry.size_bytes for id_, range_entry in ranges.items()},
         first=set(in_skeleton),
     )

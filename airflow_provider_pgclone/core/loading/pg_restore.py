@@ -7,7 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from signal import SIGTERM
 
-from airflow_provider_pgclone.core.archive import Toc, write_directory_toc
+from airflow_provider_pgclone.core.archive import (
+    ArchiveReader,
+    Toc,
+    read_start,
+    write_directory_toc,
+    write_toc,
+)
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import RestoreError
 from airflow_provider_pgclone.core.loading.data_file import DataFile
@@ -46,19 +52,17 @@ def load_stream(
     :raises RestoreError: at the first error that is not harmless. The restore ends there.
     """
     monitor = RestoreMonitor(loading.server_major, trusts_lines=loading.trusts_lines)
-    with (
-        tempfile.TemporaryDirectory(prefix="pgclone-") as folder,
-        run_child(
-            loading.argv(database, "--format=custom", *_use_list(toc, loading, Path(folder))),
-            environment=loading.environment(database),
-            cancellation=cancellation,
-            on_stderr=monitor.feed,
-            stdin=True,
-        ) as pg_restore,
-    ):
+    restored = loading.restored(toc)
+    with run_child(
+        loading.argv(database, "--format=custom"),
+        environment=loading.environment(database),
+        cancellation=cancellation,
+        on_stderr=monitor.feed,
+        stdin=True,
+    ) as pg_restore:
         monitor.attach(pg_restore)
         try:
-            for chunk in chunks:
+            for chunk in chunks if restored == toc else _with_toc(restored, chunks):
                 cancellation.check()
                 pg_restore.stdin.write(chunk)
                 meter.add(len(chunk))
@@ -125,14 +129,16 @@ def load_pipes(
         feeders.check_complete()
 
 
-def _use_list(toc: Toc, loading: Loading, folder: Path) -> list[str]:
-    """Return the arguments that make pg_restore leave out entries."""
-    if not loading.left_out:
-        return []
-    path = folder / "list"
-    entries = toc.without(loading.left_out).entries
-    path.write_text("".join(f"{entry.dump_id};\n" for entry in entries))
-    return [f"--use-list={path}"]
+def _with_toc(toc: Toc, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks of an archive with another table of contents of the same data.
+
+    pg_restore cannot seek in a pipe, so it ignores the positions of the data, and reads one block
+    after another: ``_PrintTocData()`` in pg_backup_custom.c.
+    """
+    reader = ArchiveReader(chunks)
+    read_start(reader)
+    yield write_toc(toc)
+    yield from reader.rest()
 
 
 class _Feeders:

@@ -1,15 +1,25 @@
 """Decides how an archive is loaded: the client, and the owners, rights and entries to restore."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from airflow_provider_pgclone.core.archive import Toc, TocEntry
+from airflow_provider_pgclone.core.loading.rights import (
+    SCHEMA_PUBLIC,
+    Roles,
+    owns_schema_public,
+    read_roles,
+    rights_to_restore,
+)
+from airflow_provider_pgclone.core.loading.schedule import is_of_event_trigger
 from airflow_provider_pgclone.core.postgres import (
+    LOADING,
     ClientTools,
     Database,
     Session,
     connection_arguments,
-    loading_environment,
+    tool_environment,
     tools_for_restore,
 )
 
@@ -25,8 +35,8 @@ class LoadOptions:
         ``512MB``; ``None`` uses the server's setting.
     :param no_owner: whether to leave out owners; ``None`` restores them if all of them are roles of
         the server that the user is a member of.
-    :param no_acl: whether to leave out rights; ``None`` restores them if owners are restored and
-        all grantees are roles of the server.
+    :param no_acl: whether to leave out rights; ``None`` leaves out those of roles that the server
+        does not have, and those that the user may not restore.
     :param publications: whether to restore publications; by default they are left out.
     :param pg_bin_dir: the folder of pg_restore; ``None`` searches for it.
     """
@@ -46,11 +56,11 @@ class Loading:
     :param tools: the client programs.
     :param server_major: the major version of the server.
     :param jobs: the number of sessions that load at the same time.
-    :param maintenance_work_mem: memory that each session may use to build an index; ``None`` uses
-        the server's setting.
+    :param settings: the settings of the sessions that load the database or check it.
     :param no_owner: whether to leave out owners, so that the user owns everything.
     :param no_acl: whether to leave out rights.
     :param left_out: the ids of the entries to leave out.
+    :param rights: the statements of the entries of rights of which some are left out, by id.
     :param trusts_lines: whether each line of pg_restore's messages is its own. It is not where a
         name has a line break, which pg_restore writes as it is.
     """
@@ -58,10 +68,11 @@ class Loading:
     tools: ClientTools
     server_major: int
     jobs: int
-    maintenance_work_mem: str | None
+    settings: Mapping[str, str]
     no_owner: bool
     no_acl: bool
     left_out: frozenset[int] = frozenset()
+    rights: Mapping[int, str] = field(default_factory=dict)
     trusts_lines: bool = True
 
     @property
@@ -77,12 +88,21 @@ class Loading:
         is_older = self.server_major < 17 <= self.tools.major
         return 1 if is_older or not self.trusts_lines else self.jobs
 
+    def restored(self, toc: Toc) -> Toc:
+        """Return the table of contents with what is to be restored, in the order to restore it."""
+        entries = (
+            replace(entry, definition=self.rights.get(entry.dump_id, entry.definition))
+            for entry in toc.without(self.left_out).entries
+        )
+        return replace(toc, entries=tuple(sorted(entries, key=is_of_event_trigger)))
+
+    def database(self, database: Database) -> Database:
+        """Return the database with the settings of sessions that load it or check it."""
+        return database.with_settings(self.settings)
+
     def environment(self, database: Database) -> dict[str, str]:
         """Return the environment variables of the programs that load a database."""
-        memory = self.maintenance_work_mem
-        return loading_environment(
-            database, [f"maintenance_work_mem={memory}"] if memory is not None else []
-        )
+        return tool_environment(self.database(database))
 
     def argv(self, database: Database, *more: str) -> list[str]:
         """Return the command line of pg_restore.
@@ -105,42 +125,63 @@ def loading_for(session: Session, toc: Toc, options: LoadOptions) -> Loading:
     :param session: a session on the server to load.
     :raises UnsupportedError: when no pg_restore can read the archive.
     """
-    major = session.major
-    left_out = _left_out(
-        toc, publications=options.publications, is_superuser=_is_superuser(session)
-    )
-    restored = toc.without(left_out)
+    major, roles = session.major, read_roles(session)
+    left_out = _left_out(toc, publications=options.publications, roles=roles, server_major=major)
     no_owner, no_acl = options.no_owner, options.no_acl
     if no_owner is None:
-        no_owner = not _is_member_of(session, restored.owners)
+        no_owner = not toc.without(left_out).owners <= roles.may_own
+    rights: Mapping[int, str] = {}
     if no_acl is None:
-        no_acl = no_owner or not _has_roles(session, restored.grantees)
+        rights = rights_to_restore(toc.without(left_out), roles, major)
+        left_out |= {dump_id for dump_id, statements in rights.items() if not statements}
     log.info(
         "restoring %s owners and %s rights of the dump",
         "no" if no_owner else "the",
         "no" if no_acl else "the",
     )
-    trusts_lines = not restored.has_line_breaks
+    trusts_lines = not toc.without(left_out).has_line_breaks
     if not trusts_lines and options.jobs > 1:
         log.warning("names in the dump have line breaks, so a single session loads it")
     return Loading(
         tools=tools_for_restore(major, toc.first_reader, options.pg_bin_dir),
         server_major=major,
         jobs=options.jobs,
-        maintenance_work_mem=options.maintenance_work_mem,
+        settings=_session_settings(session, options),
         no_owner=no_owner,
-        no_acl=no_acl,
+        no_acl=bool(no_acl),
         left_out=left_out,
+        rights=rights,
         trusts_lines=trusts_lines,
     )
 
 
-def _left_out(toc: Toc, *, publications: bool, is_superuser: bool) -> frozenset[int]:
+def _session_settings(session: Session, options: LoadOptions) -> Mapping[str, str]:
+    """Return those settings for loading that the server has and the user may set.
+
+    Objects are created by the role that creates the database, whatever role the target's sessions
+    take on.
+    """
+    known = session.execute(
+        "SELECT name FROM pg_settings WHERE name = ANY(%s) AND (context = 'user' OR "
+        "(SELECT rolsuper FROM pg_roles WHERE rolname = session_user))",
+        [list(LOADING)],
+    ).fetchall()
+    role, login_role = session.fetch_row("SELECT current_user, session_user")
+    settings = {name: LOADING[name] for (name,) in known}
+    settings["role"] = "none" if role == login_role else role
+    if options.maintenance_work_mem is not None:
+        settings["maintenance_work_mem"] = options.maintenance_work_mem
+    return settings
+
+
+def _left_out(toc: Toc, *, publications: bool, roles: Roles, server_major: int) -> frozenset[int]:
     """Return the ids of the entries to leave out, including their comments and rights.
 
     A restored subscription would use the slot of the original one. A publication is for subscribers
-    of the original database. The other entries require a superuser.
+    of the original database. The other entries require a superuser, or the owner of the schema
+    public: before PostgreSQL 15 that is a superuser, since then the owner of the database.
     """
+    is_superuser = roles.is_superuser
     kinds = ["SUBSCRIPTION"]
     if not publications:
         kinds.append("PUBLICATION")
@@ -155,6 +196,10 @@ def _left_out(toc: Toc, *, publications: bool, is_superuser: bool) -> frozenset[
             or (about_one and any(entry.tag.startswith(f"{kind} ") for kind in kinds))
             # Only the owner may comment on an extension, and it may have existed before.
             or (entry.tag.startswith("EXTENSION ") and about_one and not is_superuser)
+            or (
+                (entry.description, entry.tag) == ("COMMENT", SCHEMA_PUBLIC)
+                and not owns_schema_public(roles, server_major)
+            )
         ):
             left_out[entry.dump_id] = entry
     for kind in kinds:
@@ -164,26 +209,3 @@ def _left_out(toc: Toc, *, publications: bool, is_superuser: bool) -> frozenset[
                 "not restoring %d entries of type %s, such as %s", len(names), kind, names[0]
             )
     return frozenset(left_out)
-
-
-def _is_superuser(session: Session) -> bool:
-    (is_superuser,) = session.fetch_row(
-        "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
-    )
-    return bool(is_superuser)
-
-
-def _is_member_of(session: Session, owners: frozenset[str]) -> bool:
-    """Tell whether all owners are roles of the server, and the user is a member of each."""
-    row = session.execute(
-        "SELECT bool_and(rolname IS NOT NULL AND pg_has_role(current_user, rolname, 'MEMBER')) "
-        "FROM unnest(%s::text[]) AS owner LEFT JOIN pg_roles ON rolname = owner",
-        [sorted(owners)],
-    ).fetchone()
-    return row is not None and row[0] is not False
-
-
-def _has_roles(session: Session, roles: frozenset[str]) -> bool:
-    """Tell whether all roles exist on the server."""
-    rows = session.execute("SELECT rolname FROM pg_roles").fetchall()
-    return roles <= {name for (name,) in rows}

@@ -1,54 +1,65 @@
 """Collects the statistics of a restored database for the query planner."""
 
 import logging
-from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from queue import Empty, SimpleQueue
 
+import psycopg
 from psycopg import sql
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.catalog import unplannable_tables
 from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.postgres import (
-    Database,
-    Session,
-    connect,
-    connection_arguments,
-    run_child,
-)
+from airflow_provider_pgclone.core.postgres import Database, Session, connect
 
 log = logging.getLogger(__name__)
 
-# What vacuumdb analyzes: catalog_query in vacuumdb.c.
-_ANALYZED = """
+# Those of vacuumdb, the largest first: retrieve_objects() in vacuumdb.c.
+_TABLES = """
 SELECT nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-WHERE relkind IN ('r', 'm') AND relpersistence <> 't' AND c.oid <> ALL(%s)
-ORDER BY relpages DESC
+WHERE relkind IN ('r', 'm') AND relpersistence <> 't' ORDER BY relpages DESC, c.oid
 """
+_TableQueue = SimpleQueue[tuple[str, str]]
 
 
 def analyze(database: Database, loading: Loading, cancellation: Cancellation) -> None:
-    """Run ANALYZE on all tables, because an archive does not contain statistics.
+    """Run ANALYZE on all tables, because an archive does not contain their statistics.
 
-    ANALYZE fails for the tables of which no query can be planned, whoever runs it, and vacuumdb
-    would end there.
+    A table that cannot be analyzed is named in a warning: all its rows are there, and the server
+    tries again by autovacuum. It may have a child on a server that cannot be reached, or statistics
+    on an expression that fails.
+
+    :raises ServerError: when the server cannot be reached any more.
     """
-    with connect(database, cancellation) as session:
-        unplannable = unplannable_tables(session)
-        for why in unplannable.values():
-            log.warning("a table gets no statistics: %s. %s", why.message, why.hint)
-        if unplannable:
-            _analyze_others(session, unplannable)
+    tables: _TableQueue = SimpleQueue()
+    with cancellation.own() as own, ExitStack() as stack:
+        session = stack.enter_context(connect(loading.database(database), own))
+        for name in session.execute(_TABLES):
+            tables.put(name)
+        others = range(min(loading.jobs, tables.qsize()) - 1)
+        sessions = [session, *(stack.enter_context(session.beside()) for _ in others)]
+        with ThreadPoolExecutor(len(sessions), thread_name_prefix="analyze") as pool:
+            futures = [pool.submit(_analyze_each, one, tables) for one in sessions]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                own.cancel()
+                raise
+
+
+def _analyze_each(session: Session, tables: _TableQueue) -> None:
+    while True:
+        session.cancellation.check()
+        try:
+            schema, table = tables.get_nowait()
+        except Empty:
             return
-    program = loading.tools.path("vacuumdb")
-    options = ["--analyze-only", "--quiet", f"--jobs={loading.jobs}"]
-    with run_child(
-        [program, *options, *connection_arguments(database)],
-        environment=loading.environment(database),
-        cancellation=cancellation,
-    ) as vacuumdb:
-        vacuumdb.wait_for_success()
-
-
-def _analyze_others(session: Session, left_out: Collection[int]) -> None:
-    for schema, name in session.execute(_ANALYZED, [list(left_out)]).fetchall():
-        session.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, name)))
+        try:
+            session.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table)))
+        except psycopg.Error as error:
+            session.cancellation.check()
+            if session.connection.broken:
+                raise
+            # The message may contain a value of a row.
+            log.warning("cannot analyze the table %s.%s: %s", schema, table, type(error).__name__)

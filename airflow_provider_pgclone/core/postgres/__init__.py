@@ -9,7 +9,6 @@ from airflow_provider_pgclone.core.postgres.clients import (
     ClientTools,
     check_pg_dump_arguments,
     connection_arguments,
-    loading_environment,
     tool_environment,
     tools_for_dump,
     tools_for_restore,
@@ -30,6 +29,7 @@ from airflow_provider_pgclone.core.postgres.session import (
 from airflow_provider_pgclone.core.postgres.settings import (
     CHECKSUM_TRANSACTION,
     LITERALS_TRANSACTION,
+    LOADING,
     MASKING_TRANSACTION,
     NO_TRANSACTION_TIMEOUT,
     NO_VIEWS,
@@ -53,6 +53,7 @@ from airflow_provider_pgclone.core.postgres.sql_text import (
 __all__ = [
     "CHECKSUM_TRANSACTION",
     "LITERALS_TRANSACTION",
+    "LOADING",
     "MASKING_TRANSACTION",
     "NO_TRANSACTION_TIMEOUT",
     "NO_VIEWS",
@@ -78,7 +79,6 @@ __all__ = [
     "has_comment",
     "is_standby",
     "literal",
-    "loading_environment",
     "open_service_pipe",
     "outside_literals",
     "qualified",

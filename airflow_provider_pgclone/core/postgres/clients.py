@@ -14,7 +14,6 @@ from psycopg.conninfo import make_conninfo
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.postgres.database import Database
-from airflow_provider_pgclone.core.postgres.settings import loading_options
 
 log = logging.getLogger(__name__)
 
@@ -144,18 +143,6 @@ def connection_arguments(database: Database) -> list[str]:
 def tool_environment(database: Database) -> dict[str, str]:
     """Return the environment of a program, in which its messages are in English."""
     return {**database.environment(), "LC_ALL": "C"}
-
-
-def loading_environment(database: Database, settings: Sequence[str] = ()) -> dict[str, str]:
-    """Return the environment of a program that loads a database.
-
-    It overrides settings of the role and of the database that could disturb the loading.
-
-    :param settings: further settings, as ``name=value`` without spaces.
-    """
-    variables = tool_environment(database)
-    options = f"{variables.get('PGOPTIONS', '')} {loading_options(settings)}"
-    return {**variables, "PGOPTIONS": options.strip()}
 
 
 def check_pg_dump_arguments(arguments: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from psycopg import pq
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.postgres.settings import as_options
 
 APPLICATION_NAME = "airflow-provider-pgclone"
 # Used by psycopg only. The programs have no variables for them, and do not need them: the exit code
@@ -58,6 +59,11 @@ class Database:
         """Return the database with no ``options`` for its sessions."""
         given = {name: value for name, value in self.parameters.items() if name != "options"}
         return replace(self, parameters=given)
+
+    def with_settings(self, settings: Mapping[str, str]) -> "Database":
+        """Return the database with settings of its sessions, which override those of the role."""
+        given = f"{self.parameters.get('options', '')} {as_options(settings)}"
+        return replace(self, parameters={**self.parameters, "options": given.strip()})
 
     def session_parameters(self) -> dict[str, str]:
         """Return the parameters for a session that is opened now, with a fresh password."""

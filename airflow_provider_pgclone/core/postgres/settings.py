@@ -4,7 +4,7 @@ Values are written as in SQL. psycopg and psql execute the settings as statement
 execute no statements of ours get them in ``PGOPTIONS``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 # A session that waits for hours while children work must not time out.
 _NO_TIMEOUTS = {
@@ -43,10 +43,34 @@ _CHECKSUMS = {
     "quote_all_identifiers": "off",
     "row_security": "off",
 }
-_LOADING = {
+# What a session that loads a database sets if it may, since the database or the role may set
+# something else that makes the loading fail, or changes what is loaded. All but the last group may
+# be set by every user. What pg_restore sets itself is here where other sessions need it too.
+LOADING: Mapping[str, str] = {
     **_NO_TIMEOUTS,
+    "idle_session_timeout": "0",  # a worker of pg_restore may wait for hours for its next entry
+    "transaction_timeout": "0",
     "default_transaction_read_only": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
     "synchronous_commit": "off",
+    "client_min_messages": "warning",
+    "exit_on_error": "off",  # an error that is harmless would end the session
+    # Otherwise what does not name its tablespace goes to another one, where the user may lack room.
+    "default_tablespace": "",
+    "check_function_bodies": "off",
+    # How values and statements of the archive are read.
+    "array_nulls": "on",
+    "backslash_quote": "safe_encoding",
+    "IntervalStyle": "postgres",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    # Otherwise REFRESH MATERIALIZED VIEW cannot read views.
+    "restrict_nonsystem_relation_kind": "",
+    # Event triggers and triggers of a login belong to those who use the database.
+    "event_triggers": "off",
+    "session_replication_role": "origin",
+    "temp_file_limit": "-1",
 }
 
 
@@ -69,7 +93,13 @@ NO_VIEWS = (
 # of PostgreSQL's: CVE-2018-1058. SET looks up neither, so that nothing of theirs runs before it.
 SAFE_PATH = "SET search_path = ''"
 PATIENT_SESSION = _statements(
-    {**_NO_TIMEOUTS, "idle_session_timeout": "0", "client_min_messages": "warning"}
+    {
+        **_NO_TIMEOUTS,
+        "idle_session_timeout": "0",
+        "client_min_messages": "warning",
+        # What must not write says so itself, in its transaction.
+        "default_transaction_read_only": "off",
+    }
 )
 SNAPSHOT_SESSION = _statements({"constraint_exclusion": "off"})
 READING_SESSION = _statements({**_READING, **_NO_TIMEOUTS})
@@ -84,10 +114,13 @@ LITERALS_TRANSACTION = _statements({"standard_conforming_strings": "on"}, "LOCAL
 USER_PATH_TRANSACTION = "SET LOCAL search_path TO DEFAULT"
 
 
-def loading_options(more: Iterable[str]) -> str:
-    """Return the settings of a session that loads a database, in the form of ``PGOPTIONS``.
+def as_options(settings: Mapping[str, str]) -> str:
+    """Return settings in the form of ``PGOPTIONS``, where a backslash keeps a space in a value.
 
-    :param more: further settings, as ``name=value`` without spaces.
+    https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-OPTIONS
     """
-    settings = [*(f"{name}={value}" for name, value in _LOADING.items()), *more]
-    return " ".join(f"-c {setting}" for setting in settings)
+    return " ".join(f"-c {name}={_escaped(value)}" for name, value in settings.items())
+
+
+def _escaped(value: str) -> str:
+    return "".join(f"\\{one}" if one.isspace() or one == "\\" else one for one in value)

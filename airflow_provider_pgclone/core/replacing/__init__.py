@@ -28,7 +28,12 @@ from airflow_provider_pgclone.core.replacing.names import (
     check_database_name,
 )
 from airflow_provider_pgclone.core.replacing.origin import read_origins
-from airflow_provider_pgclone.core.replacing.properties import Properties, fitted, read_properties
+from airflow_provider_pgclone.core.replacing.properties import (
+    Properties,
+    fitted,
+    properties_of_new,
+    read_properties,
+)
 from airflow_provider_pgclone.core.replacing.target import (
     check_may_create,
     check_may_replace,
@@ -61,6 +66,7 @@ __all__ = [
     "creation_for",
     "drop_attempt",
     "fitted",
+    "properties_of_new",
     "read_markers",
     "read_origins",
     "read_properties",

@@ -1,7 +1,7 @@
 """Replaces a database: fills a temporary database beside it, then swaps it in."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from airflow_provider_pgclone.core.postgres import Database, Session, drop_database
@@ -65,13 +65,14 @@ class Attempt:
         """Create an empty temporary database.
 
         It gets the target's rights and settings before it is loaded. So no unauthorized user can
-        connect to it, and the attempt fails early if our user lacks a right.
+        connect to it, and the attempt fails early if our user lacks a right. It gets the connection
+        limit at the swap, since more sessions may load it.
 
         :param creation: the options of CREATE DATABASE.
         """
         create_database(self.session, self.temp.name, creation)
         mark_newborn(self.session, self.temp.name, self.marker)
-        self._set_properties(self.temp.name)
+        self._set_properties(self.temp.name, is_limited=False)
 
     def clone_temp(self, source: str) -> None:
         """Create the temporary database as a copy of another database on the same server."""
@@ -97,7 +98,7 @@ class Attempt:
         mark_newborn(self.session, name, marker)
         self._set_properties(name)
 
-    def _set_properties(self, name: str) -> None:
+    def _set_properties(self, name: str, *, is_limited: bool = True) -> None:
         """Give a database the properties of the target, then let sessions connect.
 
         The database of a drill may hold production rows, so only its owner can connect to it.
@@ -109,7 +110,8 @@ class Attempt:
             if self.marker.role == "drill":
                 close_to_public(self.session, name)
             elif properties := self.properties():
-                carry_over(self.session, name, properties)
+                limit = properties.connection_limit if is_limited else -1
+                carry_over(self.session, name, replace(properties, connection_limit=limit))
             open_database(self.session, name)
 
     def properties(self) -> Properties | None:

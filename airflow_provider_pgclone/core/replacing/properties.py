@@ -1,6 +1,7 @@
 """The properties of a database besides its contents, such as owner, rights and settings."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -110,6 +111,43 @@ def read_properties(session: Session, name: str) -> Properties:
         allows_connections=allows_connections,
         comment=None if Marker.parse(comment) else own_comment(comment),
         labels=tuple(SecurityLabel(*label) for label in labels),
+    )
+
+
+def properties_of_new(
+    session: Session, grants: Iterable[tuple[str | None, str, bool]] | None
+) -> Properties:
+    """Return the properties of a new database of the user.
+
+    Rights of roles that the server does not have are left out, with a warning.
+
+    :param grants: the grantee, the privilege or ``ALL``, and whether it may be granted on, of each
+        right; ``None`` closes the database to all but the user, since its rights are unknown.
+    """
+    (user,) = session.fetch_row("SELECT current_user")
+    roles = {name for (name,) in session.execute("SELECT rolname FROM pg_roles").fetchall()}
+    given = tuple(grants or ())
+    missing = {role for role, _, _ in given if role is not None} - roles
+    if missing:
+        log.warning(
+            "not giving the database rights of roles that the server lacks: %s",
+            ", ".join(map(repr, sorted(missing))),
+        )
+    rights: dict[tuple[str | None, str], bool] = {
+        (user, privilege): False for privilege in _PRIVILEGES
+    }
+    for role, named, can_grant in given:
+        for privilege in _PRIVILEGES if named == "ALL" else (named,):
+            if role not in missing and role != user:
+                rights[role, privilege] = can_grant
+    return Properties(
+        owner=user,
+        has_own_grants=True,
+        grants=tuple(Grant(*right, can_grant) for right, can_grant in rights.items()),
+        settings=(),
+        connection_limit=-1,
+        allows_connections=True,
+        comment=None,
     )
 
 

@@ -1,0 +1,129 @@
+"""Which statements of an archive's rights are kept, and what they tell of its database."""
+
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_pgclone.core.archive import Toc, TocEntry, kept_rights, rights_on_database
+
+ROLES = {"owner", "here", "odd; role\n TO gone;"}
+
+
+def kept(definition: str, *, may_become: bool = True) -> tuple[str, frozenset[str]]:
+    return kept_rights(definition, "owner", roles=ROLES, own_roles={"owner"}, may_become=may_become)
+
+
+@pytest.mark.parametrize(
+    ("definition", "expected", "missing"),
+    [
+        (
+            'REVOKE ALL ON FUNCTION public.f("FROM" integer) FROM PUBLIC;\n'
+            'GRANT ALL ON FUNCTION public.f("FROM" integer) TO gone;\n',
+            'REVOKE ALL ON FUNCTION public.f("FROM" integer) FROM PUBLIC;\n',
+            {"gone"},
+        ),
+        ('GRANT SELECT ON TABLE public."TO here;" TO "Gone";\n', "", {"Gone"}),
+        ("GRANT SELECT(a) ON TABLE public.t TO gone WITH GRANT OPTION;\n", "", {"gone"}),
+        ("REVOKE ALL ON TABLE public.t FROM gone;\n", "", set()),
+        (
+            'GRANT SELECT ON TABLE public.t TO "odd; role\n TO gone;";\n',
+            'GRANT SELECT ON TABLE public.t TO "odd; role\n TO gone;";\n',
+            set(),
+        ),
+        (
+            'ALTER DEFAULT PRIVILEGES FOR ROLE "Gone" IN SCHEMA s GRANT SELECT ON TABLES TO here;\n'
+            "ALTER DEFAULT PRIVILEGES FOR ROLE owner GRANT SELECT ON TABLES TO gone;\n"
+            "ALTER DEFAULT PRIVILEGES FOR ROLE owner REVOKE ALL ON FUNCTIONS FROM PUBLIC;\n",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE owner REVOKE ALL ON FUNCTIONS FROM PUBLIC;\n",
+            {"Gone", "gone"},
+        ),
+        (
+            "SET SESSION AUTHORIZATION here;\nGRANT SELECT ON TABLE t TO owner;\n"
+            "GRANT SELECT ON TABLE t TO gone;\nRESET SESSION AUTHORIZATION;\n",
+            "SET SESSION AUTHORIZATION here;\nGRANT SELECT ON TABLE t TO owner;\n"
+            "RESET SESSION AUTHORIZATION;\n",
+            {"gone"},
+        ),
+        (
+            'SET SESSION AUTHORIZATION "Gone";\nGRANT SELECT ON TABLE t TO here;\n'
+            "RESET SESSION AUTHORIZATION;\n",
+            "GRANT SELECT ON TABLE t TO here;\n",
+            set(),
+        ),
+    ],
+)
+def test_statements_that_name_a_missing_role_are_left_out(
+    definition: str, expected: str, missing: set[str]
+) -> None:
+    assert kept(definition) == (expected, frozenset(missing))
+
+
+def test_without_a_superuser_the_owner_grants_in_place_of_another_role() -> None:
+    definition = (
+        "SET SESSION AUTHORIZATION here;\nGRANT SELECT ON TABLE t TO owner;\n"
+        "RESET SESSION AUTHORIZATION;\n"
+    )
+    assert kept(definition, may_become=False)[0] == "GRANT SELECT ON TABLE t TO owner;\n"
+
+
+def test_the_rights_of_an_absent_owner_are_not_missed() -> None:
+    assert kept_rights(
+        "GRANT ALL ON TABLE t TO away;\n", "away", roles=(), own_roles=(), may_become=True
+    ) == ("", frozenset())
+
+
+def entry(description: str, tag: str, definition: str = "") -> TocEntry:
+    return TocEntry(
+        dump_id=1,
+        has_dumper=0,
+        catalog_oid=None,
+        object_oid=None,
+        tag=tag,
+        description=description,
+        section=1,
+        definition=definition,
+        drop_statement=None,
+        copy_statement="",
+        namespace="",
+        tablespace=None,
+        table_access_method=None,
+        relation_kind=0,
+        owner="owner",
+        with_oids=None,
+        dependencies=(),
+        data_state=3,
+    )
+
+
+DATABASE = entry("DATABASE", "d")
+OTHER = entry("ACL", "TABLE t", "GRANT SELECT ON TABLE t TO here;\n")
+TOC = Toc((1, 16), "none", (0,) * 7, "d", "17", "17", ())
+
+
+@pytest.mark.parametrize(
+    ("entries", "rights"),
+    [
+        ((), None),
+        ((DATABASE,), None),
+        ((OTHER,), None),
+        ((DATABASE, OTHER), {(None, "CONNECT", False), (None, "TEMPORARY", False)}),
+        (
+            (
+                DATABASE,
+                entry(
+                    "ACL",
+                    "DATABASE d",
+                    'REVOKE CONNECT,TEMPORARY ON DATABASE "d" FROM PUBLIC;\n'
+                    'GRANT TEMPORARY ON DATABASE "d" TO PUBLIC;\n'
+                    'GRANT CONNECT,CREATE ON DATABASE "d" TO "He""re" WITH GRANT OPTION;\n',
+                ),
+            ),
+            {(None, "TEMPORARY", False), ('He"re', "CONNECT", True), ('He"re', "CREATE", True)},
+        ),
+    ],
+)
+def test_the_rights_on_a_database_are_told_or_unknown(
+    entries: tuple[TocEntry, ...], rights: set[object] | None
+) -> None:
+    found = rights_on_database(replace(TOC, entries=entries))
+    assert (None if found is None else set(found)) == rights

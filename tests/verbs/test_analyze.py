@@ -1,0 +1,55 @@
+"""Statistics of restored tables, and tables that cannot be analyzed."""
+
+import pytest
+
+from tests.support.fixtures.databases import MakeDatabase, Server
+from tests.support.fixtures.hooks import MakeHook
+
+# An inheritance child on a server that nobody reaches, and statistics on an expression that fails.
+FAILING_SQL = """
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER nowhere FOREIGN DATA WRAPPER postgres_fdw
+    OPTIONS (host '127.0.0.1', port '1', dbname 'nowhere');
+CREATE USER MAPPING FOR PUBLIC SERVER nowhere OPTIONS (user 'nobody');
+CREATE TABLE parent (n int); INSERT INTO parent SELECT generate_series(1, 10);
+CREATE FOREIGN TABLE far () INHERITS (parent) SERVER nowhere;
+CREATE TABLE odd (n int); INSERT INTO odd VALUES (0), (1);
+CREATE FUNCTION refuse(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+    'BEGIN RAISE EXCEPTION ''secret''; END';
+CREATE STATISTICS of_odd ON refuse(n), n FROM odd;
+CREATE TABLE fine (n int); INSERT INTO fine SELECT generate_series(1, 100);
+"""
+ANALYZED = "SELECT count(*) FROM pg_stats WHERE tablename = 'fine'"
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_table_that_cannot_be_analyzed_is_named_and_the_others_are_analyzed(
+    jobs: int,
+    server: Server,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = make_database(FAILING_SQL)
+    hook = make_hook(source)
+    hook.restore(hook.dump(), jobs=jobs)
+    copied = hook.copy(target=f"{source}_copy", method="stream", jobs=jobs)
+    for table in ("parent", "odd"):
+        assert caplog.text.count(f"cannot analyze the table public.{table}:") == 2
+    assert "secret" not in caplog.text
+    for name in (source, copied):
+        assert server.value(name, ANALYZED) == 1
+
+
+def test_analyzing_may_be_left_to_the_server(
+    server: Server, make_database: MakeDatabase, make_hook: MakeHook
+) -> None:
+    hook = make_hook(make_database("CREATE TABLE fine AS SELECT generate_series(1, 100) AS n"))
+    key = hook.dump()
+    restored = make_hook("without_statistics")
+    restored.restore(key, analyze=False)
+    hook.copy(target="copied_without", method="stream", analyze=False)
+    for name in ("without_statistics", "copied_without"):
+        assert server.value(name, ANALYZED) == 0
+    restored.restore(key)
+    assert server.value("without_statistics", ANALYZED) == 1
