@@ -245,6 +245,20 @@ def test_refresh_takes_the_dump_whose_asset_event_triggered_it(
     assert counts(shop_server, shop.STAGING) == REFRESHED_COUNTS
 
 
+def test_refresh_takes_the_newest_of_the_dumps_that_waited(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    from example_dags.demo.asset_run import run_by_asset
+
+    for _ in range(2):
+        example_dags["nightly_masked_dump"].test()
+
+    dag_run = run_by_asset(example_dags["staging_refresh"])
+
+    assert dag_run.state == "success"
+    assert restored_key(dag_run) == keys()[0]
+
+
 def test_failing_hook_task_leaves_staging_as_it_was(
     example_dags: "dict[str, DAG]", shop_server: Server
 ) -> None:
