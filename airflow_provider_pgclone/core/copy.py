@@ -17,6 +17,7 @@ from airflow_provider_pgclone.core.postgres import Database, Session, connect
 from airflow_provider_pgclone.core.progress import ProgressCallback
 from airflow_provider_pgclone.core.reading import open_skeleton, open_snapshot
 from airflow_provider_pgclone.core.replacing import (
+    AllowedTargets,
     Attempt,
     LocalKey,
     Marker,
@@ -41,6 +42,7 @@ def copy_by_template(
     *,
     strategy: str | None,
     replace: bool,
+    restore_over: AllowedTargets,
     wait_seconds: float,
     cancellation: Cancellation,
 ) -> None:
@@ -53,11 +55,14 @@ def copy_by_template(
     :param key: the name of the copy; not ``:pre`` or ``:post``.
     :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
     :param replace: whether to replace an existing database of that name once the copy is complete.
+    :param restore_over: which names a setting allows.
     :param wait_seconds: the longest wait for another copy to the same name, in seconds.
-    :raises InvalidInputError: when the name is not allowed or is taken.
+    :raises NotAllowedError: when a setting does not allow the name.
+    :raises InvalidInputError: when the name is reserved or is taken.
     :raises NotFoundError: when the source does not exist.
     """
     key.check_not_reserved()
+    restore_over.check(key.name)
     with connect(maintenance, cancellation) as session:
         check_target(session, key.name)
         check_strategy(session, strategy)
@@ -85,6 +90,7 @@ class StreamCopyOptions:
     :param masking: the masks of columns and the conditions on rows.
     :param load: how to load the target.
     :param replace: whether to replace an existing target once the copy is complete.
+    :param restore_over: which targets a setting allows.
     :param require_masked: whether to refuse a copy in which no column is masked.
     :param wait_seconds: the longest wait for another copy to the same name, in seconds.
     """
@@ -93,6 +99,7 @@ class StreamCopyOptions:
     masking: Masking = field(default_factory=Masking)
     load: LoadOptions = field(default_factory=LoadOptions)
     replace: bool = True
+    restore_over: AllowedTargets = field(default_factory=AllowedTargets)
     require_masked: bool = False
     wait_seconds: float = 0.0
 
@@ -112,10 +119,12 @@ def copy_by_stream(
 
     :param target: the database that the copy becomes; it need not exist.
     :param maintenance: another database of the target's server.
-    :raises InvalidInputError: when the target is not allowed or may not be replaced.
+    :raises NotAllowedError: when a setting does not allow the target.
+    :raises InvalidInputError: when the target cannot be or may not be replaced.
     :raises UnsupportedError: when no installed client fits both servers.
     :raises ToolError: when pg_dump, psql or pg_restore failed; the target is unchanged.
     """
+    options.restore_over.check(target.name)
     with connect(maintenance, cancellation) as session:
         properties = _source_properties(session, source, target)
         check_target(session, target.name)

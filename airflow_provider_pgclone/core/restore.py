@@ -14,6 +14,7 @@ from airflow_provider_pgclone.core.postgres import Database, Session, connect, d
 from airflow_provider_pgclone.core.progress import ProgressCallback
 from airflow_provider_pgclone.core.replacing import (
     LOCAL_MARK,
+    AllowedTargets,
     Attempt,
     Ending,
     Fill,
@@ -51,6 +52,7 @@ class RestoreOptions:
     :param reversible: whether to keep the target as it was before as ``:pre``, and a copy of the
         restored database as ``:post``; ignored for a local key.
     :param swap: whether to swap the restored database in; otherwise it waits for a later swap.
+    :param restore_over: which targets are allowed.
     :param load: how to load a dump.
     :param checksums: whether to compare the restored rows with the checksums in the dump.
     :param check_sql: queries about the restored database that must be true before the swap.
@@ -68,6 +70,7 @@ class RestoreOptions:
     key: str
     reversible: bool = False
     swap: bool = True
+    restore_over: AllowedTargets = field(default_factory=AllowedTargets)
     load: LoadOptions = field(default_factory=LoadOptions)
     checksums: bool = False
     check_sql: Sequence[str] = ()
@@ -106,10 +109,12 @@ def restore(
     :param target: the database that the application uses; it need not exist.
     :param maintenance: another database of the target's server.
     :param open_storage: returns the storage; not called for a local key.
+    :raises NotAllowedError: when a setting does not allow the target.
     :raises NotFoundError: when the dump or the local database does not exist.
     :raises RestoreError: when pg_restore reported an error that is not harmless.
     """
     check_database_name(target.name)
+    options.restore_over.check(target.name)
     if options.key.startswith(LOCAL_MARK):
         storage = None
         _check_local(options)

@@ -30,6 +30,9 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         clones files on PostgreSQL 18 if the file system can. Default: the server's.
     :param replace: whether a complete copy replaces an existing database of the same name. Default:
         True.
+    :param restore_over: the only databases that may be replaced or made, as patterns such as
+        ``shop_staging*`` in the syntax of Python's fnmatch; if several sources set it, each must
+        allow the database. Default: all.
     :param exclude: tables whose rows are left out, as patterns of ``pg_dump --exclude-table-data``;
         the partitions of a partitioned table are left out with it. Default: none.
     :param schemas: the only schemas to read, as patterns of ``pg_dump --schema``. Default: all.
@@ -88,6 +91,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         database: str | None = None,
         strategy: str | None = None,
         replace: bool | str | None = None,
+        restore_over: Sequence[str] | str | None = None,
         exclude: Sequence[str] | str | None = None,
         schemas: Sequence[str] | str | None = None,
         exclude_schemas: Sequence[str] | str | None = None,

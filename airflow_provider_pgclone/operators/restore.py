@@ -26,6 +26,9 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         restored database as ``:post``. Default: False.
     :param swap: whether a restore swaps the restored database in; otherwise that database waits for
         its swap. Default: True.
+    :param restore_over: the only databases that may be replaced or made, as patterns such as
+        ``shop_staging*`` in the syntax of Python's fnmatch; if several sources set it, each must
+        allow the database. Default: all.
     :param no_owner: whether restored objects belong to the connection's user instead of their
         owners. Default: on, unless the server has all owners and the user may act for them.
     :param no_acl: whether privileges on restored objects are left out. Default: on with no_owner,
@@ -70,6 +73,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         storage_conn_id: str | None = None,
         reversible: bool | str | None = None,
         swap: bool | str | None = None,
+        restore_over: Sequence[str] | str | None = None,
         no_owner: bool | str | None = None,
         no_acl: bool | str | None = None,
         jobs: int | str | None = None,

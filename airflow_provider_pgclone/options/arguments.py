@@ -13,6 +13,7 @@ from airflow_provider_pgclone.options.shared import (
     ReadingArguments,
     RequireMasked,
     RequireSigned,
+    RestoreOver,
     SigningArguments,
     WaitSeconds,
 )
@@ -73,6 +74,7 @@ class RestoreArguments(LoadingArguments, SigningArguments, total=False):
             "its swap.",
         ),
     ]
+    restore_over: RestoreOver
     checksums: Checksums
     check_sql: Annotated[
         str | Sequence[str] | None,
@@ -97,6 +99,7 @@ class RestoreArguments(LoadingArguments, SigningArguments, total=False):
 class SwapArguments(TypedDict, total=False):
     """The options of a swap."""
 
+    restore_over: RestoreOver
     wait_seconds: WaitSeconds
 
 
@@ -141,6 +144,7 @@ class CopyArguments(ReadingArguments, MaskingArguments, LoadingArguments, total=
             "Whether a complete copy replaces an existing database of the same name.",
         ),
     ]
+    restore_over: RestoreOver
     require_masked: RequireMasked
     wait_seconds: WaitSeconds
 

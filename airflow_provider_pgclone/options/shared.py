@@ -308,6 +308,16 @@ RequireSigned = Annotated[
         "one source requires it, no other can lift it.",
     ),
 ]
+RestoreOver = Annotated[
+    Sequence[str] | None,
+    Option(
+        values.names,
+        None,
+        "The only databases that may be replaced or made, as patterns such as `shop_staging*` in "
+        "the syntax of Python's fnmatch; if several sources set it, each must allow the database.",
+        default_help="all",
+    ),
+]
 WaitSeconds = Annotated[
     float | None,
     Option(

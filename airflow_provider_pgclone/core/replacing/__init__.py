@@ -5,6 +5,7 @@ removal of what earlier attempts left. How a database is filled does not belong 
 passes a function that does it.
 """
 
+from airflow_provider_pgclone.core.replacing.allowed import AllowedTargets
 from airflow_provider_pgclone.core.replacing.attempt import (
     Attempt,
     Ending,
@@ -40,6 +41,7 @@ from airflow_provider_pgclone.core.replacing.target import (
 
 __all__ = [
     "LOCAL_MARK",
+    "AllowedTargets",
     "Attempt",
     "Ending",
     "Fill",
