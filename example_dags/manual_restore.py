@@ -29,7 +29,7 @@ with DAG(
             type="string",
             minLength=1,
             title="Database",
-            description="The database to restore over.",
+            description="The database to restore over, which must exist.",
         ),
         "reversible": Param(
             True,
@@ -45,5 +45,6 @@ with DAG(
         postgres_conn_id="staging",
         key="{{ params.key }}",
         database="{{ params.database }}",
+        create_target=False,  # a name that was mistyped
         reversible="{{ params.reversible }}",
     )

@@ -22,6 +22,7 @@ from airflow_provider_pgclone.core.replacing import (
     LocalKey,
     Marker,
     Properties,
+    check_makeable,
     check_replaceable,
     check_source,
     check_strategy,
@@ -91,6 +92,7 @@ class StreamCopyOptions:
     :param load: how to load the target.
     :param replace: whether to replace an existing target once the copy is complete.
     :param restore_over: which targets a setting allows.
+    :param create_target: whether the target is made if it does not exist.
     :param require_masked: whether to refuse a copy in which no column is masked.
     :param wait_seconds: the longest wait for another copy to the same name, in seconds.
     """
@@ -100,6 +102,7 @@ class StreamCopyOptions:
     load: LoadOptions = field(default_factory=LoadOptions)
     replace: bool = True
     restore_over: AllowedTargets = field(default_factory=AllowedTargets)
+    create_target: bool = True
     require_masked: bool = False
     wait_seconds: float = 0.0
 
@@ -121,6 +124,7 @@ def copy_by_stream(
     :param maintenance: another database of the target's server.
     :raises NotAllowedError: when a setting does not allow the target.
     :raises InvalidInputError: when the target cannot be or may not be replaced.
+    :raises NotFoundError: when the target does not exist and may not be made.
     :raises UnsupportedError: when no installed client fits both servers.
     :raises ToolError: when pg_dump, psql or pg_restore failed; the target is unchanged.
     """
@@ -129,11 +133,13 @@ def copy_by_stream(
         properties = _source_properties(session, source, target)
         check_target(session, target.name)
         check_replaceable(session, target.name, replace=options.replace)
+        check_makeable(session, target.name, create=options.create_target)
         attempt = Attempt(
             session,
             Marker("temp", target.name, secrets.token_hex(4)),
             new_properties=lambda: properties,
             may_replace=options.replace,
+            may_create=options.create_target,
         )
 
         def fill(attempt: Attempt) -> None:

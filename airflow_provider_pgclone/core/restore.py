@@ -22,6 +22,7 @@ from airflow_provider_pgclone.core.replacing import (
     Marker,
     check_database_name,
     check_kept_names,
+    check_makeable,
     check_source,
     check_target,
     creation_for,
@@ -53,6 +54,7 @@ class RestoreOptions:
         restored database as ``:post``; ignored for a local key.
     :param swap: whether to swap the restored database in; otherwise it waits for a later swap.
     :param restore_over: which targets are allowed.
+    :param create_target: whether the target is made if it does not exist.
     :param load: how to load a dump.
     :param checksums: whether to compare the restored rows with the checksums in the dump.
     :param check_sql: queries about the restored database that must be true before the swap.
@@ -71,6 +73,7 @@ class RestoreOptions:
     reversible: bool = False
     swap: bool = True
     restore_over: AllowedTargets = field(default_factory=AllowedTargets)
+    create_target: bool = True
     load: LoadOptions = field(default_factory=LoadOptions)
     checksums: bool = False
     check_sql: Sequence[str] = ()
@@ -110,7 +113,8 @@ def restore(
     :param maintenance: another database of the target's server.
     :param open_storage: returns the storage; not called for a local key.
     :raises NotAllowedError: when a setting does not allow the target.
-    :raises NotFoundError: when the dump or the local database does not exist.
+    :raises NotFoundError: when the dump or the local database does not exist, or the target does
+        not and may not be made.
     :raises RestoreError: when pg_restore reported an error that is not harmless.
     """
     check_database_name(target.name)
@@ -123,6 +127,7 @@ def restore(
     dump = None if storage is None else find_dump(storage, options.key)
     with connect(maintenance, cancellation) as session:
         check_target(session, target.name)
+        check_makeable(session, target.name, create=options.create_target)
         if storage is None or dump is None:
             key = options.key
             fill = _local_source(session, target.name, LocalKey.parse(key))
@@ -130,7 +135,9 @@ def restore(
             key = dump.key
             archive = _open_archive(storage, dump, options)
             fill = _dump_source(session, target.name, archive, options, on_progress)
-        attempt = Attempt(session, _marker(target.name, key, options))
+        attempt = Attempt(
+            session, _marker(target.name, key, options), may_create=options.create_target
+        )
         if attempt.marker.reversible:
             check_kept_names(session, target.name)
 

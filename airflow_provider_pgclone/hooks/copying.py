@@ -29,7 +29,7 @@ _STREAM = tuple(
     for name in (
         *options_in(LoadingArguments),
         *options_in(MaskingArguments),
-        *("trusted_owners", "require_masked"),
+        *("trusted_owners", "require_masked", "create_target"),
     )
     if name not in _CONTENT  # an empty one lifts what a configuration or an extra sets
 )

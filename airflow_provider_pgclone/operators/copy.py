@@ -33,6 +33,8 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
     :param restore_over: the only databases that may be replaced or made, as patterns such as
         ``shop_staging*`` in the syntax of Python's fnmatch; if several sources set it, each must
         allow the database. Default: all.
+    :param create_target: whether a restore or a copy by ``stream`` makes its target if no database
+        has that name; otherwise it is refused, as a wrong name would be. Default: True.
     :param exclude: tables whose rows are left out, as patterns of ``pg_dump --exclude-table-data``;
         the partitions of a partitioned table are left out with it. Default: none.
     :param schemas: the only schemas to read, as patterns of ``pg_dump --schema``. Default: all.
@@ -92,6 +94,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         strategy: str | None = None,
         replace: bool | str | None = None,
         restore_over: Sequence[str] | str | None = None,
+        create_target: bool | str | None = None,
         exclude: Sequence[str] | str | None = None,
         schemas: Sequence[str] | str | None = None,
         exclude_schemas: Sequence[str] | str | None = None,

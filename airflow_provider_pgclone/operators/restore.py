@@ -29,6 +29,8 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     :param restore_over: the only databases that may be replaced or made, as patterns such as
         ``shop_staging*`` in the syntax of Python's fnmatch; if several sources set it, each must
         allow the database. Default: all.
+    :param create_target: whether a restore or a copy by ``stream`` makes its target if no database
+        has that name; otherwise it is refused, as a wrong name would be. Default: True.
     :param no_owner: whether restored objects belong to the connection's user instead of their
         owners. Default: on, unless the server has all owners and the user may act for them.
     :param no_acl: whether privileges on restored objects are left out. Default: on with no_owner,
@@ -74,6 +76,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
         reversible: bool | str | None = None,
         swap: bool | str | None = None,
         restore_over: Sequence[str] | str | None = None,
+        create_target: bool | str | None = None,
         no_owner: bool | str | None = None,
         no_acl: bool | str | None = None,
         jobs: int | str | None = None,

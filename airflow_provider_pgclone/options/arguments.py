@@ -6,6 +6,7 @@ from typing import Annotated, TypedDict
 from airflow_provider_pgclone.options import values
 from airflow_provider_pgclone.options.shared import (
     Checksums,
+    CreateTarget,
     Jobs,
     LoadingArguments,
     MaskingArguments,
@@ -75,6 +76,7 @@ class RestoreArguments(LoadingArguments, SigningArguments, total=False):
         ),
     ]
     restore_over: RestoreOver
+    create_target: CreateTarget
     checksums: Checksums
     check_sql: Annotated[
         str | Sequence[str] | None,
@@ -145,6 +147,7 @@ class CopyArguments(ReadingArguments, MaskingArguments, LoadingArguments, total=
         ),
     ]
     restore_over: RestoreOver
+    create_target: CreateTarget
     require_masked: RequireMasked
     wait_seconds: WaitSeconds
 

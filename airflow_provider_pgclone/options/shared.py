@@ -318,6 +318,15 @@ RestoreOver = Annotated[
         default_help="all",
     ),
 ]
+CreateTarget = Annotated[
+    bool | None,
+    Option(
+        values.flag,
+        True,
+        "Whether a restore or a copy by `stream` makes its target if no database has that name; "
+        "otherwise it is refused, as a wrong name would be.",
+    ),
+]
 WaitSeconds = Annotated[
     float | None,
     Option(

@@ -341,7 +341,11 @@ def test_manual_restore_replaces_no_other_database_and_takes_no_unmasked_dump(
     masked_dump()
     PgCloneHook("prod").dump()
 
-    for choice in ({"database": shop.PRODUCTION}, {"key": "prod/shop"}):
+    for choice in (
+        {"database": shop.PRODUCTION},
+        {"database": "shop_stagin"},
+        {"key": "prod/shop"},
+    ):
         assert example_dags["manual_restore"].test(run_conf=choice).state == "failed"
 
     assert counts(shop_server, shop.PRODUCTION) == PRODUCTION_COUNTS

@@ -30,6 +30,7 @@ from airflow_provider_pgclone.core.replacing.names import (
 )
 from airflow_provider_pgclone.core.replacing.properties import Properties, fitted, read_properties
 from airflow_provider_pgclone.core.replacing.target import (
+    check_makeable,
     check_may_create,
     check_may_replace,
     check_not_maintenance,
@@ -51,6 +52,7 @@ __all__ = [
     "attempt_database_name",
     "check_database_name",
     "check_kept_names",
+    "check_makeable",
     "check_may_create",
     "check_may_replace",
     "check_not_maintenance",

@@ -28,7 +28,7 @@ from airflow_provider_pgclone.core.replacing.names import (
     kept_database_name,
 )
 from airflow_provider_pgclone.core.replacing.properties import Properties
-from airflow_provider_pgclone.core.replacing.target import check_replaceable
+from airflow_provider_pgclone.core.replacing.target import check_makeable, check_replaceable
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,14 @@ class Attempt:
     :param new_properties: returns the properties of the new database if there is no target to take
         them from; ``None`` leaves it its own.
     :param may_replace: whether the target may exist; by default it may.
+    :param may_create: whether the target may be missing; by default it may.
     """
 
     session: Session
     marker: Marker
     new_properties: Callable[[], Properties] | None = None
     may_replace: bool = True
+    may_create: bool = True
 
     @property
     def temp(self) -> Database:
@@ -149,6 +151,7 @@ def replace_database(attempt: Attempt, fill: Fill, *, ending: Ending, wait_secon
     session, marker = attempt.session, attempt.marker
     with target_lock(session, marker.target, wait_seconds=wait_seconds):
         check_replaceable(session, marker.target, replace=attempt.may_replace)
+        check_makeable(session, marker.target, create=attempt.may_create)
         remove_leftovers(session, marker.target, maker=marker.maker)
         with dropped_on_error(session, [attempt.temp.name, attempt.post_temp_name]):
             fill(attempt)
