@@ -31,6 +31,7 @@ from airflow_provider_pgclone.core.replacing import (
     fitted,
     read_properties,
     replace_database,
+    wait_for_readers,
 )
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ def copy_by_template(
 ) -> None:
     """Copy a database to another name on its server.
 
-    Sessions on the source are ended, and new ones wait until the copy is complete. A copy to a new
+    Sessions on the source are ended, but for those of dumps and other copies of this package. New
+    ones wait until the copy is complete. A copy to a new
     name has the owner, rights, settings, connection limit and comment of its source. A copy that
     replaces a database keeps those of the database that it replaces.
 
@@ -57,7 +59,9 @@ def copy_by_template(
     :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
     :param replace: whether to replace an existing database of that name once the copy is complete.
     :param restore_over: which names a setting allows.
-    :param wait_seconds: the longest wait for another copy to the same name, in seconds.
+    :param wait_seconds: the longest wait for another copy to the same name, and for a dump of the
+        source, in seconds.
+    :raises BusyError: when one of them has not finished by then.
     :raises NotAllowedError: when a setting does not allow the name.
     :raises InvalidInputError: when the name is reserved or is taken.
     :raises NotFoundError: when the source does not exist.
@@ -77,6 +81,7 @@ def copy_by_template(
         )
 
         def fill(attempt: Attempt) -> None:
+            wait_for_readers(session, source.name, wait_seconds=wait_seconds)
             attempt.clone_closed(source.name, strategy=strategy)
 
         replace_database(attempt, fill, ending="swap", wait_seconds=wait_seconds)

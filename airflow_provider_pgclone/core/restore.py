@@ -30,6 +30,7 @@ from airflow_provider_pgclone.core.replacing import (
     read_markers,
     replace_database,
     target_lock,
+    wait_for_readers,
 )
 from airflow_provider_pgclone.core.repository import (
     Archive,
@@ -130,7 +131,7 @@ def restore(
         check_makeable(session, target.name, create=options.create_target)
         if storage is None or dump is None:
             key = options.key
-            fill = _local_source(session, target.name, LocalKey.parse(key))
+            fill = _local_source(session, target.name, LocalKey.parse(key), options)
         else:
             key = dump.key
             archive = _open_archive(storage, dump, options)
@@ -200,12 +201,13 @@ def _check_local(options: RestoreOptions) -> None:
         )
 
 
-def _local_source(session: Session, target: str, key: LocalKey) -> Fill:
+def _local_source(session: Session, target: str, key: LocalKey, options: RestoreOptions) -> Fill:
     """Return the step that copies a local database, after a check that it exists."""
     source = key.database_name(target)
     check_source(session, source, target)
 
     def fill(attempt: Attempt) -> None:
+        wait_for_readers(session, source, wait_seconds=options.wait_seconds)
         attempt.clone_temp(source)
 
     return fill

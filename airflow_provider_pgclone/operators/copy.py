@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 class PgCloneCopyOperator(PgCloneBaseOperator):
     """Copy a database, and return the local key or the name of the copy.
 
-    By ``template`` the server copies its files: sessions on the database are ended, and new ones
-    wait until the copy is made. By ``stream`` its sessions go on, and the copy may be on another
-    server; rows can be left out and masked.
+    By ``template`` the server copies its files: sessions on the database are ended, but for dumps
+    of this package, and new ones wait until the copy is made. By ``stream`` its sessions go on, and
+    the copy may be on another server; rows can be left out and masked.
 
     :param to: a local key such as ``:before_migration``, not ``:pre`` or ``:post``; or
     :param target: the name of the database that the copy becomes; by default that of
@@ -75,7 +75,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
     :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major
         version. Default: PATH, then the folders of the usual packages.
     :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same
-        database runs. Default: 0.0.
+        database runs, or a dump of the database that the server is to clone. Default: 0.0.
     :param maintenance_database: the database to connect to while other databases are created,
         renamed and dropped. Default: postgres.
     """

@@ -56,7 +56,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     :param signing_key_conn_id: the Airflow connection whose password is the signing key. Default:
         none.
     :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same
-        database runs. Default: 0.0.
+        database runs, or a dump of the database that the server is to clone. Default: 0.0.
     :param maintenance_database: the database to connect to while other databases are created,
         renamed and dropped. Default: postgres.
     :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major

@@ -17,7 +17,7 @@ class PgCloneSwapOperator(PgCloneBaseOperator):
         ``shop_staging*`` in the syntax of Python's fnmatch; if several sources set it, each must
         allow the database. Default: all.
     :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same
-        database runs. Default: 0.0.
+        database runs, or a dump of the database that the server is to clone. Default: 0.0.
     :param maintenance_database: the database to connect to while other databases are created,
         renamed and dropped. Default: postgres.
     """

@@ -332,7 +332,8 @@ WaitSeconds = Annotated[
     Option(
         values.seconds,
         0.0,
-        "How many seconds to wait while another restore, swap or copy into the same database runs.",
+        "How many seconds to wait while another restore, swap or copy into the same database runs, "
+        "or a dump of the database that the server is to clone.",
     ),
 ]
 

@@ -29,6 +29,7 @@ from airflow_provider_pgclone.core.replacing.names import (
     check_database_name,
 )
 from airflow_provider_pgclone.core.replacing.properties import Properties, fitted, read_properties
+from airflow_provider_pgclone.core.replacing.sessions import wait_for_readers
 from airflow_provider_pgclone.core.replacing.target import (
     check_makeable,
     check_may_create,
@@ -72,4 +73,5 @@ __all__ = [
     "swap_in",
     "target_lock",
     "target_properties",
+    "wait_for_readers",
 ]

@@ -77,7 +77,7 @@ class Attempt:
 
     def clone_temp(self, source: str) -> None:
         """Create the temporary database as a copy of another database on the same server."""
-        self._clone(source, self.temp.name, self.marker)
+        self._clone(source, self.temp.name, self.marker, spares_ours=True)
 
     def clone_closed(self, source: str, *, strategy: str | None) -> None:
         """Create the temporary database as a copy that nobody can connect to before the swap.
@@ -86,16 +86,16 @@ class Attempt:
 
         :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
         """
-        clone_database(self.session, source, self.temp.name, strategy=strategy)
+        clone_database(self.session, source, self.temp.name, strategy=strategy, spares_ours=True)
         mark_newborn(self.session, self.temp.name, self.marker)
 
     def keep_post(self) -> None:
         """Copy the restored database before hooks change it. The copy becomes *post*."""
         marker = Marker("post_temp", self.marker.target, self.marker.attempt)
-        self._clone(self.temp.name, self.post_temp_name, marker)
+        self._clone(self.temp.name, self.post_temp_name, marker, spares_ours=False)
 
-    def _clone(self, source: str, name: str, marker: Marker) -> None:
-        clone_database(self.session, source, name, strategy=None)
+    def _clone(self, source: str, name: str, marker: Marker, *, spares_ours: bool) -> None:
+        clone_database(self.session, source, name, strategy=None, spares_ours=spares_ours)
         mark_newborn(self.session, name, marker)
         self._set_properties(name)
 
