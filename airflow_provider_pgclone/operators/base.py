@@ -78,14 +78,20 @@ class PgCloneBaseOperator(BaseOperator):
         self._hook: PgCloneHook | None = None
 
     def _keep(self, arguments: Mapping[str, Any]) -> None:
-        """Make attributes of the arguments.
+        """Make attributes of the arguments, and refuse values that need not wait for a run.
 
         :param arguments: the ``locals()`` of ``__init__``.
+        :raises InvalidInputError: for a value that the option cannot have; names the task.
         """
         given = {name: arguments[name] for name in self._arguments}
         for name, value in given.items():
             setattr(self, name, value)
-        for text in OptionSource(f"the task {self.task_id!r}", given).deprecations(self.verb):
+        source = OptionSource(f"the task {self.task_id!r}", given)
+        for name, value in given.items():
+            option = BY_NAME.get(name)
+            if option is not None and not option.reads_late and _is_literal(value):
+                source.get(name)
+        for text in source.deprecations(self.verb):
             warnings.warn(text, AirflowProviderDeprecationWarning, stacklevel=_STACK_LEVEL)
 
     def execute(self, context: "Context") -> Any:
@@ -150,3 +156,12 @@ class PgCloneBaseOperator(BaseOperator):
         for name in given:
             if getattr(parent, name, None) in (None, "None"):
                 raise AirflowFailException(f"the argument {name} was rendered to nothing")
+
+
+def _is_literal(value: object) -> bool:
+    """Tell whether a value is known when the DAG is parsed: it is no template and no XComArg."""
+    if isinstance(value, str):
+        return not any(mark in value for mark in ("{{", "{%", "{#"))
+    if isinstance(value, list | tuple):
+        return all(_is_literal(item) for item in value)
+    return value is None or isinstance(value, bool | int | float)

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Literal
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
@@ -15,6 +16,8 @@ from airflow_provider_pgclone.core.storage import Storage, StoredObject
 KeyPart = Literal["instances", "databases", "configs"]
 PARTS: tuple[KeyPart, ...] = ("instances", "databases", "configs")
 _FOLDER_DEPTH = len(PARTS)
+# How many of the newest dumps are looked at for one that was probably meant.
+_NEAR_DUMPS = 20
 
 
 @dataclass(frozen=True)
@@ -110,25 +113,49 @@ def find_dump(storage: Storage, text: str) -> Dump:
     """
     storage.check_readable()
     if text.endswith(SUFFIX):
-        DumpKey.parse(text)
+        prefix = KeyPrefix.parse(DumpKey.parse(text).series)
         found = (dump for _, dump in _walk(storage, text) if dump.key == text)
         if dump := next(found, None):
             return dump
         raise NotFoundError(
-            f"{text!r} does not exist in {storage.location}", hint="List the dumps with ls."
+            f"{text!r} does not exist in {storage.location}",
+            hint=_near_hint(storage, prefix, text) or "List the dumps with ls.",
         )
     if not text.strip("/"):
         raise InvalidInputError(
             "neither a dump key nor a prefix was given",
             hint="A prefix is, for example, <instance>/<database>.",
         )
-    newest = next(newest_first(storage, KeyPrefix.parse(text)), None)
+    prefix = KeyPrefix.parse(text)
+    newest = next(newest_first(storage, prefix), None)
     if newest is None:
         raise NotFoundError(
             f"no dump under {text!r} in {storage.location}",
-            hint=PREFIX_HINT,
+            hint=_near_hint(storage, prefix, text) or PREFIX_HINT,
         )
     return newest
+
+
+def _near_hint(storage: Storage, prefix: KeyPrefix, text: str) -> str:
+    """Return what was probably meant by a key or a prefix without a dump; empty if nothing is near.
+
+    It costs one listing for each part of the prefix, and those of a walk to the newest dumps.
+    """
+    folder = ""
+    for part in prefix.folders:
+        page = next(storage.list(folder, delimiter="/"))
+        names = [child.removeprefix(folder).rstrip("/") for child in page.prefixes]
+        if part not in names:
+            return _did_you_mean([f"{folder}{name}" for name in get_close_matches(part, names)])
+        folder = f"{folder}{part}/"
+    if len(prefix.folders) < _FOLDER_DEPTH:
+        return ""
+    newest = [dump.key for _, dump in itertools.islice(_walk(storage, folder), _NEAR_DUMPS)]
+    return _did_you_mean(get_close_matches(text, newest, n=1) or newest[:1])
+
+
+def _did_you_mean(near: Sequence[str]) -> str:
+    return f"Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def _config_folders(storage: Storage, prefix: KeyPrefix) -> list[str]:
