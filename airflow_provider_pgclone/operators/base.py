@@ -9,7 +9,7 @@ from airflow.exceptions import AirflowProviderDeprecationWarning
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_pgclone.core.errors import PermanentError
+from airflow_provider_pgclone.core.errors import PermanentError, PgCloneError
 from airflow_provider_pgclone.options import (
     BY_NAME,
     HOOK_ARGUMENTS,
@@ -98,14 +98,31 @@ class PgCloneBaseOperator(BaseOperator):
         """Call the hook once.
 
         :raises AirflowFailException: when another try would fail again, so that there is none.
+        :raises PgCloneError: for other errors.
         """
         self._hook = self.make_hook()
         try:
             result = self.call(self._hook, context)
             self._hook.raise_if_cancelled()
             return result
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
+        except PgCloneError as error:
+            failure = self._log_failure(error)
+        # Outside of the handler: Airflow logs the traceback of what it gets, and of all that was
+        # being handled when that was raised.
+        raise failure
+
+    def _log_failure(self, error: PgCloneError) -> Exception:
+        """Log what happened and what to do about it, and return the error for Airflow.
+
+        :return: an error without the traceback and the causes of the first, which are logged at
+            the level debug.
+        """
+        self.log.error("%s", error.message)
+        if error.hint:
+            self.log.error("%s", error.hint)
+        self.log.debug("where it was raised", exc_info=error)
+        kind = AirflowFailException if isinstance(error, PermanentError) else type(error)
+        return kind(error.message)
 
     def call(self, hook: "PgCloneHook", context: "Context") -> Any:
         """Call the hook's method of the verb; an operator adds its own step here."""
