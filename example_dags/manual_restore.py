@@ -1,7 +1,9 @@
 """Restore a dump over the staging database, chosen in the form of Airflow's Trigger button.
 
-Connections: ``staging``, a PostgreSQL connection to the server. The storage location is the one
-that Airflow's config section ``[pgclone]`` or the connection's extra names.
+Connections: ``staging``, a PostgreSQL connection to the server. Whoever fills the form may type any
+database of that server and any dump, so the connection's extra says what is allowed:
+``{"pgclone": {"restore_over": ["shop_staging"], "require_masked": true}}``. The storage location is
+the one that Airflow's config section ``[pgclone]`` or the connection's extra names.
 """
 
 from airflow.sdk import DAG, Param
@@ -15,19 +17,19 @@ with DAG(
     tags=["pgclone"],
     params={
         "key": Param(
-            "prod/shop_anonymized",
+            "prod_masked/shop",
             type="string",
             minLength=1,
             title="Dump key",
-            description="A dump key, or a prefix such as prod/shop, which means its newest dump; "
-            ":pre is the database before the last reversible restore.",
+            description="A dump key, or a prefix such as prod_masked/shop, which means its newest "
+            "dump; :pre is the database before the last reversible restore.",
         ),
         "database": Param(
             "shop_staging",
             type="string",
             minLength=1,
             title="Database",
-            description="The database to restore over.",
+            description="The database to restore over, which must exist.",
         ),
         "reversible": Param(
             True,
@@ -43,5 +45,6 @@ with DAG(
         postgres_conn_id="staging",
         key="{{ params.key }}",
         database="{{ params.database }}",
+        create_target=False,  # a name that was mistyped
         reversible="{{ params.reversible }}",
     )

@@ -1,6 +1,7 @@
 """Every night, dump the shop without the names and emails of its users, wherever they are.
 
 The dump is made from an anonymized copy, so that production is neither changed nor dumped as it is.
+The copy is made by stream, which ends no session on production.
 That needs a second database of that size, and is for what SQL has to say of many rows at once;
 nightly_masked_dump needs none.
 
@@ -42,7 +43,9 @@ with DAG(
     doc_md=__doc__,
     tags=["pgclone"],
 ) as dag:
-    copy = PgCloneCopyOperator(task_id="copy", postgres_conn_id="prod", to=f":{COPY}")
+    copy = PgCloneCopyOperator(
+        task_id="copy", postgres_conn_id="prod", to=f":{COPY}", method="stream"
+    )
     anonymize = SQLExecuteQueryOperator(
         task_id="anonymize",
         conn_id="prod",

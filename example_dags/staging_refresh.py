@@ -2,10 +2,11 @@
 
 The dump is restored beside the staging database. Three tasks work on the restored one, each in
 another way; then it takes the place of the old one, which stays as ``:pre``. Where a task fails,
-the restored database is dropped and staging stays as it is. A run by hand takes the newest dump. A
-dump that is not masked is refused.
+the restored database is dropped and staging stays as it is. Of several dumps that have waited, the
+newest is taken; a run by hand takes the newest of all. A dump that is not masked is refused.
 
-Connections: ``staging``, a PostgreSQL connection to the staging database. The storage location is
+Connections: ``staging``, a PostgreSQL connection to the staging database; with the extra
+``{"pgclone": {"restore_over": ["shop_staging"]}}`` it replaces no other. The storage location is
 that of the nightly dump. The worker needs ``psql`` on PATH.
 """
 
@@ -15,6 +16,7 @@ from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, Asset, task
 
+from airflow_provider_pgclone.assets import newest_dump_key
 from airflow_provider_pgclone.operators import PgCloneRestoreOperator, PgCloneSwapOperator
 
 MASKED_DUMP = Asset("masked_shop_dump")
@@ -24,8 +26,7 @@ TEMP_DATABASE = "{{ ti.xcom_pull(task_ids='restore', key='temp_database') }}"
 @task
 def choose_dump(triggering_asset_events: Any = None) -> str:
     """Return the key of the dump that triggered the run, else the prefix of all such dumps."""
-    events = [event for of_asset in triggering_asset_events.values() for event in of_asset]
-    return events[-1].extra["dump_key"] if events else "prod_masked/shop"
+    return newest_dump_key(triggering_asset_events, MASKED_DUMP) or "prod_masked/shop"
 
 
 @task

@@ -6,6 +6,7 @@ import json
 import pkgutil
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -13,10 +14,11 @@ import airflow
 import jsonschema
 import pytest
 from airflow.exceptions import AirflowProviderDeprecationWarning
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperator, TaskGroup
 
 import airflow_provider_pgclone.core
 from airflow_provider_pgclone import operators
+from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.get_provider_info import get_provider_info
 from airflow_provider_pgclone.hooks import PgCloneHook
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
@@ -215,6 +217,46 @@ def test_an_operator_keeps_its_arguments_as_they_are_given(verb: Verb) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"policy": "clasified"}, "policy 'clasified' is neither classified nor suspects"),
+        ({"compression_level": 99}, "compression_level 99 is more than 19"),
+        ({"jobs": 0}, "jobs 0 is not a whole number of at least 1"),
+        ({"exclude": [1]}, r"exclude \[1\] is not a list of names"),
+        ({"checksums": "perhaps"}, "checksums 'perhaps' is neither true nor false"),
+        ({"mask_key": 17}, "mask_key is not a text"),
+    ],
+)
+def test_a_value_that_no_run_could_use_fails_when_the_dag_is_parsed(
+    options: dict[str, Any], problem: str
+) -> None:
+    with (
+        DAG("wrong", schedule=None),
+        TaskGroup("nightly"),
+        pytest.raises(InvalidInputError, match=f"the task 'nightly.dump': {problem}"),
+    ):
+        operators.PgCloneDumpOperator(task_id="dump", **options)
+
+
+def test_a_value_that_a_run_gives_is_not_read_when_the_dag_is_parsed() -> None:
+    with DAG("later", schedule=None):
+        given: Any = BaseOperator(task_id="given").output
+        operators.PgCloneDumpOperator(
+            task_id="dump",
+            jobs="{{ params.jobs }}",
+            policy="{% if x %}classified{% endif %}",
+            exclude=["{{ one }}", given],
+            database=given,
+            masks="no/such/file.yaml",
+        )
+
+
+def test_the_types_of_the_package_are_for_its_users_too() -> None:
+    """https://typing.python.org/en/latest/spec/distributing.html#packaging-type-information"""
+    assert (resources.files(airflow_provider_pgclone) / "py.typed").is_file()
+
+
 @pytest.mark.parametrize("verb", OPERATORS)
 def test_default_args_reach_every_argument_of_an_operator(verb: Verb) -> None:
     names = (options_of(verb) | {"config"}) - DEPRECATED
@@ -228,13 +270,16 @@ def test_default_args_reach_every_argument_of_an_operator(verb: Verb) -> None:
 @pytest.mark.parametrize("verb", OPERATORS)
 def test_a_mapped_operator_has_the_same_fields(verb: Verb) -> None:
     names = sorted((options_of(verb) | {"config"}) - DEPRECATED)
-    mapped_name, shared = names[0], {name: f"of {name}" for name in names[1:]}
+    mapped_name, shared = names[0], {name: f"{{{{ {name} }}}}" for name in names[1:]}
     with DAG("mapped", schedule=None):
         partial = OPERATORS[verb].partial(task_id="task", **shared)
-        mapped = partial.expand(**{mapped_name: ["first", "second"]})
+        mapped = partial.expand(**{mapped_name: ["{{ first }}", "{{ second }}"]})
     assert tuple(mapped.template_fields) == tuple(OPERATORS[verb].template_fields)
-    unmapped = mapped.unmap({mapped_name: "second"})
-    assert {name: getattr(unmapped, name) for name in names} == {mapped_name: "second", **shared}
+    unmapped = mapped.unmap({mapped_name: "{{ second }}"})
+    assert {name: getattr(unmapped, name) for name in names} == {
+        mapped_name: "{{ second }}",
+        **shared,
+    }
 
 
 def test_a_users_operator_keeps_the_fields_of_ours() -> None:

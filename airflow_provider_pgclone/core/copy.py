@@ -17,10 +17,12 @@ from airflow_provider_pgclone.core.postgres import Database, Session, connect
 from airflow_provider_pgclone.core.progress import ProgressCallback
 from airflow_provider_pgclone.core.reading import open_skeleton, open_snapshot
 from airflow_provider_pgclone.core.replacing import (
+    AllowedTargets,
     Attempt,
     LocalKey,
     Marker,
     Properties,
+    check_makeable,
     check_replaceable,
     check_source,
     check_strategy,
@@ -29,6 +31,7 @@ from airflow_provider_pgclone.core.replacing import (
     fitted,
     read_properties,
     replace_database,
+    wait_for_readers,
 )
 
 log = logging.getLogger(__name__)
@@ -41,23 +44,30 @@ def copy_by_template(
     *,
     strategy: str | None,
     replace: bool,
+    restore_over: AllowedTargets,
     wait_seconds: float,
     cancellation: Cancellation,
 ) -> None:
     """Copy a database to another name on its server.
 
-    Sessions on the source are ended, and new ones wait until the copy is complete. A copy to a new
+    Sessions on the source are ended, but for those of dumps and other copies of this package. New
+    ones wait until the copy is complete. A copy to a new
     name has the owner, rights, settings, connection limit and comment of its source. A copy that
     replaces a database keeps those of the database that it replaces.
 
     :param key: the name of the copy; not ``:pre`` or ``:post``.
     :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
     :param replace: whether to replace an existing database of that name once the copy is complete.
-    :param wait_seconds: the longest wait for another copy to the same name, in seconds.
-    :raises InvalidInputError: when the name is not allowed or is taken.
+    :param restore_over: which names a setting allows.
+    :param wait_seconds: the longest wait for another copy to the same name, and for a dump of the
+        source, in seconds.
+    :raises BusyError: when one of them has not finished by then.
+    :raises NotAllowedError: when a setting does not allow the name.
+    :raises InvalidInputError: when the name is reserved or is taken.
     :raises NotFoundError: when the source does not exist.
     """
     key.check_not_reserved()
+    restore_over.check(key.name)
     with connect(maintenance, cancellation) as session:
         check_target(session, key.name)
         check_strategy(session, strategy)
@@ -71,6 +81,7 @@ def copy_by_template(
         )
 
         def fill(attempt: Attempt) -> None:
+            wait_for_readers(session, source.name, wait_seconds=wait_seconds)
             attempt.clone_closed(source.name, strategy=strategy)
 
         replace_database(attempt, fill, ending="swap", wait_seconds=wait_seconds)
@@ -86,6 +97,8 @@ class StreamCopyOptions:
     :param load: how to load the target.
     :param analyze: whether to analyze the copied tables.
     :param replace: whether to replace an existing target once the copy is complete.
+    :param restore_over: which targets a setting allows.
+    :param create_target: whether the target is made if it does not exist.
     :param require_masked: whether to refuse a copy in which no column is masked.
     :param wait_seconds: the longest wait for another copy to the same name, in seconds.
     """
@@ -95,6 +108,8 @@ class StreamCopyOptions:
     load: LoadOptions = field(default_factory=LoadOptions)
     analyze: bool = True
     replace: bool = True
+    restore_over: AllowedTargets = field(default_factory=AllowedTargets)
+    create_target: bool = True
     require_masked: bool = False
     wait_seconds: float = 0.0
 
@@ -114,19 +129,24 @@ def copy_by_stream(
 
     :param target: the database that the copy becomes; it need not exist.
     :param maintenance: another database of the target's server.
-    :raises InvalidInputError: when the target is not allowed or may not be replaced.
+    :raises NotAllowedError: when a setting does not allow the target.
+    :raises InvalidInputError: when the target cannot be or may not be replaced.
+    :raises NotFoundError: when the target does not exist and may not be made.
     :raises UnsupportedError: when no installed client fits both servers.
     :raises ToolError: when pg_dump, psql or pg_restore failed; the target is unchanged.
     """
+    options.restore_over.check(target.name)
     with connect(maintenance, cancellation) as session:
         properties = _source_properties(session, source, target)
         check_target(session, target.name)
         check_replaceable(session, target.name, replace=options.replace)
+        check_makeable(session, target.name, create=options.create_target)
         attempt = Attempt(
             session,
             Marker("temp", target.name, secrets.token_hex(4)),
             new_properties=lambda: properties,
             may_replace=options.replace,
+            may_create=options.create_target,
         )
 
         def fill(attempt: Attempt) -> None:

@@ -15,6 +15,7 @@ from airflow_provider_pgclone.core.postgres import Database, Session, connect, d
 from airflow_provider_pgclone.core.progress import ProgressCallback
 from airflow_provider_pgclone.core.replacing import (
     LOCAL_MARK,
+    AllowedTargets,
     Attempt,
     Ending,
     Fill,
@@ -22,6 +23,7 @@ from airflow_provider_pgclone.core.replacing import (
     Marker,
     check_database_name,
     check_kept_names,
+    check_makeable,
     check_source,
     check_target,
     creation_for,
@@ -31,6 +33,7 @@ from airflow_provider_pgclone.core.replacing import (
     read_properties,
     replace_database,
     target_lock,
+    wait_for_readers,
 )
 from airflow_provider_pgclone.core.repository import (
     Archive,
@@ -56,6 +59,8 @@ class RestoreOptions:
     :param reversible: whether to keep the target as it was before as ``:pre``, and a copy of the
         restored database as ``:post``; ignored for a local key.
     :param swap: whether to swap the restored database in; otherwise it waits for a later swap.
+    :param restore_over: which targets are allowed.
+    :param create_target: whether the target is made if it does not exist.
     :param load: how to load a dump.
     :param checksums: whether to compare the restored rows with the checksums in the dump.
     :param analyze: whether to analyze the restored tables.
@@ -74,6 +79,8 @@ class RestoreOptions:
     key: str
     reversible: bool = False
     swap: bool = True
+    restore_over: AllowedTargets = field(default_factory=AllowedTargets)
+    create_target: bool = True
     load: LoadOptions = field(default_factory=LoadOptions)
     checksums: bool = False
     analyze: bool = True
@@ -113,10 +120,13 @@ def restore(
     :param target: the database that the application uses; it need not exist.
     :param maintenance: another database of the target's server.
     :param open_storage: returns the storage; not called for a local key.
-    :raises NotFoundError: when the dump or the local database does not exist.
+    :raises NotAllowedError: when a setting does not allow the target.
+    :raises NotFoundError: when the dump or the local database does not exist, or the target does
+        not and may not be made.
     :raises RestoreError: when pg_restore reported an error that is not harmless.
     """
     check_database_name(target.name)
+    options.restore_over.check(target.name)
     if options.key.startswith(LOCAL_MARK):
         storage = None
         _check_local(options)
@@ -125,10 +135,11 @@ def restore(
     dump = None if storage is None else find_dump(storage, options.key)
     with connect(maintenance, cancellation) as session:
         check_target(session, target.name)
+        check_makeable(session, target.name, create=options.create_target)
         if storage is None or dump is None:
             key = options.key
             source = LocalKey.parse(key).database_name(target.name)
-            fill = _local_source(session, target.name, source)
+            fill = _local_source(session, target.name, source, options)
             new_properties = partial(read_properties, session, source)
         else:
             key = dump.key
@@ -140,6 +151,7 @@ def restore(
             session,
             _marker(target.name, key, options),
             new_properties=None if options.load.no_acl else new_properties,
+            may_create=options.create_target,
         )
         if attempt.marker.reversible:
             check_kept_names(session, target.name)
@@ -203,11 +215,12 @@ def _check_local(options: RestoreOptions) -> None:
         )
 
 
-def _local_source(session: Session, target: str, source: str) -> Fill:
+def _local_source(session: Session, target: str, source: str, options: RestoreOptions) -> Fill:
     """Return the step that copies a local database, after a check that it exists."""
     check_source(session, source, target)
 
     def fill(attempt: Attempt) -> None:
+        wait_for_readers(session, source, wait_seconds=options.wait_seconds)
         attempt.clone_temp(source)
 
     return fill

@@ -6,6 +6,7 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
 from airflow_provider_pgclone.core.postgres import Database, Session, connect, database_exists
 from airflow_provider_pgclone.core.replacing import (
+    AllowedTargets,
     Marker,
     read_markers,
     read_origins,
@@ -21,6 +22,7 @@ def swap(
     maintenance: Database,
     temp_name: str,
     *,
+    restore_over: AllowedTargets,
     wait_seconds: float,
     cancellation: Cancellation,
 ) -> str:
@@ -30,8 +32,10 @@ def swap(
     again.
 
     :param temp_name: the temporary database, as the restore returned it.
+    :param restore_over: which targets are allowed.
     :param wait_seconds: the longest wait for another restore of the target, in seconds.
     :return: the name of the target.
+    :raises NotAllowedError: when a setting does not allow the target.
     :raises NotFoundError: when the database does not exist.
     :raises InvalidInputError: when it does not wait for a swap.
     :raises UnsupportedError: when the target's sessions, slots or subscriptions forbid the swap.
@@ -40,10 +44,10 @@ def swap(
         if (swapped_in := _swapped_in(session, temp_name)) is not None:
             log.info("database %r was swapped in already, for %r", temp_name, swapped_in)
             return swapped_in
-        target = _ready_marker(session, temp_name).target
+        target = _ready_marker(session, temp_name, restore_over).target
         with target_lock(session, target, wait_seconds=wait_seconds):
             # Read again: another swap may have taken the database during the wait.
-            marker = _ready_marker(session, temp_name)
+            marker = _ready_marker(session, temp_name, restore_over)
             swap_in(session, temp_name, marker, target_properties(session, target))
     return target
 
@@ -59,7 +63,7 @@ def _swapped_in(session: Session, temp_name: str) -> str | None:
     return next((name for name, origin in origins.items() if origin.temp == temp_name), None)
 
 
-def _ready_marker(session: Session, temp_name: str) -> Marker:
+def _ready_marker(session: Session, temp_name: str, restore_over: AllowedTargets) -> Marker:
     marker = read_markers(session).get(temp_name)
     if marker is None and not database_exists(session, temp_name):
         raise NotFoundError(
@@ -71,4 +75,5 @@ def _ready_marker(session: Session, temp_name: str) -> Marker:
             f"database {temp_name!r} is not waiting for a swap",
             hint="Give the name that a restore with swap=False returned.",
         )
+    restore_over.check(marker.target)
     return marker

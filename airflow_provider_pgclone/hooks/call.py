@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from airflow_provider_pgclone.core.masking.planning import Masking
     from airflow_provider_pgclone.core.postgres import Database
     from airflow_provider_pgclone.core.probe import ProbeResult
+    from airflow_provider_pgclone.core.replacing import AllowedTargets
     from airflow_provider_pgclone.core.repository import DumpKey
     from airflow_provider_pgclone.core.storage import Storage
     from airflow_provider_pgclone.core.verify import Level
@@ -60,12 +61,14 @@ class Call:
 
     :param options: the values of the verb's options, by name.
     :param sources: where these values come from, the most particular one first.
+    :param guards: what may forbid the verb or its target; the arguments are not among them.
     :param config: the name of the configuration.
     :param may_dump: whether no source forbids dumps; the others likewise.
     """
 
     options: Mapping[str, Any]
     sources: Sequence[OptionSource]
+    guards: Sequence[OptionSource]
     config: str | None
     may_dump: bool
     may_restore: bool
@@ -190,6 +193,14 @@ class Call:
 
         return self.fill(LoadOptions)
 
+    def allowed_targets(self) -> "AllowedTargets":
+        """Return which databases may be replaced or made; each source can only narrow it."""
+        from airflow_provider_pgclone.core.replacing import AllowedTargets
+
+        arguments, *_ = self.sources
+        given = {one.label: one.get("restore_over") for one in (arguments, *self.guards)}
+        return AllowedTargets({label: names for label, names in given.items() if names is not None})
+
     def level(self) -> "Level":
         """Return the level of a verification.
 
@@ -296,6 +307,7 @@ def resolve_call(
     return Call(
         options,
         sources,
+        guards,
         config,
         may_dump=all(source.get("allow_dump") is not False for source in guards),
         may_restore=all(source.get("allow_restore") is not False for source in guards),

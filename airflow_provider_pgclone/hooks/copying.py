@@ -29,7 +29,7 @@ _STREAM = tuple(
     for name in (
         *options_in(LoadingArguments),
         *options_in(MaskingArguments),
-        *("analyze", "trusted_owners", "require_masked"),
+        *("analyze", "trusted_owners", "require_masked", "create_target"),
     )
     if name not in _CONTENT  # an empty one lifts what a configuration or an extra sets
 )
@@ -130,6 +130,7 @@ def _copy_by_template(call: Call, key: "LocalKey", cancellation: "Cancellation")
         strategy=call.optional("strategy", str),
         # A replaced database is gone, as it is after a restore.
         replace=call.value("replace", bool) and call.may_restore,
+        restore_over=call.allowed_targets(),
         wait_seconds=call.value("wait_seconds", float),
         cancellation=cancellation,
     )
@@ -156,6 +157,7 @@ def _copy_by_stream(
             selection=source.selection(),
             masking=source.masking(),
             load=server.load_options(),
+            restore_over=server.allowed_targets(),
             replace=may_replace and server.value("replace", bool),
         ),
         on_progress=on_progress,

@@ -125,6 +125,7 @@ class PgCloneHook(BaseHook):
             RestoreOptions,
             key=key,
             load=load,
+            restore_over=call.allowed_targets(),
             signing_key=call.signing_key(),
             maker=maker,
             run=run,
@@ -144,6 +145,7 @@ class PgCloneHook(BaseHook):
         return swap(
             call.maintenance,
             temp_database,
+            restore_over=call.allowed_targets(),
             wait_seconds=call.value("wait_seconds", float),
             cancellation=self._cancellation,
         )

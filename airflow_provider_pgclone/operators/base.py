@@ -9,7 +9,7 @@ from airflow.exceptions import AirflowProviderDeprecationWarning
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_pgclone.core.errors import PermanentError
+from airflow_provider_pgclone.core.errors import PermanentError, PgCloneError
 from airflow_provider_pgclone.options import (
     BY_NAME,
     HOOK_ARGUMENTS,
@@ -78,28 +78,51 @@ class PgCloneBaseOperator(BaseOperator):
         self._hook: PgCloneHook | None = None
 
     def _keep(self, arguments: Mapping[str, Any]) -> None:
-        """Make attributes of the arguments.
+        """Make attributes of the arguments, and refuse values that need not wait for a run.
 
         :param arguments: the ``locals()`` of ``__init__``.
+        :raises InvalidInputError: for a value that the option cannot have; names the task.
         """
         given = {name: arguments[name] for name in self._arguments}
         for name, value in given.items():
             setattr(self, name, value)
-        for text in OptionSource(f"the task {self.task_id!r}", given).deprecations(self.verb):
+        source = OptionSource(f"the task {self.task_id!r}", given)
+        for name, value in given.items():
+            option = BY_NAME.get(name)
+            if option is not None and not option.reads_late and _is_literal(value):
+                source.get(name)
+        for text in source.deprecations(self.verb):
             warnings.warn(text, AirflowProviderDeprecationWarning, stacklevel=_STACK_LEVEL)
 
     def execute(self, context: "Context") -> Any:
         """Call the hook once.
 
         :raises AirflowFailException: when another try would fail again, so that there is none.
+        :raises PgCloneError: for other errors.
         """
         self._hook = self.make_hook()
         try:
             result = self.call(self._hook, context)
             self._hook.raise_if_cancelled()
             return result
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
+        except PgCloneError as error:
+            failure = self._log_failure(error)
+        # Outside of the handler: Airflow logs the traceback of what it gets, and of all that was
+        # being handled when that was raised.
+        raise failure
+
+    def _log_failure(self, error: PgCloneError) -> Exception:
+        """Log what happened and what to do about it, and return the error for Airflow.
+
+        :return: an error without the traceback and the causes of the first, which are logged at
+            the level debug.
+        """
+        self.log.error("%s", error.message)
+        if error.hint:
+            self.log.error("%s", error.hint)
+        self.log.debug("where it was raised", exc_info=error)
+        kind = AirflowFailException if isinstance(error, PermanentError) else type(error)
+        return kind(error.message)
 
     def call(self, hook: "PgCloneHook", context: "Context") -> Any:
         """Call the hook's method of the verb; an operator adds its own step here."""
@@ -150,3 +173,12 @@ class PgCloneBaseOperator(BaseOperator):
         for name in given:
             if getattr(parent, name, None) in (None, "None"):
                 raise AirflowFailException(f"the argument {name} was rendered to nothing")
+
+
+def _is_literal(value: object) -> bool:
+    """Tell whether a value is known when the DAG is parsed: it is no template and no XComArg."""
+    if isinstance(value, str):
+        return not any(mark in value for mark in ("{{", "{%", "{#"))
+    if isinstance(value, list | tuple):
+        return all(_is_literal(item) for item in value)
+    return value is None or isinstance(value, bool | int | float)

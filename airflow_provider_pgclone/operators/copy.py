@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 class PgCloneCopyOperator(PgCloneBaseOperator):
     """Copy a database, and return the local key or the name of the copy.
 
-    By ``template`` the server copies its files: sessions on the database are ended, and new ones
-    wait until the copy is made. By ``stream`` its sessions go on, and the copy may be on another
-    server; rows can be left out and masked.
+    By ``template`` the server copies its files: sessions on the database are ended, but for dumps
+    of this package, and new ones wait until the copy is made. By ``stream`` its sessions go on, and
+    the copy may be on another server; rows can be left out and masked.
 
     :param to: a local key such as ``:before_migration``, not ``:pre`` or ``:post``; or
     :param target: the name of the database that the copy becomes; by default that of
@@ -30,6 +30,11 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         clones files on PostgreSQL 18 if the file system can. Default: the server's.
     :param replace: whether a complete copy replaces an existing database of the same name. Default:
         True.
+    :param restore_over: the only databases that may be replaced or made, as patterns such as
+        ``shop_staging*`` in the syntax of Python's fnmatch; if several sources set it, each must
+        allow the database. Default: all.
+    :param create_target: whether a restore or a copy by ``stream`` makes its target if no database
+        has that name; otherwise it is refused, as a wrong name would be. Default: True.
     :param exclude: tables whose rows are left out, as patterns of ``pg_dump --exclude-table-data``;
         the partitions of a partitioned table are left out with it. Default: none.
     :param schemas: the only schemas to read, as patterns of ``pg_dump --schema``. Default: all.
@@ -73,7 +78,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
     :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major
         version. Default: PATH, then the folders of the usual packages.
     :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same
-        database runs. Default: 0.0.
+        database runs, or a dump of the database that the server is to clone. Default: 0.0.
     :param maintenance_database: the database to connect to while other databases are created,
         renamed and dropped. Default: postgres.
     """
@@ -91,6 +96,8 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
         database: str | None = None,
         strategy: str | None = None,
         replace: bool | str | None = None,
+        restore_over: Sequence[str] | str | None = None,
+        create_target: bool | str | None = None,
         exclude: Sequence[str] | str | None = None,
         schemas: Sequence[str] | str | None = None,
         exclude_schemas: Sequence[str] | str | None = None,

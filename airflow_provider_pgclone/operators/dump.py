@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
 
+from airflow_provider_pgclone.assets import DUMP_KEY
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
 
 if TYPE_CHECKING:
@@ -102,5 +103,5 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         key: str = self.call_method(hook)
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
-                context["outlet_events"][outlet].extra["dump_key"] = key
+                context["outlet_events"][outlet].extra[DUMP_KEY] = key
         return key

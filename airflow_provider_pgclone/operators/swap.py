@@ -1,5 +1,6 @@
 """Swap a restored database in."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
@@ -12,8 +13,11 @@ class PgCloneSwapOperator(PgCloneBaseOperator):
     """Swap in a database that a restore with ``swap=False`` left, and return the target's name.
 
     :param temp_database: the XCom ``temp_database`` of the restore.
+    :param restore_over: the only databases that may be replaced or made, as patterns such as
+        ``shop_staging*`` in the syntax of Python's fnmatch; if several sources set it, each must
+        allow the database. Default: all.
     :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same
-        database runs. Default: 0.0.
+        database runs, or a dump of the database that the server is to clone. Default: 0.0.
     :param maintenance_database: the database to connect to while other databases are created,
         renamed and dropped. Default: postgres.
     """
@@ -25,6 +29,7 @@ class PgCloneSwapOperator(PgCloneBaseOperator):
         self,
         *,
         temp_database: "str | XComArg",
+        restore_over: Sequence[str] | str | None = None,
         wait_seconds: float | str | None = None,
         maintenance_database: str | None = None,
         **kwargs: Any,

@@ -7,6 +7,7 @@ from airflow_provider_pgclone.options import values
 from airflow_provider_pgclone.options.shared import (
     Analyze,
     Checksums,
+    CreateTarget,
     Jobs,
     LoadingArguments,
     MaskingArguments,
@@ -14,6 +15,7 @@ from airflow_provider_pgclone.options.shared import (
     ReadingArguments,
     RequireMasked,
     RequireSigned,
+    RestoreOver,
     SigningArguments,
     WaitSeconds,
 )
@@ -74,6 +76,8 @@ class RestoreArguments(LoadingArguments, SigningArguments, total=False):
             "its swap.",
         ),
     ]
+    restore_over: RestoreOver
+    create_target: CreateTarget
     checksums: Checksums
     analyze: Analyze
     check_sql: Annotated[
@@ -99,6 +103,7 @@ class RestoreArguments(LoadingArguments, SigningArguments, total=False):
 class SwapArguments(TypedDict, total=False):
     """The options of a swap."""
 
+    restore_over: RestoreOver
     wait_seconds: WaitSeconds
 
 
@@ -144,6 +149,8 @@ class CopyArguments(ReadingArguments, MaskingArguments, LoadingArguments, total=
         ),
     ]
     analyze: Analyze
+    restore_over: RestoreOver
+    create_target: CreateTarget
     require_masked: RequireMasked
     wait_seconds: WaitSeconds
 

@@ -18,6 +18,8 @@ class Option:
     :param default_help: the default as the documentation shows it.
     :param is_content: whether the option changes what a dump contains.
     :param is_secret: whether messages must not show its value.
+    :param reads_late: whether its reader loads libraries or reads files, which must not happen
+        while a DAG is parsed.
     :param instead: the option and its value that replace this deprecated one.
     """
 
@@ -27,6 +29,7 @@ class Option:
     default_help: str = ""
     is_content: bool = False
     is_secret: bool = False
+    reads_late: bool = False
     instead: tuple[str, str] | None = None
 
     @property
@@ -174,6 +177,7 @@ class MaskingArguments(TypedDict, total=False):
             "the path of a YAML or JSON file that contains them; docs/reference/masking.md "
             "describes the rules.",
             is_content=True,
+            reads_late=True,
         ),
     ]
     rows: Annotated[
@@ -185,6 +189,7 @@ class MaskingArguments(TypedDict, total=False):
             "file that contains the conditions.",
             default_help="all",
             is_content=True,
+            reads_late=True,
         ),
     ]
     follow_fks: Annotated[
@@ -317,12 +322,32 @@ Analyze = Annotated[
         "analyzed is named in a warning.",
     ),
 ]
+RestoreOver = Annotated[
+    Sequence[str] | None,
+    Option(
+        values.names,
+        None,
+        "The only databases that may be replaced or made, as patterns such as `shop_staging*` in "
+        "the syntax of Python's fnmatch; if several sources set it, each must allow the database.",
+        default_help="all",
+    ),
+]
+CreateTarget = Annotated[
+    bool | None,
+    Option(
+        values.flag,
+        True,
+        "Whether a restore or a copy by `stream` makes its target if no database has that name; "
+        "otherwise it is refused, as a wrong name would be.",
+    ),
+]
 WaitSeconds = Annotated[
     float | None,
     Option(
         values.seconds,
         0.0,
-        "How many seconds to wait while another restore, swap or copy into the same database runs.",
+        "How many seconds to wait while another restore, swap or copy into the same database runs, "
+        "or a dump of the database that the server is to clone.",
     ),
 ]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def run_by_asset(dag: "DAG") -> "DagRun":
-    """Run a DAG with the newest asset event that Airflow has queued for it, and return its run.
+    """Run a DAG with the asset events that have waited for it, and return its run.
 
     :raises LookupError: when none is queued.
     """
@@ -38,10 +38,10 @@ def _create_run(dag_id: str, session: "Session") -> "DagRun":
     queue = AssetDagRunQueue
     queued = session.scalars(select(queue).where(queue.target_dag_id == dag_id)).all()
     events = session.scalars(
-        select(AssetEvent)
-        .where(AssetEvent.asset_id.in_([entry.asset_id for entry in queued]))
-        .order_by(AssetEvent.timestamp.desc())
-        .limit(1)
+        select(AssetEvent).where(
+            AssetEvent.asset_id.in_([entry.asset_id for entry in queued]),
+            ~AssetEvent.created_dagruns.any(DagRun.dag_id == dag_id),
+        )
     ).all()
     scheduler_dag = SerializedDagModel.get_dag(dag_id, session=session)
     if not events or scheduler_dag is None:

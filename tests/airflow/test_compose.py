@@ -11,6 +11,7 @@ import yaml
 
 from airflow_provider_pgclone.options.declared import OPTIONS
 from example_dags.demo import shop
+from example_dags.demo.environment import staging_connection
 from tests.support import REPOSITORY
 from tests.support.fixtures.databases import Server
 
@@ -58,8 +59,17 @@ def test_connections_of_the_dags_are_given_and_lead_to_services(compose: dict[st
 
     assert used == {"prod", "staging", "mask_key"}
     assert environment["AIRFLOW_CONN_MASK_KEY"]
-    for name in ("prod", "staging"):
-        assert "@postgres:5432/" in environment[f"AIRFLOW_CONN_{name.upper()}"]
+    assert "@postgres:5432/" in environment["AIRFLOW_CONN_PROD"]
+    staging = json.loads(environment["AIRFLOW_CONN_STAGING"])
+    assert (staging["host"], staging["port"]) == ("postgres", 5432)
+
+
+def test_staging_is_guarded_as_in_the_demo(compose: dict[str, Any], server: Server) -> None:
+    """Else the form of manual_restore would replace production, which is on the same server."""
+    staging = json.loads(airflow_environment(compose)["AIRFLOW_CONN_STAGING"])
+    of_demo = json.loads(staging_connection(server.server))
+    assert staging["extra"] == of_demo["extra"]
+    assert staging["schema"] == of_demo["schema"]
 
 
 def test_options_are_those_of_the_package(compose: dict[str, Any]) -> None:

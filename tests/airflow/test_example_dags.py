@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_pgclone.core.repository.keys import DumpKey
 from airflow_provider_pgclone.hooks import PgCloneHook
 from example_dags.demo import shop
+from example_dags.demo.environment import staging_connection
 from tests.support import REPOSITORY
 from tests.support.fixtures.databases import Server
 
@@ -42,6 +43,9 @@ REFRESHED_COUNTS = {
 }
 
 
+MASKED_COUNTS = {**PRODUCTION_COUNTS, "users with a real email": 0}
+
+
 @pytest.fixture
 def shop_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     """The server with production and staging, and Airflow's connections to them."""
@@ -49,7 +53,7 @@ def shop_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     dumps.mkdir()
     shop.create_shop(postgres)
     monkeypatch.setenv("AIRFLOW_CONN_PROD", postgres.uri(shop.PRODUCTION))
-    monkeypatch.setenv("AIRFLOW_CONN_STAGING", postgres.uri(shop.STAGING))
+    monkeypatch.setenv("AIRFLOW_CONN_STAGING", staging_connection(postgres))
     monkeypatch.setenv("AIRFLOW_CONN_MASK_KEY", f"generic://:{MASK_KEY}@")
     monkeypatch.setenv("AIRFLOW__PGCLONE__STORAGE_LOCATION", str(dumps))
     monkeypatch.setenv("AIRFLOW__PGCLONE__PG_BIN_DIR", str(postgres.bin_dir))
@@ -63,6 +67,12 @@ def counts(server: Server, database: str) -> dict[str, object]:
 
 def keys(prefix: str = "") -> list[str]:
     return [dump.key for dump in PgCloneHook("prod").ls(prefix)]
+
+
+def masked_dump() -> str:
+    """Dump production with the emails masked, where the example DAGs look for masked dumps."""
+    masks = {"public.users": {"email": {"email": "example.invalid"}}}
+    return PgCloneHook("prod").dump(instance="prod_masked", masks=masks, mask_key=MASK_KEY)
 
 
 def states(dag_run: Any) -> dict[str, str]:
@@ -122,7 +132,7 @@ def test_nightly_dump_has_no_real_email_and_leaves_no_copy(
     assert "@mail.example.com" not in text
     assert "Lovelace" not in text
     PgCloneHook("prod", database="restored").restore(key)
-    assert counts(shop_server, "restored") == {**PRODUCTION_COUNTS, "users with a real email": 0}
+    assert counts(shop_server, "restored") == MASKED_COUNTS
     assert shop_server.value("restored", "SELECT count(*) FROM users WHERE name LIKE 'Ada%'") == 0
     assert counts(shop_server, shop.PRODUCTION) == PRODUCTION_COUNTS
     assert shop_server.names() >= {shop.PRODUCTION, shop.STAGING}
@@ -181,7 +191,7 @@ def test_masked_dump_has_nothing_personal_in_it_nor_on_the_way(
     for secret in ("Lovelace", "mail.example.com", "Your order", MASK_KEY):
         assert secret not in said
     PgCloneHook("prod", database="restored").restore(key, require_masked=True)
-    assert counts(shop_server, "restored") == {**PRODUCTION_COUNTS, "users with a real email": 0}
+    assert counts(shop_server, "restored") == MASKED_COUNTS
     recipients = (
         "SELECT count(*) FROM outbox o JOIN users u ON (u.id, u.email) = (o.id, o.recipient)"
     )
@@ -245,6 +255,20 @@ def test_refresh_takes_the_dump_whose_asset_event_triggered_it(
     assert counts(shop_server, shop.STAGING) == REFRESHED_COUNTS
 
 
+def test_refresh_takes_the_newest_of_the_dumps_that_waited(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    from example_dags.demo.asset_run import run_by_asset
+
+    for _ in range(2):
+        example_dags["nightly_masked_dump"].test()
+
+    dag_run = run_by_asset(example_dags["staging_refresh"])
+
+    assert dag_run.state == "success"
+    assert restored_key(dag_run) == keys()[0]
+
+
 def test_failing_hook_task_leaves_staging_as_it_was(
     example_dags: "dict[str, DAG]", shop_server: Server
 ) -> None:
@@ -286,29 +310,47 @@ def test_password_of_the_bash_task_is_not_among_its_rendered_fields(
 def test_manual_restore_takes_the_newest_dump_of_a_prefix(
     example_dags: "dict[str, DAG]", shop_server: Server
 ) -> None:
-    PgCloneHook("prod").dump()
+    masked_dump()
     shop_server.run(shop.PRODUCTION, "DELETE FROM orders WHERE id > 1000")
-    newest = PgCloneHook("prod").dump()
+    newest = masked_dump()
 
-    dag_run = example_dags["manual_restore"].test(run_conf={"key": "prod/shop"})
+    dag_run = example_dags["manual_restore"].test()
 
     assert dag_run.state == "success"
     assert restored_key(dag_run) == newest
-    assert counts(shop_server, shop.STAGING) == {**PRODUCTION_COUNTS, "orders": 1000}
+    assert counts(shop_server, shop.STAGING) == {**MASKED_COUNTS, "orders": 1000}
     assert counts(shop_server, f"{shop.STAGING}__pre") == OLD_STAGING_COUNTS
 
 
 def test_manual_restore_keeps_nothing_where_that_was_chosen(
     example_dags: "dict[str, DAG]", shop_server: Server
 ) -> None:
-    PgCloneHook("prod").dump()
-    choice = {"key": "prod/shop", "database": "another", "reversible": False}
+    masked_dump()
 
-    dag_run = example_dags["manual_restore"].test(run_conf=choice)
+    dag_run = example_dags["manual_restore"].test(run_conf={"reversible": False})
 
     assert dag_run.state == "success"
-    assert counts(shop_server, "another") == PRODUCTION_COUNTS
-    assert shop_server.names() == {shop.PRODUCTION, shop.STAGING, "another"}
+    assert counts(shop_server, shop.STAGING) == MASKED_COUNTS
+    assert shop_server.names() == {shop.PRODUCTION, shop.STAGING}
+
+
+def test_manual_restore_replaces_no_other_database_and_takes_no_unmasked_dump(
+    example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    """Production is on the server of the staging connection."""
+    masked_dump()
+    PgCloneHook("prod").dump()
+
+    for choice in (
+        {"database": shop.PRODUCTION},
+        {"database": "shop_stagin"},
+        {"key": "prod/shop"},
+    ):
+        assert example_dags["manual_restore"].test(run_conf=choice).state == "failed"
+
+    assert counts(shop_server, shop.PRODUCTION) == PRODUCTION_COUNTS
+    assert counts(shop_server, shop.STAGING) == OLD_STAGING_COUNTS
+    assert shop_server.names() == {shop.PRODUCTION, shop.STAGING}
 
 
 def test_demo_shows_what_it_did(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from tests.support.fixtures.airflow import serialized
 from tests.support.fixtures.databases import SHOP_SQL, MakeDatabase, Server
 from tests.support.fixtures.hooks import MakeHook
 
+BROKEN_KEY = "prod/shop/none/2026-11-20-02-00-00-000000.dump"
+
 
 def new_dag(**arguments: Any) -> DAG:
     return DAG(f"operators_{os.urandom(4).hex()}", schedule=None, **arguments)
@@ -180,6 +182,57 @@ def test_an_error_that_no_retry_mends_is_not_retried(
     run = serialized(dag).test()
     (instance,) = run.get_task_instances()
     assert (instance.state, instance.try_number) == ("failed", 1)
+
+
+MISSING = {
+    "key": "prd/shop",
+    "message": "no dump under 'prd/shop' in ",
+    "hint": "Did you mean 'prod'?",
+    "type": "AirflowFailException",
+}
+NO_ARCHIVE = {
+    "key": "prod/shop",
+    "message": f"{BROKEN_KEY}: not a custom-format archive",
+    "hint": None,
+    "type": "ArchiveError",
+}
+
+
+@pytest.mark.parametrize("error", [MISSING, NO_ARCHIVE], ids=["permanent", "retryable"])
+def test_the_log_of_a_failed_task_says_what_happened_and_what_to_do_on_lines_of_their_own(
+    error: dict[str, Any],
+    airflow_database: None,
+    postgres_connection: str,
+    local_storage: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    broken = local_storage / BROKEN_KEY
+    broken.parent.mkdir(parents=True)
+    broken.write_bytes(b"nothing" * 100)
+    with new_dag() as dag:
+        PgCloneRestoreOperator(
+            task_id="restore",
+            postgres_conn_id=postgres_connection,
+            storage_location=str(local_storage),
+            database="never_made",
+            key=error["key"],
+        )
+    task = serialized(dag)
+    capfd.readouterr()
+
+    assert task.test().state == "failed"
+
+    said = "".join(capfd.readouterr())
+    lines = [line for line in said.splitlines() if "[error " in line]
+    told = [line for line in lines if error["message"] in line]
+    assert len(told) == 1
+    assert "Did you mean" not in told[0]
+    hints = [line for line in said.splitlines() if error["hint"] and error["hint"] in line]
+    assert len(hints) == (1 if error["hint"] else 0)
+    assert said.count("Traceback") == 1
+    assert "direct cause" not in said
+    assert "During handling" not in said
+    assert f"{error['type']}: {error['message']}" in said
 
 
 class Untemplated(PgCloneRestoreOperator):

@@ -42,8 +42,11 @@ INSERT INTO orders SELECT n, n, n FROM generate_series(1, 20) n;
 INSERT INTO events SELECT n, n, now() - n * interval '10 days' FROM generate_series(1, 20) n;
 """
 DATABASES = {"prod": "shop", "staging": "shop_staging"}
-# The guard that the pages advise: no example restores over production.
-EXTRAS = {"prod": {"pgclone": {"allow_restore": False}}}
+# The guards that the pages advise: no example restores over production.
+EXTRAS = {
+    "prod": {"pgclone": {"allow_restore": False}},
+    "staging": {"pgclone": {"restore_over": ["shop_staging", "before*"]}},
+}
 WITH_PYTHON = [page for page in PAGES if examples(page, "python")]
 
 
@@ -60,7 +63,7 @@ def shop_server(
         server.run("postgres", f"CREATE DATABASE {database}")
         server.run(database, SHOP_SQL)
         uri = server.server.uri(database)
-        extra = EXTRAS.get(connection, {})
+        extra = EXTRAS[connection]
         monkeypatch.setenv(
             f"AIRFLOW_CONN_{connection.upper()}", f"{uri}?__extra__={quote(json.dumps(extra))}"
         )

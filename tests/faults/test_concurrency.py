@@ -130,3 +130,18 @@ def test_of_swaps_of_one_database_at_once_one_succeeds(
     assert all(isinstance(error, PgCloneError) and temp in error.message for error in raised)
     assert server.value(shop, "SELECT count(*) FROM users") == 7
     assert server.names() == {shop, other}
+
+
+@pytest.mark.long
+def test_a_dump_that_starts_just_before_the_server_clones_its_database_goes_on(
+    server: Server, shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if it had connected after the look for it; PostgreSQL itself waits 5 s for sessions."""
+    monkeypatch.setattr(
+        "airflow_provider_pgclone.core.copy.wait_for_readers", lambda *_, **__: None
+    )
+    with server.session(shop) as dump:
+        with pytest.raises(BusyError, match=f"a dump or a copy of database '{shop}' is running"):
+            make_hook(shop).copy(":copied")
+        assert dump.fetch_row("SELECT count(*) FROM public.users") == (50_000,)
+    assert server.names() == {shop}

@@ -13,7 +13,7 @@ from airflow_provider_pgclone.core.postgres.clients import (
     tools_for_dump,
     tools_for_restore,
 )
-from airflow_provider_pgclone.core.postgres.database import Database
+from airflow_provider_pgclone.core.postgres.database import APPLICATION_NAME, Database
 from airflow_provider_pgclone.core.postgres.pipes import Pipes, ReaderGoneError
 from airflow_provider_pgclone.core.postgres.processes import Child, run_child
 from airflow_provider_pgclone.core.postgres.redaction import redact_all_but_names, redact_values
@@ -51,6 +51,7 @@ from airflow_provider_pgclone.core.postgres.sql_text import (
 )
 
 __all__ = [
+    "APPLICATION_NAME",
     "CHECKSUM_TRANSACTION",
     "LITERALS_TRANSACTION",
     "LOADING",

@@ -5,6 +5,7 @@ removal of what earlier attempts left. How a database is filled does not belong 
 passes a function that does it.
 """
 
+from airflow_provider_pgclone.core.replacing.allowed import AllowedTargets
 from airflow_provider_pgclone.core.replacing.attempt import (
     Attempt,
     Ending,
@@ -34,7 +35,9 @@ from airflow_provider_pgclone.core.replacing.properties import (
     properties_of_new,
     read_properties,
 )
+from airflow_provider_pgclone.core.replacing.sessions import wait_for_readers
 from airflow_provider_pgclone.core.replacing.target import (
+    check_makeable,
     check_may_create,
     check_may_replace,
     check_not_maintenance,
@@ -46,6 +49,7 @@ from airflow_provider_pgclone.core.replacing.target import (
 
 __all__ = [
     "LOCAL_MARK",
+    "AllowedTargets",
     "Attempt",
     "Ending",
     "Fill",
@@ -55,6 +59,7 @@ __all__ = [
     "attempt_database_name",
     "check_database_name",
     "check_kept_names",
+    "check_makeable",
     "check_may_create",
     "check_may_replace",
     "check_not_maintenance",
@@ -76,4 +81,5 @@ __all__ = [
     "swap_in",
     "target_lock",
     "target_properties",
+    "wait_for_readers",
 ]

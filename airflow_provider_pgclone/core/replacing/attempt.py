@@ -28,7 +28,7 @@ from airflow_provider_pgclone.core.replacing.names import (
     kept_database_name,
 )
 from airflow_provider_pgclone.core.replacing.properties import Properties
-from airflow_provider_pgclone.core.replacing.target import check_replaceable
+from airflow_provider_pgclone.core.replacing.target import check_makeable, check_replaceable
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,14 @@ class Attempt:
     :param new_properties: returns the properties of the new database if there is no target to take
         them from; ``None`` leaves it its own.
     :param may_replace: whether the target may exist; by default it may.
+    :param may_create: whether the target may be missing; by default it may.
     """
 
     session: Session
     marker: Marker
     new_properties: Callable[[], Properties] | None = None
     may_replace: bool = True
+    may_create: bool = True
 
     @property
     def temp(self) -> Database:
@@ -76,7 +78,7 @@ class Attempt:
 
     def clone_temp(self, source: str) -> None:
         """Create the temporary database as a copy of another database on the same server."""
-        self._clone(source, self.temp.name, self.marker)
+        self._clone(source, self.temp.name, self.marker, spares_ours=True)
 
     def clone_closed(self, source: str, *, strategy: str | None) -> None:
         """Create the temporary database as a copy that nobody can connect to before the swap.
@@ -85,16 +87,16 @@ class Attempt:
 
         :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
         """
-        clone_database(self.session, source, self.temp.name, strategy=strategy)
+        clone_database(self.session, source, self.temp.name, strategy=strategy, spares_ours=True)
         mark_newborn(self.session, self.temp.name, self.marker)
 
     def keep_post(self) -> None:
         """Copy the restored database before hooks change it. The copy becomes *post*."""
         marker = Marker("post_temp", self.marker.target, self.marker.attempt)
-        self._clone(self.temp.name, self.post_temp_name, marker)
+        self._clone(self.temp.name, self.post_temp_name, marker, spares_ours=False)
 
-    def _clone(self, source: str, name: str, marker: Marker) -> None:
-        clone_database(self.session, source, name, strategy=None)
+    def _clone(self, source: str, name: str, marker: Marker, *, spares_ours: bool) -> None:
+        clone_database(self.session, source, name, strategy=None, spares_ours=spares_ours)
         mark_newborn(self.session, name, marker)
         self._set_properties(name)
 
@@ -151,6 +153,7 @@ def replace_database(attempt: Attempt, fill: Fill, *, ending: Ending, wait_secon
     session, marker = attempt.session, attempt.marker
     with target_lock(session, marker.target, wait_seconds=wait_seconds):
         check_replaceable(session, marker.target, replace=attempt.may_replace)
+        check_makeable(session, marker.target, create=attempt.may_create)
         remove_leftovers(session, marker.target, maker=marker.maker)
         with dropped_on_error(session, [attempt.temp.name, attempt.post_temp_name]):
             fill(attempt)

@@ -87,20 +87,24 @@ def close_to_public(session: Session, name: str) -> None:
     session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
 
 
-def clone_database(session: Session, source: str, name: str, *, strategy: str | None) -> None:
+def clone_database(
+    session: Session, source: str, name: str, *, strategy: str | None, spares_ours: bool
+) -> None:
     """Copy a database on its server; the copy does not allow connections.
 
     The server copies a database only if no other session is connected to it. CREATE DATABASE locks
     the source, so that new clients wait. We terminate the clients that were already connected.
 
     :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
+    :param spares_ours: whether to leave other dumps and copies of ours alone, and to fail instead.
+    :raises BusyError: when another dump or copy of ours reads the source.
     :raises UnsupportedError: when the user has no right to terminate a session on the source.
     """
     (oid,) = session.fetch_row("SELECT oid FROM pg_database WHERE datname = %s", [source])
     statement = _create_statement(name, source)
     if strategy is not None:
         statement += sql.SQL(" STRATEGY {}").format(sql.Literal(strategy))
-    with terminating(session, [oid]):
+    with terminating(session, [oid], spare_ours_on=source if spares_ours else None):
         if strategy == "file_copy" and _offers_clone(session):
             _clone_files(session, statement, name)
         else:

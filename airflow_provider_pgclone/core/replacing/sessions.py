@@ -1,22 +1,27 @@
 """Terminates other sessions, and finds what prevents a database from being renamed."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
 
-from airflow_provider_pgclone.core.errors import UnsupportedError
-from airflow_provider_pgclone.core.postgres import Session, database_oid
+from airflow_provider_pgclone.core.errors import BusyError, UnsupportedError
+from airflow_provider_pgclone.core.postgres import APPLICATION_NAME, Session, database_oid
 
 # PostgreSQL waits for other sessions to end for 5 s, and looks every 100 ms: CountOtherDBBackends()
 # in procarray.c.
 TERMINATE_POLL_SECONDS = 0.02
+# A session that was closed may be there a moment longer. As long as PostgreSQL waits for it.
+CLOSED_SESSION_SECONDS = 5.0
+READER_POLL_SECONDS = 0.1
 
 # The view pg_stat_activity would wait for pg_database, which a swap locks; this function does not.
-# Every user can see the database and the role of other roles' sessions. Autovacuum has no role.
+# Every user can see the database, the role and the application of other roles' sessions:
+# pg_stat_get_activity() in pgstatfuncs.c. Autovacuum has no role.
 _SESSIONS = """
-SELECT pid FROM pg_stat_get_activity(NULL)
+SELECT pid, application_name FROM pg_stat_get_activity(NULL)
 WHERE datid = ANY(%s) AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
   AND backend_type IS DISTINCT FROM 'parallel worker'
 """
@@ -30,12 +35,16 @@ WHERE NOT granted AND locktype = 'object' AND classid = 1262 AND objid = ANY(%s)
 
 
 @contextmanager
-def terminating(session: Session, oids: Sequence[int]) -> Iterator[None]:
+def terminating(
+    session: Session, oids: Sequence[int], *, spare_ours_on: str | None = None
+) -> Iterator[None]:
     """Terminate all sessions on some databases, again and again, while the block runs.
 
     A second session does this. A statement of the block locks the databases, so that new sessions
     wait.
 
+    :param spare_ours_on: the one database on which sessions of this package are left alone.
+    :raises BusyError: when the block fails because of such a session.
     :raises UnsupportedError: when the block fails because the user has no right to terminate a
         session; names the session.
     """
@@ -45,7 +54,7 @@ def terminating(session: Session, oids: Sequence[int]) -> Iterator[None]:
     def terminate(ender: Session) -> None:
         while not done.is_set():
             try:
-                refused[:] = _terminate_all(ender, oids)
+                refused[:] = _terminate_all(ender, oids, spares_ours=spare_ours_on is not None)
             except psycopg.Error:
                 return
             done.wait(TERMINATE_POLL_SECONDS)
@@ -56,6 +65,8 @@ def terminating(session: Session, oids: Sequence[int]) -> Iterator[None]:
         try:
             yield
         except psycopg.errors.ObjectInUse as error:
+            if spare_ours_on is not None and _has_readers(ender, spare_ours_on):
+                raise _read_by_others(spare_ours_on) from error
             if not refused:
                 raise
             raise UnsupportedError(
@@ -120,10 +131,42 @@ def existing_oids(session: Session, names: Sequence[str]) -> list[int]:
     return [oid for oid in found if oid is not None]
 
 
-def _terminate_all(session: Session, oids: Sequence[int]) -> list[str]:
+def wait_for_readers(session: Session, name: str, *, wait_seconds: float) -> None:
+    """Wait until no dump or copy of ours reads a database.
+
+    :param wait_seconds: the longest wait; a few seconds at least.
+    :raises BusyError: when one still reads it after this time.
+    """
+    deadline = time.monotonic() + max(wait_seconds, CLOSED_SESSION_SECONDS)
+    pause = threading.Event()
+    while _has_readers(session, name):
+        session.cancellation.check()
+        if time.monotonic() >= deadline:
+            raise _read_by_others(name)
+        pause.wait(READER_POLL_SECONDS)
+
+
+def _has_readers(session: Session, name: str) -> bool:
+    """Tell whether another session of this package is on a database."""
+    found = session.execute(_SESSIONS, [existing_oids(session, [name])]).fetchall()
+    return any(application == APPLICATION_NAME for _, application in found)
+
+
+def _read_by_others(name: str) -> BusyError:
+    """Return the error that a database cannot be cloned now."""
+    return BusyError(
+        f"a dump or a copy of database {name!r} is running, and would be ended if the server "
+        "cloned the database",
+        hint="Wait until it has finished, or set wait_seconds. A copy by stream ends no session.",
+    )
+
+
+def _terminate_all(session: Session, oids: Sequence[int], *, spares_ours: bool) -> list[str]:
     """Terminate the sessions on some databases, and return an error for each that we may not."""
     refused = []
-    for (pid,) in session.execute(_SESSIONS, [list(oids)]).fetchall():
+    for pid, application in session.execute(_SESSIONS, [list(oids)]).fetchall():
+        if spares_ours and application == APPLICATION_NAME:
+            continue
         try:
             session.execute("SELECT pg_terminate_backend(%s)", [pid])
         except psycopg.errors.InsufficientPrivilege as error:

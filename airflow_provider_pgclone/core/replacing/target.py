@@ -1,7 +1,10 @@
 """Checks whether a database may be created or replaced."""
 
+from difflib import get_close_matches
+
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError, UnsupportedError
 from airflow_provider_pgclone.core.postgres import Database, Session, database_exists, is_standby
+from airflow_provider_pgclone.core.replacing.marker import read_markers
 from airflow_provider_pgclone.core.replacing.names import check_database_name
 from airflow_provider_pgclone.core.replacing.sessions import check_nothing_bound
 
@@ -98,6 +101,24 @@ def check_replaceable(session: Session, name: str, *, replace: bool) -> None:
             f"database {name!r} exists and may not be replaced",
             hint="Drop it first, or allow its replacement by replace and allow_restore.",
         )
+
+
+def check_makeable(session: Session, name: str, *, create: bool) -> None:
+    """Refuse a target that does not exist, unless it may be made.
+
+    :raises NotFoundError: when there is no target and ``create`` is false; names those that are
+        spelled alike.
+    """
+    if create or database_exists(session, name):
+        return
+    ours = read_markers(session)
+    rows = session.execute("SELECT datname FROM pg_database WHERE NOT datistemplate").fetchall()
+    near = get_close_matches(name, [other for (other,) in rows if other not in ours])
+    meant = [f"Did you mean {' or '.join(map(repr, near))}?"] if near else []
+    raise NotFoundError(
+        f"database {name!r} does not exist and may not be made",
+        hint=" ".join([*meant, "Set create_target to true to make it."]),
+    )
 
 
 def check_source(session: Session, source: str, name: str) -> None:

@@ -1,9 +1,11 @@
 """Finds the dump that a key or a prefix means."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from itertools import islice
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
-from airflow_provider_pgclone.core.repository.dumps import Dump, dump_at, newest_first
+from airflow_provider_pgclone.core.repository.dumps import PARTS, Dump, dump_at, newest_first
 from airflow_provider_pgclone.core.repository.keys import (
     PREFIX_HINT,
     SUFFIX,
@@ -14,6 +16,9 @@ from airflow_provider_pgclone.core.repository.keys import (
 )
 from airflow_provider_pgclone.core.repository.origins import origin_of
 from airflow_provider_pgclone.core.storage import Storage
+
+# How many of the newest dumps are looked at for one that was probably meant.
+_NEAR_DUMPS = 20
 
 
 def find_dump(storage: Storage, text: str) -> Dump:
@@ -29,7 +34,9 @@ def find_dump(storage: Storage, text: str) -> Dump:
         if dump := dump_at(storage, text):
             return dump
         raise NotFoundError(
-            f"{text!r} does not exist in {storage.location}", hint="List the dumps with ls."
+            f"{text!r} does not exist in {storage.location}",
+            hint=_near_hint(storage, KeyPrefix.parse(DumpKey.parse(text).series), text)
+            or "List the dumps with ls.",
         )
     if not text.strip("/"):
         raise InvalidInputError(
@@ -40,7 +47,10 @@ def find_dump(storage: Storage, text: str) -> Dump:
     dumps = newest_first(storage, prefix)
     newest = next(dumps, None)
     if newest is None:
-        raise NotFoundError(f"no dump under {text!r} in {storage.location}", hint=PREFIX_HINT)
+        raise NotFoundError(
+            f"no dump under {text!r} in {storage.location}",
+            hint=_near_hint(storage, prefix, text) or PREFIX_HINT,
+        )
     if prefix.database is not None and may_be_shared(prefix.database):
         _check_one_database(storage, prefix, newest, dumps)
     return newest
@@ -73,3 +83,27 @@ def _check_one_database(
             f"{str(prefix)!r} has dumps of two databases, {database!r} and {other!r}",
             hint="Give the whole key of the dump that you mean; inspect shows its database.",
         )
+
+
+def _near_hint(storage: Storage, prefix: KeyPrefix, text: str) -> str:
+    """Return what was probably meant by a key or a prefix without a dump; empty if nothing is near.
+
+    It costs one listing for each part of the prefix, and those of a walk to the newest dumps.
+    """
+    folder = ""
+    for part in prefix.folders:
+        page = next(storage.list(folder, delimiter="/"))
+        names = [child.removeprefix(folder).rstrip("/") for child in page.prefixes]
+        if part not in names:
+            return _did_you_mean([f"{folder}{name}" for name in get_close_matches(part, names)])
+        folder = f"{folder}{part}/"
+    if len(prefix.folders) < len(PARTS):
+        return ""
+    newest = [
+        dump.key for dump in islice(newest_first(storage, KeyPrefix(prefix.folders)), _NEAR_DUMPS)
+    ]
+    return _did_you_mean(get_close_matches(text, newest, n=1) or newest[:1])
+
+
+def _did_you_mean(near: Sequence[str]) -> str:
+    return f"Did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -220,3 +220,31 @@ def test_dumps_of_several_configs_are_merged_by_time() -> None:
     mixed = [path.replace("none", f"config{number % 3}") for number, path in enumerate(paths)]
     storage = CountedStorage(mixed)
     assert [dump.key for dump in newest_dumps(storage, "", limit=100)] == mixed[:100]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("prd", "Did you mean 'prod'?"),
+        ("prod/shp", "Did you mean 'prod/shop'?"),
+        ("prod/shop/nightl", "Did you mean 'prod/shop/nightly'?"),
+        (
+            "prod/shop/nightly/2031",
+            "Did you mean 'prod/shop/nightly/2026-11-21-02-00-00-000000.dump'?",
+        ),
+        (
+            "prod/shop/nightly/2026-11-20-02-00-01-000000.dump",
+            "Did you mean 'prod/shop/nightly/2026-11-20-02-00-00-000000.dump'?",
+        ),
+        ("prod/shp/nightly/2026-11-20-02-00-00-000000.dump", "Did you mean 'prod/shop'?"),
+        ("elsewhere", "A prefix is made of whole parts"),
+    ],
+)
+def test_what_was_probably_meant_is_named_by_few_listings(text: str, hint: str) -> None:
+    storage = MemoryStorage()
+    for day in (20, 21):
+        put(storage, f"prod/shop/nightly/2026-11-{day}-02-00-00-000000.dump")
+    put(storage, "eu/clients/none/2026-11-20-02-00-00-000000.dump")
+    with pytest.raises(NotFoundError) as raised:
+        find_dump(storage, text)
+    assert str(raised.value.hint).startswith(hint)
