@@ -59,7 +59,7 @@ def test_options_come_from_argument_configuration_connection_and_section(
     nightly = make_hook(shop, storage_location=None, config="nightly")
     assert nightly.dump().startswith(f"of-config/{shop}/nightly/")
     assert nightly.dump(instance="of-argument").startswith(f"of-argument/{shop}/nightly/")
-    assert nightly.dump(exclude=["users"]).startswith(f"of-config/{shop}/partial-")
+    assert nightly.dump(exclude=["orders"]).startswith(f"of-config/{shop}/partial-")
     assert len(list((tmp_path / "of-section").rglob("*.dump"))) == 5
 
 
