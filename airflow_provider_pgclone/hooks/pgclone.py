@@ -207,11 +207,13 @@ class PgCloneHook(BaseHook):
         """Return the manifest of a dump, by a few small reads.
 
         :param key: a dump key or a prefix (its newest dump).
-        :return: versions, the source, what was left out, and ``tables`` with their rows.
+        :return: versions, the source, what was left out, whether it has a signature, and ``tables``
+            with their rows.
         """
-        manifest = self._open_archive(key).required_manifest
+        archive = self._open_archive(key)
+        manifest = archive.required_manifest
         rows = {f"{schema}.{name}": n for (schema, name), n in manifest.rows_of_tables.items()}
-        return {**manifest.facts(), "tables": rows}
+        return {**manifest.facts(), "is_signed": archive.is_signed, "tables": rows}
 
     def mask_report(self, key: str, *, style: str = "markdown") -> str:
         """Return a report of what is masked in a dump and what is not.

@@ -2,7 +2,7 @@
 
 import logging
 
-from airflow_provider_pgclone.core.archive import SIGNATURE, Manifest, is_signed_by
+from airflow_provider_pgclone.core.archive import Manifest, is_signed_by
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import (
     ArchiveError,
@@ -98,9 +98,9 @@ def check_signed(archive: Archive, signing_key: str) -> None:
     :raises NotAllowedError: when the signature is another one.
     """
     key = archive.dump.key
-    if SIGNATURE not in archive.manifest_values:
+    if not archive.is_signed:
         raise UnsupportedError(
-            f"{key} is not signed, and only signed dumps may be restored",
+            f"{key} is not signed, and only signed dumps are taken",
             hint="Dump with the signing key, or choose another dump.",
         )
     if not is_signed_by(archive.manifest_values, key, signing_key):

@@ -10,6 +10,7 @@ from airflow_provider_pgclone.core.archive import (
     DATA,
     HEAD_BYTES,
     MAGIC,
+    SIGNATURE,
     TAIL_BYTES,
     Footer,
     Manifest,
@@ -64,6 +65,11 @@ class Archive:
                 f"{self.dump.key} was not made by this package: it has no manifest"
             )
         return self.manifest
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it has a signature, of any key."""
+        return SIGNATURE in self.manifest_values
 
 
 @dataclass(frozen=True)
