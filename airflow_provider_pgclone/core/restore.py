@@ -21,6 +21,7 @@ from airflow_provider_pgclone.core.replacing import (
     Fill,
     LocalKey,
     Marker,
+    Properties,
     check_database_name,
     check_kept_names,
     check_makeable,
@@ -140,17 +141,18 @@ def restore(
             key = options.key
             source = LocalKey.parse(key).database_name(target.name)
             fill = _local_source(session, target.name, source, options)
-            new_properties = partial(read_properties, session, source)
+            new_properties: Callable[[], Properties] = partial(read_properties, session, source)
         else:
             key = dump.key
             archive = _open_archive(storage, dump, options)
             fill = _dump_source(session, target.name, archive, options, on_progress)
-            rights = rights_on_database(archive.toc)
+            # Without its rights, a new database is closed to PUBLIC.
+            rights = None if options.load.no_acl else rights_on_database(archive.toc)
             new_properties = partial(properties_of_new, session, rights)
         attempt = Attempt(
             session,
             _marker(target.name, key, options),
-            new_properties=None if options.load.no_acl else new_properties,
+            new_properties=new_properties,
             may_create=options.create_target,
         )
         if attempt.marker.reversible:

@@ -1,6 +1,7 @@
 """Swap in a database that a restore left waiting."""
 
 import logging
+from functools import partial
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
@@ -46,9 +47,11 @@ def swap(
             return swapped_in
         target = _ready_marker(session, temp_name, restore_over).target
         with target_lock(session, target, wait_seconds=wait_seconds):
+            if _swapped_in(session, temp_name) == target:  # by an earlier try, during the wait
+                return target
             # Read again: another swap may have taken the database during the wait.
             marker = _ready_marker(session, temp_name, restore_over)
-            swap_in(session, temp_name, marker, target_properties(session, target))
+            swap_in(session, temp_name, marker, partial(target_properties, session, target))
     return target
 
 

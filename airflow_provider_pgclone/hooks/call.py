@@ -164,7 +164,11 @@ class Call:
     def signing_key(self) -> str | None:
         """Return the secret that signs dumps; Airflow's log hides it."""
         # Whoever requires signatures says by which key: another one must not be put in its place.
-        requiring = [number for number, one in enumerate(self.sources) if one.get("require_signed")]
+        requiring = [
+            number
+            for number, one in enumerate(self.sources)
+            if "require_signed" in self.options and one.get("require_signed")
+        ]
         return self._secret("signing_key", self.sources[max(requiring, default=0) :])
 
     def _secret(self, name: str, sources: Sequence[OptionSource]) -> str | None:
@@ -296,13 +300,13 @@ def resolve_call(
     sources = [given, configuration, *of_connection, section]
     options = values_of(verb, sources)
     options["postgres_conn_id"] = conn_id
+    guards = [configuration, *of_connection, section, *_storage_guards(options)]
     for name in ("require_masked", "require_signed"):
         if name in options:  # if one source requires it, no other can lift it
-            options[name] = any(one.get(name) for one in sources)
+            options[name] = any(one.get(name) for one in (given, *guards))
     for source in sources if warns else ():
         for text in source.deprecations(verb):
             warnings.warn(text, AirflowProviderDeprecationWarning, stacklevel=_STACK_LEVEL)
-    guards = [configuration, *of_connection, section, *_storage_guards(options)]
     check_allowed(verb, guards)
     return Call(
         options,

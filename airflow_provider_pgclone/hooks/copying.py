@@ -158,6 +158,8 @@ def _copy_by_stream(
             masking=source.masking(),
             load=server.load_options(),
             restore_over=server.allowed_targets(),
+            require_masked=source.value("require_masked", bool)
+            or server.value("require_masked", bool),
             replace=may_replace and server.value("replace", bool),
         ),
         on_progress=on_progress,

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_pgclone.core.errors import NotFoundError
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.fingerprint import Fingerprint, fingerprint
 from tests.support.fixtures.hooks import MakeHook
@@ -138,11 +137,8 @@ def test_a_killed_swap_leaves_the_old_database_or_the_new_one(
         call.kill()
         found = fingerprint(server, shop)
         assert found in (old, new), f"killed after {moment:.3f} s"
-        if found == new:
-            with pytest.raises(NotFoundError, match="swapped in or dropped already"):
-                hook.swap(temp, wait_seconds=WAIT_SECONDS)
-        else:
-            assert hook.swap(temp, wait_seconds=WAIT_SECONDS) == shop
+        # If it was swapped in before it could say so, another try succeeds too.
+        assert hook.swap(temp, wait_seconds=WAIT_SECONDS) == shop
         restore(run, swap=True)
         assert_restored(server, shop, old=old, new=new, reversible=True)
 

@@ -235,3 +235,137 @@ def test_checksums_ask_nothing_of_tables_that_are_left_out(
     hook = make_hook(planter)
     hook.dump(checksums=True, exclude=["m.*"])
     hook.dump(checksums=True, schemas=["public"])
+
+
+FAR = {
+    "satisfies_hash_partition in an index": (
+        "CREATE TABLE m.trap (id int) PARTITION BY HASH ((id + m.evil(1))); "
+        "DO $$ BEGIN EXECUTE format('CREATE INDEX ON m.loot ((satisfies_hash_partition(%s, 4, 0, "
+        "1)))', 'm.trap'::regclass::oid); END $$",
+        {},
+    ),
+    "satisfies_hash_partition in a check": (
+        "CREATE TABLE m.trap (id int) PARTITION BY HASH ((id + m.evil(1))); "
+        "DO $$ BEGIN EXECUTE format('ALTER TABLE m.loot ADD CHECK (email IS NOT NULL AND "
+        "satisfies_hash_partition(%s, 4, 0, 1) IS NOT NULL)', 'm.trap'::regclass::oid); END $$",
+        HASH,
+    ),
+    "domain_in": (
+        DOMAIN + "DO $$ BEGIN EXECUTE format('ALTER TABLE m.loot ADD CHECK (email IS NOT NULL AND "
+        "domain_in(''1''::cstring, %s, -1) IS NOT NULL)', 'm.d'::regtype::oid); END $$",
+        HASH,
+    ),
+    "table_to_xml": (
+        "CREATE TABLE m.trap (id int); CREATE INDEX ON m.trap ((id + m.evil(1))); "
+        "DO $$ BEGIN EXECUTE format('ALTER TABLE m.loot ADD CHECK (email IS NOT NULL AND "
+        "table_to_xml(%s::oid::regclass, true, true, '''') IS NOT NULL)', "
+        "'m.trap'::regclass::oid); END $$",
+        HASH,
+    ),
+    "to_json of a type with a cast": (
+        "CREATE TYPE m.mood AS ENUM ('a'); CREATE FUNCTION m.mj(m.mood) RETURNS json IMMUTABLE "
+        "LANGUAGE plpgsql AS $$ BEGIN PERFORM m.note(); RETURN '1'; END $$; "
+        "CREATE CAST (m.mood AS json) WITH FUNCTION m.mj(m.mood); "
+        "ALTER TABLE m.loot ADD CHECK (email IS NOT NULL AND to_json('a'::m.mood) IS NOT NULL)",
+        HASH,
+    ),
+    "materialized view in a condition": (
+        "CREATE MATERIALIZED VIEW m.mv AS SELECT 1 AS id; CREATE INDEX ON m.mv ((id + m.evil(1)))",
+        {"rows": {"m.loot": "id IN (SELECT id FROM m.mv) OR id < 100"}},
+    ),
+    "cast of a row": (
+        "CREATE FUNCTION m.rt(m.loot) RETURNS text IMMUTABLE LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM m.note(); RETURN 'x'; END $$; "
+        "CREATE CAST (m.loot AS text) WITH FUNCTION m.rt(m.loot)",
+        {"masks": {"m.loot": {"email": {"sql": "md5(loot::text)"}}}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_nothing_runs_that_a_builtin_function_reaches(
+    planter: str, server: Server, make_hook: MakeHook, log: Path, name: str
+) -> None:
+    statements, arguments = FAR[name]
+    with connect_as_planter(server, planter) as connection:
+        connection.execute(statements.encode())
+    start = log.stat().st_size
+    hook = make_hook(planter)
+    with pytest.raises(PgCloneError, match=r"planter|pg_catalog"):
+        hook.dump(**(arguments or HASH))
+    with suppress(PgCloneError):
+        hook.propose_masks()
+    assert "planted function ran" not in log.read_bytes()[start:].decode()
+
+
+def test_the_schema_of_a_type_cannot_be_exchanged(
+    planter: str,
+    server: Server,
+    make_hook: MakeHook,
+    log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A mask names the type, and its schema belongs to the owner of the database."""
+    from airflow_provider_pgclone.core.masking.planning import plan_masking
+    from airflow_provider_pgclone.core.reading import snapshot
+
+    server.run(
+        planter,
+        f"ALTER DATABASE {planter} OWNER TO planter; ALTER SCHEMA public OWNER TO "
+        "pg_database_owner; CREATE DOMAIN public.mail AS text; CREATE SCHEMA ours; "
+        "CREATE TABLE ours.users AS SELECT n AS id, ('u' || n)::public.mail AS email "
+        "FROM generate_series(1, 100) n",
+    )
+    start = log.stat().st_size
+    blocked: list[bool] = []
+
+    def plan_then_exchange(*arguments: Any) -> Any:
+        made = plan_masking(*arguments)
+        with connect_as_planter(server, planter) as connection:
+            try:
+                connection.execute(
+                    "ALTER SCHEMA public RENAME TO old; CREATE SCHEMA public; "
+                    "CREATE DOMAIN public.mail AS text CHECK (m.evil(1) = 1)"
+                )
+            except psycopg.errors.LockNotAvailable:
+                blocked.append(True)
+        return made
+
+    monkeypatch.setattr(snapshot, "plan_masking", plan_then_exchange)
+    make_hook(planter).dump(masks={"ours.users": {"email": "hash"}}, mask_key=KEY)
+    assert blocked == [True]
+    assert "planted function ran" not in log.read_bytes()[start:].decode()
+
+
+def test_ordinary_checks_of_others_do_not_refuse_masks(
+    planter: str, server: Server, make_hook: MakeHook
+) -> None:
+    with connect_as_planter(server, planter) as connection:
+        connection.execute(
+            "CREATE TYPE m.mood AS ENUM ('calm', 'wild'); "
+            "CREATE TABLE m.people (id int PRIMARY KEY, email text, born date, mood m.mood, "
+            "made timestamptz DEFAULT now(), "
+            "CHECK (email IS NULL OR length(email) < 200 AND email !~ '^ '), "
+            "CHECK (email IS NULL OR made <= now() AND date_trunc('day', made) <= made), "
+            "CHECK (email IS NULL OR mood IN ('calm', 'wild')), "
+            "CHECK (email IS NULL OR concat(email, id) <> '')); "
+            "CREATE UNIQUE INDEX ON m.people (lower(email)); "
+            "INSERT INTO m.people SELECT n, 'p' || n, '2000-01-01', 'calm' "
+            "FROM generate_series(1, 100) n"
+        )
+    key = make_hook(planter).dump(masks={"m.people": {"email": "email"}}, mask_key=KEY)
+    assert make_hook(planter).inspect(key)["tables"]["m.people"] == 100
+
+
+def test_partitions_of_a_referenced_table_may_be_excluded(
+    planter: str, server: Server, make_hook: MakeHook
+) -> None:
+    with connect_as_planter(server, planter) as connection:
+        connection.execute(
+            "CREATE TABLE m.par (id int PRIMARY KEY) PARTITION BY RANGE (id); "
+            "CREATE TABLE m.p1 PARTITION OF m.par FOR VALUES FROM (0) TO (10); "
+            "CREATE TABLE m.p2 PARTITION OF m.par FOR VALUES FROM (10) TO (20); "
+            "INSERT INTO m.par SELECT generate_series(1, 15); "
+            "CREATE TABLE m.kid (p int REFERENCES m.par); INSERT INTO m.kid VALUES (1)"
+        )
+    make_hook(planter).dump(exclude=["m.p2"])

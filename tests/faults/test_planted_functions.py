@@ -1,5 +1,6 @@
 """The owner of tables plants functions while others read them: none runs with their rights."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -147,9 +148,12 @@ def connect_as_planter(server: Server, database: str) -> psycopg.Connection:
 
 
 def ran_in(database: str, said: str) -> str:
-    """Return what a log says of the first planted function that ran in a database."""
-    _, ran, how = said.partition(f"planted function ran in {database} ")
-    return ran + how[:2000]
+    """Return the statement of the first planted function that ran in a database, from a log."""
+    found = re.search(rf"\[(\d+)\] LOG:  planted function ran in {database} ", said)
+    if found is None:
+        return ""
+    statement = re.search(rf"\[{found[1]}\] STATEMENT:  ([^\n]*)", said[found.start() :])
+    return statement[1] if statement else "a statement without text"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ neither does anything that runs pg_dump, writes an archive or changes a database
 
 from airflow_provider_pgclone.core.catalog.families import Family, families, owner
 from airflow_provider_pgclone.core.catalog.holding import (
+    Held,
     begin_holding,
     holds_casts,
     tables_of_others,
@@ -44,7 +45,10 @@ from airflow_provider_pgclone.core.catalog.tables import (
     Kind,
 )
 from airflow_provider_pgclone.core.catalog.trust import (
+    EXCHANGEABLE,
     NOT_TRUSTED,
+    RUNS_KEYS,
+    SCHEMA_OWNER,
     TYPES_BELOW,
     UNTRUSTED_HINT,
     check_trusted_owners,
@@ -57,7 +61,10 @@ from airflow_provider_pgclone.core.catalog.unreadable import (
 )
 
 __all__ = [
+    "EXCHANGEABLE",
     "NOT_TRUSTED",
+    "RUNS_KEYS",
+    "SCHEMA_OWNER",
     "TYPES_BELOW",
     "UNTRUSTED_HINT",
     "Catalog",
@@ -68,6 +75,7 @@ __all__ = [
     "ColumnType",
     "Family",
     "ForeignKey",
+    "Held",
     "Index",
     "Kind",
     "Masked",

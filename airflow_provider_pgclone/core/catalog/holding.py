@@ -17,7 +17,11 @@ import psycopg
 from psycopg import sql
 
 from airflow_provider_pgclone.core.catalog.selection import Selection, excluded_tables
-from airflow_provider_pgclone.core.catalog.trust import NOT_TRUSTED, trusted_arguments
+from airflow_provider_pgclone.core.catalog.trust import (
+    NOT_TRUSTED,
+    SCHEMA_OWNER,
+    trusted_arguments,
+)
 from airflow_provider_pgclone.core.postgres import Session
 
 log = logging.getLogger(__name__)
@@ -36,27 +40,32 @@ WITH RECURSIVE above (oid, ancestor) AS (
     SELECT inhrelid, inhparent FROM pg_inherits
     UNION SELECT above.oid, inhparent FROM above JOIN pg_inherits ON inhrelid = ancestor
 ),
-strangers (oid, name) AS (SELECT oid, rolname FROM pg_roles WHERE {NOT_TRUSTED})
+strangers (oid, name) AS (SELECT oid, rolname FROM pg_roles WHERE {NOT_TRUSTED}),
+strange_above (oid, name) AS (
+    SELECT above.oid, min(name) FROM above
+    JOIN pg_class parent ON parent.oid = ancestor
+    JOIN strangers ON strangers.oid = parent.relowner
+    GROUP BY above.oid
+)
 SELECT c.oid, nspname, relname, n.oid,
-    coalesce(own.name, (
-        SELECT name FROM above
-        JOIN pg_class parent ON parent.oid = ancestor
-        JOIN strangers ON strangers.oid = parent.relowner
-        WHERE above.oid = c.oid LIMIT 1
-    )),
+    coalesce(own.name, strange_above.name),
     of_schema.name,
     NOT pg_is_in_recovery() AND has_schema_privilege(n.oid, 'USAGE')
         AND coalesce(has_table_privilege(c.oid, {_RIGHTS_TO_HOLD}), false),
     NOT pg_is_in_recovery() AND has_table_privilege('pg_catalog.pg_namespace', 'UPDATE')
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = relnamespace
-JOIN pg_database d ON datname = current_database()
 LEFT JOIN strangers own ON own.oid = relowner
--- The schema public belongs to the owner of the database by this role: "Predefined Roles".
-LEFT JOIN strangers of_schema
-    ON of_schema.oid = CASE nspowner WHEN 'pg_database_owner'::regrole THEN datdba ELSE nspowner END
+LEFT JOIN strange_above ON strange_above.oid = c.oid
+LEFT JOIN strangers of_schema ON of_schema.oid = {SCHEMA_OWNER}
 WHERE relkind IN ('r', 'p') AND nspname !~ '^pg_' AND nspname <> 'information_schema'
 ORDER BY c.oid
+"""  # noqa: S608
+_SCHEMAS_OF_OTHERS = f"""
+SELECT n.oid FROM pg_namespace n
+WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND NOT pg_is_in_recovery()
+    AND has_table_privilege('pg_catalog.pg_namespace', 'UPDATE')
+    AND EXISTS (SELECT FROM pg_roles WHERE pg_roles.oid = {SCHEMA_OWNER} AND {NOT_TRUSTED})
 """  # noqa: S608
 _HELD = """
 SELECT relation::oid FROM pg_locks
@@ -162,7 +171,8 @@ def begin_holding(session: Session, tables: Collection[TableOfOthers], *, casts:
     _warn_of_superuser(session, tables)
     wants_casts = casts and _wants_casts(session)
     wanted = [table for table in tables if table.may_hold]
-    schemas = sorted({table.schema_oid for table in wanted if table.schema_owner is not None})
+    # Also those without tables: masks name types in them, and functions name others.
+    schemas = _schemas_of_others(session) if casts or wanted else []
     # To lock rows takes a transaction that may write; a standby has none.
     mode = "READ WRITE" if schemas else "READ ONLY"
     session.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ {mode}".encode())
@@ -181,6 +191,11 @@ def begin_holding(session: Session, tables: Collection[TableOfOthers], *, casts:
 def holds_casts(session: Session) -> bool:
     """Tell whether the open transaction keeps others from creating casts."""
     return session.fetch_row(_CASTS_HELD) == (True,)
+
+
+def _schemas_of_others(session: Session) -> list[int]:
+    rows = session.execute(_SCHEMAS_OF_OTHERS, trusted_arguments(session))
+    return [oid for (oid,) in rows]
 
 
 def _wants_casts(session: Session) -> bool:

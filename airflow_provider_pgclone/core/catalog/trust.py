@@ -8,6 +8,20 @@ from airflow_provider_pgclone.core.postgres import Session
 # A condition on a row of pg_roles. SET ROLE does not change session_user, and is no protection: a
 # function may undo it.
 NOT_TRUSTED = "NOT (rolsuper OR rolname = session_user OR rolname = ANY(%(trusted)s))"
+# The owner of a row n of pg_namespace. By this role, the schema public belongs to the owner of the
+# database: "Predefined Roles".
+SCHEMA_OWNER = (
+    "(SELECT CASE n.nspowner WHEN 'pg_database_owner'::regrole THEN datdba ELSE n.nspowner END "
+    "FROM pg_database WHERE datname = current_database())"
+)
+# Whether somebody could put another schema in the place of a row n of pg_namespace, and with it
+# other types and functions of the same names; schemas that the session holds are given.
+EXCHANGEABLE = (
+    "(n.nspname <> 'pg_catalog' AND n.oid <> ALL(%(schemas)s::oid[]) AND EXISTS ("
+    f"SELECT FROM pg_roles WHERE pg_roles.oid = {SCHEMA_OWNER} AND {NOT_TRUSTED}))"
+)
+# A function that computes the key of a partitioned table, which it is given by its OID.
+RUNS_KEYS = "'pg_catalog.satisfies_hash_partition'::regproc::oid"
 # The step of a recursive query "types" to what its types are made of; the other columns stay.
 TYPES_BELOW = """
     SELECT types.relid, below FROM types JOIN pg_type t ON t.oid = types.oid

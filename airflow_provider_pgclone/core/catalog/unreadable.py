@@ -12,6 +12,7 @@ from airflow_provider_pgclone.core.catalog.holding import Held, TableOfOthers, t
 from airflow_provider_pgclone.core.catalog.patterns import display_name
 from airflow_provider_pgclone.core.catalog.trust import (
     NOT_TRUSTED,
+    RUNS_KEYS,
     TYPES_BELOW,
     UNTRUSTED_HINT,
     trusted_arguments,
@@ -40,7 +41,19 @@ types (relid, oid) AS (
     UNION
     {TYPES_BELOW}
 ),
+expressions (relid, tree) AS (
+    SELECT indrelid, concat(indexprs::text, indpred::text) FROM pg_index
+        WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
+    UNION ALL SELECT stxrelid, stxexprs::text FROM pg_statistic_ext WHERE stxexprs IS NOT NULL
+    UNION ALL SELECT below.oid, partexprs::text FROM below JOIN pg_partitioned_table
+        ON partrelid = root
+),
 found (relid, what, owner) AS (
+    -- pg_depend does not list it, nor the table whose key it computes.
+    SELECT relid, 'computes the key of another table by satisfies_hash_partition', relowner
+        FROM expressions JOIN pg_class ON pg_class.oid = relid
+        WHERE tree ~ (':funcid ' || {RUNS_KEYS} || ' ')
+    UNION ALL
     SELECT relid, format('calls the function %%I.%%I', nspname, proname), proowner FROM used
         LEFT JOIN pg_operator o ON classid = 'pg_operator'::regclass AND o.oid = objid
         JOIN pg_proc p ON p.oid = coalesce(o.oprcode, objid)

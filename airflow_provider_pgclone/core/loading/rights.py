@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.archive import Toc, TocEntry, kept_rights
-from airflow_provider_pgclone.core.postgres import Session
+from airflow_provider_pgclone.core.postgres import Session, to_become
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,9 @@ def read_roles(session: Session) -> Roles:
         "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
     )
     rows = session.execute(
-        "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER'), "
-        "pg_has_role(current_user, oid, 'USAGE') FROM pg_roles"
+        "SELECT rolname, pg_has_role(current_user, oid, %s), "
+        "pg_has_role(current_user, oid, 'USAGE') FROM pg_roles",
+        [to_become(session)],
     ).fetchall()
     return Roles(
         is_superuser=bool(is_superuser),

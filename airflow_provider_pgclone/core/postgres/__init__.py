@@ -25,6 +25,7 @@ from airflow_provider_pgclone.core.postgres.session import (
     database_oid,
     drop_database,
     is_standby,
+    to_become,
 )
 from airflow_provider_pgclone.core.postgres.settings import (
     CHECKSUM_TRANSACTION,
@@ -88,6 +89,7 @@ __all__ = [
     "redact_all_but_names",
     "redact_values",
     "run_child",
+    "to_become",
     "tool_environment",
     "tools_for_dump",
     "tools_for_restore",

@@ -112,6 +112,15 @@ def connect(database: Database, cancellation: Cancellation) -> Iterator[Session]
                 raise _server_error(database, error) from error
 
 
+def to_become(session: Session) -> str:
+    """Return the kind of membership that lets a user make another role the owner of something.
+
+    Since PostgreSQL 16 a member of a role need not be allowed to become it, such as whoever has
+    created it: "Role Membership".
+    """
+    return "SET" if session.major >= 16 else "MEMBER"
+
+
 def database_exists(session: Session, name: str) -> bool:
     return database_oid(session, name) is not None
 

@@ -16,7 +16,7 @@ from airflow_provider_pgclone.core.catalog import (
     check_readable_tables,
     display_name,
 )
-from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
+from airflow_provider_pgclone.core.errors import BusyError, InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.postgres import (
     MASKING_TRANSACTION,
     NO_VIEWS,
@@ -30,7 +30,7 @@ _CHILD, _PARENT = "pgclone_child_row", "pgclone_parent_row"
 # The columns are those of the key's own tables, and partitions have the same names. A comparison is
 # known if all operators are PostgreSQL's own, so that a query does not call functions of others.
 _FOREIGN_KEYS = """
-SELECT k.oid, conname::text, convalidated,
+SELECT k.oid, convert_to(conname, getdatabaseencoding()), convalidated,
     ARRAY(SELECT attname::text FROM unnest(conkey) WITH ORDINALITY AS c(number, place)
         JOIN pg_attribute ON attrelid = conrelid AND attnum = number ORDER BY place),
     ARRAY(SELECT attname::text FROM unnest(confkey) WITH ORDINALITY AS c(number, place)
@@ -50,7 +50,13 @@ SELECT k.oid, is_child, t.oid, relkind = 'p',
         WHERE classid = 'pg_class'::regclass AND objid = t.oid AND deptype = 'e')
 FROM pg_constraint k
 CROSS JOIN LATERAL (VALUES (conrelid, true), (confrelid, false)) AS side (root, is_child)
-CROSS JOIN LATERAL (SELECT root UNION SELECT relid FROM pg_partition_tree(root)) AS tree (table_oid)
+-- pg_partition_tree() would lock the partitions: wait for an ALTER TABLE that waits for pg_dump.
+CROSS JOIN LATERAL (
+    WITH RECURSIVE below (oid) AS (
+        SELECT root UNION SELECT inhrelid FROM below JOIN pg_inherits ON inhparent = below.oid
+        JOIN pg_class part ON part.oid = inhrelid AND part.relispartition
+    ) SELECT oid FROM below
+) AS tree (table_oid)
 JOIN pg_class t ON t.oid = table_oid
 JOIN pg_namespace n ON n.oid = relnamespace
 WHERE k.oid = ANY(%s)
@@ -152,7 +158,15 @@ def _read_keys(session: Session, toc: Toc) -> list[_Key]:
             _Side(table, names, is_partitioned, is_of_extension)
         )
     return [
-        _Key(name, is_valid, own, others, operators, sides[oid, True], sides[oid, False])
+        _Key(
+            name.decode(errors="surrogateescape"),
+            is_valid,
+            own,
+            others,
+            operators,
+            sides[oid, True],
+            sides[oid, False],
+        )
         for oid, name, is_valid, own, others, operators in session.execute(_FOREIGN_KEYS, [oids])
     ]
 
@@ -192,8 +206,17 @@ def _refers(
     try:
         with session.transaction(rolled_back=True):
             session.execute(f"{MASKING_TRANSACTION}; {NO_VIEWS}")
+            # pg_dump waits for us meanwhile: do not wait for what waits for pg_dump.
+            locked = [child.name, *(side.name for side in parents)]
+            names = ", ONLY ".join(qualified(*name) for name in locked)
+            session.execute(f"LOCK TABLE ONLY {names} IN ACCESS SHARE MODE NOWAIT".encode())
             query = f"SELECT EXISTS ({rows})".encode()
             (refers,) = session.execute(query, prepare=True).fetchone() or (True,)
+    except psycopg.errors.LockNotAvailable as error:
+        raise BusyError(
+            f"another session waits to alter {child.display_name} or a table that it refers to",
+            hint="Try again.",
+        ) from error
     except (psycopg.DataError, psycopg.ProgrammingError, UnicodeEncodeError) as error:
         reason = type(error).__name__
     else:

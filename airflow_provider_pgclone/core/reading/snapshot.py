@@ -1,23 +1,22 @@
 """Takes the snapshot of a dump, and decides how each table is read."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.archive import TableName, Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import (
+    Held,
     Selection,
     Table,
-    Unreadable,
     begin_holding,
     check_encodable,
     check_schemas,
     check_trusted_owners,
     excluded_tables,
     tables_of_others,
-    unreadable_tables,
 )
 from airflow_provider_pgclone.core.errors import ArchiveError, BusyError
 from airflow_provider_pgclone.core.masking.planning import Masking, MaskPlan, plan_masking
@@ -50,6 +49,8 @@ WHERE relkind = 'r' AND relfilenode <> 0
 _REFERRING = """
 SELECT conrelid FROM pg_constraint WHERE contype = 'f' AND convalidated AND confrelid = ANY(%s)
 """
+
+_PARTITIONS_AMONG = "SELECT inhrelid FROM pg_inherits WHERE inhrelid = ANY(%s)"
 
 # The catalog tables show the state of the snapshot; the functions return the present names.
 _RENAMED = """
@@ -238,10 +239,8 @@ def open_snapshot(
     with connect(masking.keyed(database), cancellation) as session:
         tools = tools_for_dump(session.major, pg_bin_dir)
         session.execute(SNAPSHOT_SESSION)
-        unreadable = _begin(session, selection, masking, all_too=small_too or checksums)
-        snapshot = _take(
-            session, database, tools, selection, masking, unreadable, small_too=small_too
-        )
+        held = _begin(session, selection, masking, all_too=small_too or checksums)
+        snapshot = _take(session, database, tools, selection, masking, held, small_too=small_too)
         yield snapshot
         snapshot.release()
 
@@ -252,7 +251,7 @@ def _take(
     tools: ClientTools,
     selection: Selection,
     masking: Masking,
-    unreadable: Mapping[int, Unreadable],
+    held: Held,
     *,
     small_too: bool,
 ) -> Snapshot:
@@ -269,7 +268,7 @@ def _take(
     # We name the partitions, because pg_dump before 16 cannot exclude a partitioned table with
     # its partitions.
     partitions = _names(session, excluded, partitions=True)
-    masks = plan_masking(session, selection, masking, encoding, unreadable)
+    masks = plan_masking(session, selection, masking, encoding, held)
     room = room_for_ranged(tools, database, selection, partitions)
     ranged, small_bytes = choose_ranged(
         session, selection, excluded, encoding, room, masks, small_too=small_too
@@ -291,23 +290,25 @@ def _take(
     )
 
 
-def _begin(
-    session: Session, selection: Selection, masking: Masking, *, all_too: bool
-) -> dict[int, Unreadable]:
-    """Begin the transaction of the snapshot, and return the tables that it must not query.
+def _begin(session: Session, selection: Selection, masking: Masking, *, all_too: bool) -> Held:
+    """Begin the transaction of the snapshot, and lock what it may query.
 
     :param all_too: whether it may query all of its tables; otherwise only the large ones, and those
         that refer to excluded tables.
     """
     check_trusted_owners(session)
-    others = tables_of_others(session, None if masking.has_sql else selection)
+    excluded = excluded_tables(session, selection.exclude)
+    # Excluded partitions are searched for rows that others refer to.
+    compared = {oid for (oid,) in session.execute(_PARTITIONS_AMONG, [excluded])}
+    found = tables_of_others(session)
+    others = found if masking.has_sql else tables_of_others(session, selection)
     if not all_too and not masking:
         queried = large_among(session, [table.oid for table in others])
-        excluded = excluded_tables(session, selection.exclude) if others else []
         queried |= {oid for (oid,) in session.execute(_REFERRING, [excluded])}
         others = [table for table in others if table.oid in queried]
-    held = begin_holding(session, others, casts=bool(masking))
-    return unreadable_tables(session, held)
+    chosen = {table.oid for table in others} | compared
+    wanted = [table for table in found if table.oid in chosen]
+    return begin_holding(session, wanted, casts=bool(masking))
 
 
 def _names(session: Session, oids: Sequence[int], *, partitions: bool = False) -> list[TableName]:

@@ -88,7 +88,7 @@ def room_for_ranged(
 def choose_ranged(
     session: Session,
     selection: Selection,
-    excluded: Sequence[int],
+    excluded: Collection[int],
     encoding: str,
     room: int | None,
     masks: MaskPlan,
@@ -108,6 +108,7 @@ def choose_ranged(
     :raises InvalidInputError: when an argument of pg_dump cannot be combined with masking.
     :raises UnsupportedError: when a masked table cannot be read in ranges.
     """
+    excluded = frozenset(excluded)
     arguments = {argument.partition("=")[0] for argument in selection.pg_dump_args}
     if not arguments <= _HARMLESS_ARGUMENTS:
         _check_unmasked(masks, sorted(arguments - _HARMLESS_ARGUMENTS))

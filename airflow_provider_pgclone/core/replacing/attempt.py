@@ -165,7 +165,7 @@ def replace_database(attempt: Attempt, fill: Fill, *, ending: Ending, wait_secon
                         session,
                         attempt.temp.name,
                         marker,
-                        attempt.properties(),
+                        attempt.properties,
                         may_replace=attempt.may_replace,
                     )
                 case "leave":

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -81,7 +81,7 @@ def swap_in(
     session: Session,
     temp_name: str,
     marker: Marker,
-    properties: Properties | None,
+    new_properties: Callable[[], Properties | None],
     *,
     may_replace: bool = True,
 ) -> None:
@@ -91,7 +91,8 @@ def swap_in(
 
     :param temp_name: the database to swap in.
     :param marker: its marker, which names the target.
-    :param properties: the properties that the database gets; ``None`` leaves it its own.
+    :param new_properties: returns the properties that the database gets, or ``None`` to leave it
+        its own. It is called at the last moment: a right may have been revoked meanwhile.
     :param may_replace: whether the target may exist; by default it may.
     :raises InvalidInputError: when the target exists and may not be replaced.
     :raises UnsupportedError: when something is bound to a database that must be renamed, or the
@@ -101,7 +102,7 @@ def swap_in(
     for name in (plan.target, *plan.moved_aside):
         check_nothing_bound(session, name)
     with turn_to_exchange(session):
-        _exchange_again_if_deadlocked(session, plan, properties)
+        _exchange_again_if_deadlocked(session, plan, new_properties())
     drop_old(session, marker.target)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import psycopg
 from psycopg import sql
 
-from airflow_provider_pgclone.core.postgres import Session
+from airflow_provider_pgclone.core.postgres import Session, to_become
 from airflow_provider_pgclone.core.replacing.marker import Marker
 from airflow_provider_pgclone.core.replacing.origin import own_comment
 
@@ -160,7 +160,7 @@ def fitted(session: Session, properties: Properties) -> Properties:
     becomes the owner.
     """
     rows = session.execute(
-        "SELECT rolname, pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles"
+        "SELECT rolname, pg_has_role(current_user, oid, %s) FROM pg_roles", [to_become(session)]
     ).fetchall()
     roles = {str(name): bool(is_member) for name, is_member in rows}
     (user,) = session.fetch_row("SELECT current_user")

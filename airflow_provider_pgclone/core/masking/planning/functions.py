@@ -9,9 +9,14 @@ them.
 from collections.abc import Collection, Iterable, Sequence
 
 from airflow_provider_pgclone.core.catalog import (
+    EXCHANGEABLE,
     NOT_TRUSTED,
+    RUNS_KEYS,
+    SCHEMA_OWNER,
     TYPES_BELOW,
     UNTRUSTED_HINT,
+    Held,
+    display_name,
     holds_casts,
     trusted_arguments,
 )
@@ -20,6 +25,19 @@ from airflow_provider_pgclone.core.masking.planning.table_masks import MaskedTab
 from airflow_provider_pgclone.core.masking.planning.user_sql import UserSql, may_name
 from airflow_provider_pgclone.core.postgres import Session
 
+# The fields of a tree that name a type, but for that of a column, which is not coerced.
+_TYPE_FIELDS = (
+    "(?:\\w*resulttype|consttype|typid|typeId|row_typeid|element_typeid|array_typeid|casetype|"
+    "coalescetype|minmaxtype|paramtype)"
+)
+# Stable functions of PostgreSQL's own that look up types, tables or casts which they are given, as
+# far as their arguments tell. concat() and its like call no casts.
+_REACHES_FAR = """(
+    proname ~ '(^pg_|_to_xml|^domain_|_in$|_recv$)' OR EXISTS (
+        SELECT FROM unnest(proargtypes::oid[]) AS argument JOIN pg_type a ON a.oid = argument
+        WHERE a.typtype = 'p' OR a.typname ~ '^(oid|reg.*)$'
+    ) AND proname NOT IN ('concat', 'concat_ws', 'format', 'array_to_string')
+)"""
 # This reads the trees of expressions, because pg_depend does not list built-in functions. Some of
 # those run SQL that they are given.
 _CALLED = rf"""
@@ -66,15 +84,22 @@ called (oid) AS (
 ),
 types (relid, oid) AS (
     SELECT 0::oid, found[1]::oid
-    FROM trees, regexp_matches(tree, ':(?:func)?resulttype (\d+)', 'g') AS found
+    FROM trees, regexp_matches(tree, ':{_TYPE_FIELDS} (\d+)', 'g') AS found
     UNION
     {TYPES_BELOW}
 )
 SELECT what, rolname
 FROM (
     SELECT format('calls the function %%I.%%I', nspname, proname), proowner,
-        provolatile = 'v' AND pronamespace = 'pg_catalog'::regnamespace
+        pronamespace = 'pg_catalog'::regnamespace AND (
+            provolatile = 'v' OR p.oid = {RUNS_KEYS} OR provolatile = 's' AND {_REACHES_FAR}
+        )
     FROM called JOIN pg_proc p ON p.oid = called.oid JOIN pg_namespace n ON n.oid = pronamespace
+    UNION ALL
+    -- The SQL of the catalog names functions, which somebody could exchange with their schema.
+    SELECT format('names the function %%I.%%I in a schema', nspname, proname), {SCHEMA_OWNER}, true
+    FROM called JOIN pg_proc p ON p.oid = called.oid JOIN pg_namespace n ON n.oid = pronamespace
+    WHERE {EXCHANGEABLE}
     UNION ALL
     -- The planner may put the negator in the place of an operator, which its owner chooses.
     SELECT format('uses the operator %%I.%%s', nspname, oprname), oprowner, false
@@ -93,6 +118,7 @@ ORDER BY 1
 _OF_TYPES = f"""
 WITH RECURSIVE types (relid, oid) AS (
     SELECT attrelid, atttypid FROM pg_attribute WHERE attrelid = ANY(%(tables)s) AND attnum > 0
+    UNION SELECT pg_class.oid, reltype FROM pg_class WHERE pg_class.oid = ANY(%(tables)s)
     UNION
     {TYPES_BELOW}
 )
@@ -121,22 +147,30 @@ WITH RECURSIVE types (relid, oid) AS (
     UNION
     {TYPES_BELOW}
 )
-SELECT relid::bigint, format('%%I.%%I', nspname, typname), rolname
+SELECT relid::bigint, format('%%I.%%I', n.nspname, typname), rolname
 FROM types
 JOIN pg_type t ON t.oid = types.oid
 JOIN pg_namespace n ON n.oid = typnamespace
-JOIN pg_roles r ON r.oid = typowner
-WHERE ({NOT_TRUSTED}) AND (typtype = 'd' OR NOT %(holds_casts)s)
+JOIN pg_roles r ON r.oid = CASE WHEN {EXCHANGEABLE} THEN {SCHEMA_OWNER} ELSE typowner END
+-- A domain gets constraints, and a composite type attributes of a domain, whatever is locked.
+WHERE ({NOT_TRUSTED}) AND (typtype IN ('d', 'c') OR NOT %(holds_casts)s OR {EXCHANGEABLE})
 ORDER BY 1
+"""
+_MATERIALIZED_VIEWS = f"""
+SELECT nspname, relname, rolname
+FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_roles ON pg_roles.oid = relowner
+WHERE relkind = 'm' AND {NOT_TRUSTED}
+ORDER BY 1, 2
 """
 
 
 def check_functions(
-    session: Session, tables: Iterable[MaskedTable], queried: Collection[int]
+    session: Session, tables: Iterable[MaskedTable], queried: Collection[int], held: Held
 ) -> None:
     """Refuse to run functions that belong neither to a superuser nor to the user of the session.
 
     :param queried: the OIDs of all tables that masks, conditions or samples read.
+    :param held: what the transaction has locked.
     :raises UnsupportedError: naming the function, its owner and the table.
     """
     found = session.execute(_OF_TYPES, trusted_arguments(session, tables=list(queried))).fetchone()
@@ -147,7 +181,9 @@ def check_functions(
             hint=UNTRUSTED_HINT,
         )
     for one in tables:
-        found = session.execute(_CALLED, trusted_arguments(session, **_objects(one))).fetchone()
+        found = session.execute(
+            _CALLED, trusted_arguments(session, schemas=list(held.schemas), **_objects(one))
+        ).fetchone()
         if found is not None:
             raise UnsupportedError(
                 f"a type, constraint or index of masked columns of {one.table.display_name} "
@@ -158,10 +194,13 @@ def check_functions(
 
 
 def check_types(
-    session: Session, tables: Iterable[MaskedTable], user_sql: Iterable[UserSql]
+    session: Session, tables: Iterable[MaskedTable], user_sql: Collection[UserSql], held: Held
 ) -> None:
     """Refuse types with which their owners could have functions called while the dump runs.
 
+    The owner of the schema of a type may put another type in its place.
+
+    :param held: what the transaction has locked.
     :raises UnsupportedError: naming the column, its type and the owner.
     """
     texts = [one.sql for one in user_sql]
@@ -178,6 +217,7 @@ def check_types(
             tables=[table.oid for table, _ in columns],
             columns=[name for _, name in columns],
             holds_casts=holds_casts(session),
+            schemas=list(held.schemas),
         ),
     ).fetchone()
     if found is not None:
@@ -185,11 +225,28 @@ def check_types(
         table, column = columns[place - 1]
         raise UnsupportedError(
             f"the column {table.display_name}.{column} is masked or filtered, and the owner "
-            f"{owner} of its type {type_name} could add a function that runs with the rights of "
-            "this dump",
+            f"{owner} of its type {type_name}, or of the schema of that, could add a function that "
+            "runs with the rights of this dump",
             hint="Give the type to a superuser, declare the column safe, or name "
             f"{owner} in trusted_owners.",
         )
+
+
+def check_materialized_views(session: Session, user_sql: Collection[UserSql]) -> None:
+    """Refuse SQL that may read a materialized view of others, since it cannot be locked.
+
+    :raises UnsupportedError: naming the view and its owner.
+    """
+    rows = session.execute(_MATERIALIZED_VIEWS, trusted_arguments(session))
+    for schema, name, owner in rows:
+        for one in user_sql:
+            if may_name(one.sql, name):
+                raise UnsupportedError(
+                    f"{one.subject} may read the materialized view {display_name(schema, name)}, "
+                    f"whose owner {owner} could have it run a function with the rights of this "
+                    "dump",
+                    hint=f"Read the tables below it, or name {owner} in trusted_owners.",
+                )
 
 
 def _objects(one: MaskedTable) -> dict[str, Sequence[int] | Sequence[str]]:

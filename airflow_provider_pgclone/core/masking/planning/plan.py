@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from airflow_provider_pgclone.core.archive import MaskingFacts, TableName
 from airflow_provider_pgclone.core.catalog import (
     CatalogTable,
+    Held,
     Masked,
     Selection,
     Unreadable,
@@ -18,10 +19,15 @@ from airflow_provider_pgclone.core.catalog import (
     read_catalog,
     tables_in_scope,
     unplannable_tables,
+    unreadable_tables,
 )
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.assignment import Assignment, assign_rules
-from airflow_provider_pgclone.core.masking.planning.functions import check_functions, check_types
+from airflow_provider_pgclone.core.masking.planning.functions import (
+    check_functions,
+    check_materialized_views,
+    check_types,
+)
 from airflow_provider_pgclone.core.masking.planning.policy import check_policy
 from airflow_provider_pgclone.core.masking.planning.request import Masking
 from airflow_provider_pgclone.core.masking.planning.row_filter import RowFilter
@@ -70,16 +76,16 @@ def plan_masking(
     selection: Selection,
     masking: Masking,
     encoding: str,
-    unreadable: Mapping[int, Unreadable],
+    held: Held,
 ) -> MaskPlan:
     """Plan the masks of a dump in its snapshot, and try them.
 
-    :param unreadable: the tables that must not be queried.
-
+    :param held: what the transaction has locked.
     :raises InvalidInputError: when the masks or conditions do not work, or the policy needs more.
     :raises UnsupportedError: when nothing can check that a constraint holds, masks would run
         untrusted functions, or the database is not in UTF-8.
     """
+    unreadable = unreadable_tables(session, held)
     if not masking:
         return MaskPlan(unreadable=unreadable)
     if encoding != "UTF8":
@@ -99,8 +105,9 @@ def plan_masking(
     queried = _queried(masking, assignment, planned)
     check_readable_tables(unreadable, sorted(queried))
     check_readable_tables(unplannable_tables(session, queried), sorted(queried))
-    check_functions(session, planned.values(), queried)
-    check_types(session, planned.values(), assignment.user_sql)
+    check_functions(session, planned.values(), queried, held)
+    check_types(session, planned.values(), assignment.user_sql, held)
+    check_materialized_views(session, assignment.user_sql)
     check_policy(session, masking.policy, assignment, unmasked)
     try_masks(session, planned.values())
     if masking.rows and not masking.follow_fks:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_pgclone.core.catalog import Selection
+from airflow_provider_pgclone.core.catalog import Held, Selection
 from airflow_provider_pgclone.core.errors import (
     BusyError,
     PermanentError,
@@ -382,4 +382,4 @@ def test_a_session_whose_options_a_pooler_has_dropped_is_told(
         session.transaction(),
         pytest.raises(UnsupportedError, match="the session did not get the mask key"),
     ):
-        plan_masking(session, Selection(), masking, "UTF8", {})
+        plan_masking(session, Selection(), masking, "UTF8", Held())
