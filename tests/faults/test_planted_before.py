@@ -19,7 +19,7 @@ CREATE SCHEMA m AUTHORIZATION planter;
 GRANT CREATE ON DATABASE {database} TO planter;
 SET ROLE planter;
 CREATE FUNCTION m.note() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
-    IF session_user <> 'planter' THEN
+    IF current_user <> 'planter' THEN  -- autovacuum becomes the owner
         RAISE LOG 'planted function ran in % as %', current_database(), session_user;
     END IF;
 END $$;

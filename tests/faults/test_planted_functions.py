@@ -28,7 +28,7 @@ END $$;
 CREATE SCHEMA m AUTHORIZATION planter;
 SET ROLE planter;
 CREATE FUNCTION m.note() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
-    IF session_user <> 'planter' THEN
+    IF current_user <> 'planter' THEN  -- autovacuum becomes the owner
         RAISE LOG 'planted function ran in % as %', current_database(), session_user;
     END IF;
 END $$;
