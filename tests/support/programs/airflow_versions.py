@@ -20,7 +20,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 # What Airflow 3.2 has not bounded, and does not run a DAG with since these came out.
 BOUNDS = {"3.2": ("fastapi<0.137", "starlette<1")}
 TESTS = (
-    *(f"airflow/test_{name}" for name in ("hook", "operators", "example_dags", "cli")),
+    *(f"airflow/test_{name}" for name in ("hook", "operators", "example_dags", "cli", "section")),
     "test_layers",
 )
 _VERSIONS = (
