@@ -6,7 +6,9 @@ from airflow_provider_pgclone.core.catalog import (
     begin_holding,
     check_readable_tables,
     check_trusted_owners,
+    excluded_tables,
     read_catalog,
+    selected_of_others,
     tables_in_scope,
     tables_of_others,
     unplannable_tables,
@@ -26,7 +28,9 @@ def propose_masks(database: Database, selection: Selection, cancellation: Cancel
     with connect(database, cancellation) as session:
         session.execute(SNAPSHOT_SESSION)
         check_trusted_owners(session)
-        held = begin_holding(session, tables_of_others(session, selection), casts=False)
+        excluded = excluded_tables(session, selection.exclude)
+        others = selected_of_others(tables_of_others(session), selection, excluded)
+        held = begin_holding(session, others, casts=False)
         unreadable = unreadable_tables(session, held)
         catalog = read_catalog(session, unreadable)
         tables = tables_in_scope(session, catalog, selection)

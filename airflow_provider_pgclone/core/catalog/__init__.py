@@ -10,6 +10,7 @@ from airflow_provider_pgclone.core.catalog.holding import (
     Held,
     begin_holding,
     holds_casts,
+    selected_of_others,
     tables_of_others,
 )
 from airflow_provider_pgclone.core.catalog.patterns import (
@@ -97,6 +98,7 @@ __all__ = [
     "parse_table_pattern",
     "read_catalog",
     "rows_query",
+    "selected_of_others",
     "table_name",
     "tables_in_scope",
     "tables_of_others",

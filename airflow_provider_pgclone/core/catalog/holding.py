@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from airflow_provider_pgclone.core.catalog.selection import Selection, excluded_tables
+from airflow_provider_pgclone.core.catalog.selection import Selection
 from airflow_provider_pgclone.core.catalog.trust import (
     NOT_TRUSTED,
     SCHEMA_OWNER,
@@ -142,20 +142,24 @@ class Held:
         )
 
 
-def tables_of_others(session: Session, selection: Selection | None = None) -> list[TableOfOthers]:
-    """Return the tables in which people who are not trusted could plant functions.
-
-    :param selection: the part of the database to search; ``None`` is all of it.
-    """
+def tables_of_others(session: Session) -> list[TableOfOthers]:
+    """Return the tables in which people who are not trusted could plant functions."""
     rows = session.execute(_OF_OTHERS, trusted_arguments(session))
-    found = [table for row in rows if (table := TableOfOthers(*row)).owner]
-    if selection is None or not found:
-        return found
-    excluded = set(excluded_tables(session, selection.exclude))
+    return [table for row in rows if (table := TableOfOthers(*row)).owner]
+
+
+def selected_of_others(
+    tables: Iterable[TableOfOthers], selection: Selection, excluded: Iterable[int]
+) -> list[TableOfOthers]:
+    """Return those of the tables whose rows a selection reads.
+
+    :param excluded: the OIDs of the tables that the selection excludes.
+    """
+    left_out = frozenset(excluded)
     return [
         table
-        for table in found
-        if table.oid not in excluded and selection.includes_schema(table.schema)
+        for table in tables
+        if table.oid not in left_out and selection.includes_schema(table.schema)
     ]
 
 

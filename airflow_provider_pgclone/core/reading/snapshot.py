@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.catalog import (
     check_schemas,
     check_trusted_owners,
     excluded_tables,
+    selected_of_others,
     tables_of_others,
 )
 from airflow_provider_pgclone.core.errors import ArchiveError, BusyError
@@ -301,7 +302,7 @@ def _begin(session: Session, selection: Selection, masking: Masking, *, all_too:
     # Excluded partitions are searched for rows that others refer to.
     compared = {oid for (oid,) in session.execute(_PARTITIONS_AMONG, [excluded])}
     found = tables_of_others(session)
-    others = found if masking.has_sql else tables_of_others(session, selection)
+    others = found if masking.has_sql else selected_of_others(found, selection, excluded)
     if not all_too and not masking:
         queried = large_among(session, [table.oid for table in others])
         queried |= {oid for (oid,) in session.execute(_REFERRING, [excluded])}
