@@ -163,13 +163,12 @@ class Call:
 
     def signing_key(self) -> str | None:
         """Return the secret that signs dumps; Airflow's log hides it."""
-        # Whoever requires signatures says by which key: another one must not be put in its place.
-        requiring = [
-            number
-            for number, one in enumerate(self.sources)
-            if "require_signed" in self.options and one.get("require_signed")
-        ]
-        return self._secret("signing_key", self.sources[max(requiring, default=0) :])
+        sources = self.sources
+        if "require_signed" in self.options:  # not for a dump, which takes the nearest key
+            # Whoever requires signatures says by which key: another must not be put in its place.
+            requiring = [n for n, one in enumerate(sources) if one.get("require_signed")]
+            sources = sources[max(requiring, default=0) :]
+        return self._secret("signing_key", sources)
 
     def _secret(self, name: str, sources: Sequence[OptionSource]) -> str | None:
         """Return a secret option, or else the password of the connection that another names.

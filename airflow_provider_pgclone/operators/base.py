@@ -176,7 +176,7 @@ class PgCloneBaseOperator(BaseOperator):
 
 
 def _is_literal(value: object) -> bool:
-    """Tell whether a value is known when the DAG is parsed: it is no template and no XComArg."""
+    """Tell whether a value is known when a DAG is parsed: neither a template nor an XComArg."""
     if isinstance(value, str):
         return not any(mark in value for mark in ("{{", "{%", "{#"))
     if isinstance(value, list | tuple):

@@ -9,7 +9,12 @@ import psycopg
 import pytest
 
 from airflow_provider_pgclone.core.errors import PgCloneError
-from tests.faults.test_planted_functions import KEY, PASSWORD, connect_as_planter
+from tests.faults.test_planted_functions import (
+    KEY,
+    PASSWORD,
+    connect_as_planter,
+    plant_after_plan,
+)
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.every_kind import split_small_tables
 from tests.support.fixtures.hooks import MakeHook
@@ -113,11 +118,6 @@ def planter(server: Server, make_database: MakeDatabase) -> Iterator[str]:
     server.run("postgres", "DROP ROLE planter")
 
 
-@pytest.fixture
-def log(server: Server) -> Path:
-    return server.server.data_dir.parent / "server.log"
-
-
 @pytest.mark.parametrize("name", PLANTED)
 def test_nothing_runs(
     planter: str,
@@ -181,9 +181,6 @@ def test_the_owner_of_a_schema_cannot_put_another_table_in_the_place_of_one_that
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nor the owner of the database, whose schema public is."""
-    from airflow_provider_pgclone.core.masking.planning import plan_masking
-    from airflow_provider_pgclone.core.reading import snapshot
-
     split_small_tables(monkeypatch, 16384)
     server.run(
         planter,
@@ -192,28 +189,18 @@ def test_the_owner_of_a_schema_cannot_put_another_table_in_the_place_of_one_that
         "SELECT n AS id, md5(n::text) AS email FROM generate_series(1, 3000) n",
     )
     start = log.stat().st_size
-    blocked: list[bool] = []
-
-    def plan_then_exchange(*arguments: Any) -> Any:
-        made = plan_masking(*arguments)
-        with connect_as_planter(server, planter) as connection:
-            try:
-                connection.execute(
-                    "ALTER SCHEMA public RENAME TO old; CREATE SCHEMA public; "
-                    "CREATE TABLE public.users (id int, email text); "
-                    "CREATE INDEX ON public.users ((id + m.evil(1)))"
-                )
-            except psycopg.errors.LockNotAvailable:
-                blocked.append(True)
-        return made
-
-    monkeypatch.setattr(snapshot, "plan_masking", plan_then_exchange)
+    statements = (
+        "ALTER SCHEMA public RENAME TO old; CREATE SCHEMA public; "
+        "CREATE TABLE public.users (id int, email text); "
+        "CREATE INDEX ON public.users ((id + m.evil(1)))"
+    )
+    refused = plant_after_plan(monkeypatch, server, planter, [statements])
     hook = make_hook(planter)
     masks = {"public.users": {"email": "hash"}}
     for arguments in ({}, {"masks": masks, "mask_key": KEY}):
         key = hook.dump(jobs=2, **arguments)  # type: ignore[arg-type]
         assert hook.inspect(key)["tables"]["public.users"] == 3000
-    assert blocked == [True, True]
+    assert refused == [psycopg.errors.LockNotAvailable, psycopg.errors.LockNotAvailable]
     assert "planted function ran" not in log.read_bytes()[start:].decode()
 
 
@@ -307,9 +294,6 @@ def test_the_schema_of_a_type_cannot_be_exchanged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A mask names the type, and its schema belongs to the owner of the database."""
-    from airflow_provider_pgclone.core.masking.planning import plan_masking
-    from airflow_provider_pgclone.core.reading import snapshot
-
     server.run(
         planter,
         f"ALTER DATABASE {planter} OWNER TO planter; ALTER SCHEMA public OWNER TO "
@@ -318,23 +302,13 @@ def test_the_schema_of_a_type_cannot_be_exchanged(
         "FROM generate_series(1, 100) n",
     )
     start = log.stat().st_size
-    blocked: list[bool] = []
-
-    def plan_then_exchange(*arguments: Any) -> Any:
-        made = plan_masking(*arguments)
-        with connect_as_planter(server, planter) as connection:
-            try:
-                connection.execute(
-                    "ALTER SCHEMA public RENAME TO old; CREATE SCHEMA public; "
-                    "CREATE DOMAIN public.mail AS text CHECK (m.evil(1) = 1)"
-                )
-            except psycopg.errors.LockNotAvailable:
-                blocked.append(True)
-        return made
-
-    monkeypatch.setattr(snapshot, "plan_masking", plan_then_exchange)
+    statements = (
+        "ALTER SCHEMA public RENAME TO old; CREATE SCHEMA public; "
+        "CREATE DOMAIN public.mail AS text CHECK (m.evil(1) = 1)"
+    )
+    refused = plant_after_plan(monkeypatch, server, planter, [statements])
     make_hook(planter).dump(masks={"ours.users": {"email": "hash"}}, mask_key=KEY)
-    assert blocked == [True]
+    assert refused == [psycopg.errors.LockNotAvailable]
     assert "planted function ran" not in log.read_bytes()[start:].decode()
 
 

@@ -130,11 +130,6 @@ def planter(server: Server, make_database: MakeDatabase) -> Iterator[str]:
     server.run("postgres", "DROP ROLE planter")
 
 
-@pytest.fixture
-def log(server: Server) -> Path:
-    return server.server.data_dir.parent / "server.log"
-
-
 def connect_as_planter(server: Server, database: str) -> psycopg.Connection:
     connection = psycopg.connect(
         host=server.server.host,
@@ -146,6 +141,26 @@ def connect_as_planter(server: Server, database: str) -> psycopg.Connection:
     )
     connection.execute("SET lock_timeout = '100ms'")
     return connection
+
+
+def plant_after_plan(
+    monkeypatch: pytest.MonkeyPatch, server: Server, database: str, statements: list[str]
+) -> list[type[psycopg.Error]]:
+    """Have statements run between the plan of each dump and its rows; return what refuses them."""
+    refused: list[type[psycopg.Error]] = []
+
+    def plan_then_plant(*arguments: Any) -> Any:
+        made = plan_masking(*arguments)
+        with connect_as_planter(server, database) as connection:
+            for statement in statements:
+                try:
+                    connection.execute(statement.encode())
+                except psycopg.Error as error:
+                    refused.append(type(error))
+        return made
+
+    monkeypatch.setattr(snapshot, "plan_masking", plan_then_plant)
+    return refused
 
 
 def ran_in(database: str, said: str) -> str:
@@ -241,16 +256,7 @@ def test_what_is_planted_between_the_snapshot_and_the_rows_waits_or_does_not_run
 ) -> None:
     split_small_tables(monkeypatch, 16384)
     start = log.stat().st_size
-
-    def plan_then_plant(*arguments: Any) -> Any:
-        made = plan_masking(*arguments)
-        with connect_as_planter(server, planter) as connection:
-            for name in names:
-                with suppress(psycopg.Error):
-                    connection.execute(PLANTED[name][0].encode())
-        return made
-
-    monkeypatch.setattr(snapshot, "plan_masking", plan_then_plant)
+    plant_after_plan(monkeypatch, server, planter, [PLANTED[name][0] for name in names])
     hook = make_hook(planter)
     more: dict[str, Any] = {"masks": MASKS, "mask_key": KEY} if masked else {}
     key = hook.dump(jobs=2, **more)

@@ -5,7 +5,7 @@ from typing import Any
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.postgres import Session
 
-# A condition on a row of pg_roles. SET ROLE does not change session_user, and is no protection: a
+# A condition on a row of pg_roles. SET ROLE does not change session_user, and does not protect: a
 # function may undo it.
 NOT_TRUSTED = "NOT (rolsuper OR rolname = session_user OR rolname = ANY(%(trusted)s))"
 # The owner of a row n of pg_namespace. By this role, the schema public belongs to the owner of the
