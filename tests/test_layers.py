@@ -43,6 +43,7 @@ OPERATORS: dict[Verb, type[PgCloneBaseOperator]] = {
 }
 # What a verb works on; it is no option, since no configuration could give it.
 SUBJECTS: dict[Verb, tuple[str, ...]] = {
+    "current": (),
     "dump": (),
     "ls": ("prefix",),
     "restore": ("key",),
@@ -179,12 +180,15 @@ def arguments_of_method(verb: Verb) -> set[str]:
     return names if unpacked is None else names | set(get_type_hints(unpacked))
 
 
+# Arguments that an operator fills in for itself.
+WHO_CALLS = {"maker", "run", "made_by"}
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_hook_takes_the_options_of_a_verb(verb: Verb) -> None:
     of_hook = arguments_of(PgCloneHook.__init__) - {"config", "progress_callback"}
     of_verb = arguments_of_method(verb)
-    if verb == "restore":
-        of_verb -= {"maker", "run"}
+    of_verb -= WHO_CALLS
     assert not of_hook & of_verb
     assert of_hook == HOOK_ARGUMENTS
     assert of_verb == options_of(verb) - of_hook

@@ -1,6 +1,7 @@
 """Dump a database into one archive, which is written in parallel and listed once it is whole."""
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -60,6 +61,7 @@ class DumpOptions:
     :param checksums: whether to store a checksum of each table, for which its rows are read again.
     :param signing_key: the secret that signs the archive; ``None`` leaves it unsigned.
     :param pg_bin_dir: the folder of pg_dump; ``None`` searches for it.
+    :param made_by: who makes the dump, for its manifest.
     """
 
     selection: Selection = field(default_factory=Selection)
@@ -69,6 +71,7 @@ class DumpOptions:
     checksums: bool = False
     signing_key: str | None = field(default=None, repr=False)
     pg_bin_dir: str | None = None
+    made_by: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,14 @@ class _Dump:
     """What the steps of one dump share.
 
     :param snapshot: its cancellation belongs to this dump alone; a reader that fails sets it.
+    :param started: when the dump started, by the monotonic clock.
     """
 
     snapshot: Snapshot
     key: DumpKey
     options: DumpOptions
     meter: ProgressMeter
+    started: float
 
     @property
     def compression(self) -> str:
@@ -111,6 +116,7 @@ def dump(
     :raises UnsupportedError: when every installed pg_dump is older than the server.
     :raises ToolError: when pg_dump or psql failed; nothing is listed then.
     """
+    started = time.monotonic()
     check_pg_dump_arguments(options.selection.pg_dump_args)
     options.masking.check_key()
     if options.signing_key is not None:
@@ -142,7 +148,7 @@ def dump(
                 str(key), expected_bytes=snapshot.size_bytes, cancellation=own
             ) as upload,
         ):
-            _write_archive(_Dump(snapshot, key, options, meter), skeleton, upload)
+            _write_archive(_Dump(snapshot, key, options, meter, started), skeleton, upload)
         if cancellation.requested:  # too late to abort the upload
             storage.delete(str(key))
         meter.finish()
@@ -180,7 +186,7 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
             writer.data(range_entry.entry.dump_id, queue.chunks(snapshot.cancellation))
             work.meter.add(rows=writer.blocks[-1].rows, work=range_entry.size_bytes)
     _check_complete(toc, writer)
-    manifest = _manifest(snapshot, toc, start, writer)
+    manifest = _manifest(work, toc, start, writer)
     if options.checksums:
         checksums = take_checksums(snapshot, toc, checksummed, manifest.rows_of_tables)
         manifest = replace(manifest, checksums=checksums)
@@ -212,11 +218,12 @@ def _check_complete(toc: Toc, writer: BlockWriter) -> None:
         raise ArchiveError(f"the archive has no data for the entries {sorted(missing)}")
 
 
-def _manifest(snapshot: Snapshot, toc: Toc, start: bytes, writer: BlockWriter) -> Manifest:
+def _manifest(work: _Dump, toc: Toc, start: bytes, writer: BlockWriter) -> Manifest:
     """Return the manifest of the blocks that were written.
 
     :param start: the bytes of the table of contents.
     """
+    snapshot = work.snapshot
     names = {entry.dump_id: entry.table for entry in toc.entries}
     return Manifest(
         entries=tuple(
@@ -239,4 +246,6 @@ def _manifest(snapshot: Snapshot, toc: Toc, start: bytes, writer: BlockWriter) -
         encoding=snapshot.encoding,
         content=snapshot.selection.as_dict(),
         masking=snapshot.masks.facts,
+        made_by=work.options.made_by,
+        seconds=round(time.monotonic() - work.started, 3),
     )

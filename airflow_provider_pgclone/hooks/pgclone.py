@@ -1,6 +1,6 @@
 """The hook: Airflow connections and options in, calls of the core out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -25,9 +25,10 @@ from airflow_provider_pgclone.options import (
 )
 
 if TYPE_CHECKING:
+    from airflow_provider_pgclone.core.current import CurrentDatabase
     from airflow_provider_pgclone.core.progress import Progress, ProgressCallback
     from airflow_provider_pgclone.core.prune import Pruned
-    from airflow_provider_pgclone.core.repository import Archive, Dump
+    from airflow_provider_pgclone.core.repository import Archive, Dump, DumpSummary
 
 
 NameKind = Literal["instances", "databases", "configs", "local"]
@@ -89,8 +90,14 @@ class PgCloneHook(BaseHook):
             "cancellation": self._cancellation,
         }
 
-    def dump(self, **options: Unpack[DumpArguments]) -> str:
-        """Dump the database to storage, and return the key; a dump that fails is never listed."""
+    def dump(
+        self, *, made_by: Mapping[str, str] | None = None, **options: Unpack[DumpArguments]
+    ) -> str:
+        """Dump the database to storage, and return the key; a dump that fails is never listed.
+
+        :param made_by: who makes the dump, such as the ``dag``, the ``task`` and the ``run``; its
+            manifest keeps this.
+        """
         from airflow_provider_pgclone.core.dump import DumpOptions, dump
 
         call = self._call("dump", options)
@@ -100,6 +107,7 @@ class PgCloneHook(BaseHook):
             selection=call.selection(),
             masking=call.masking(),
             signing_key=call.signing_key(),
+            made_by=made_by or {},
         )
         dump(call.database, call.storage(), key, wanted, **self._watch)
         return str(key)
@@ -214,6 +222,30 @@ class PgCloneHook(BaseHook):
         manifest = archive.required_manifest
         rows = {f"{schema}.{name}": n for (schema, name), n in manifest.rows_of_tables.items()}
         return {**manifest.facts(), "is_signed": archive.is_signed, "tables": rows}
+
+    def current(self) -> "CurrentDatabase":
+        """Return what the hook's database holds now: from which key, since when, by whom.
+
+        :return: ``key``, ``since``, ``made_by``, ``size_bytes``, ``pre`` and ``waiting``.
+        :raises NotFoundError: when the database does not exist.
+        """
+        from airflow_provider_pgclone.core.current import current
+
+        call = self._call("current", {})
+        return current(call.maintenance, call.database.name, cancellation=self._cancellation)
+
+    def summaries(
+        self, dumps: "Sequence[Dump]", *, known: "Mapping[str, DumpSummary] | None" = None
+    ) -> "list[DumpSummary]":
+        """Return what lists show of dumps: whether they are masked, what they left out, their rows.
+
+        :param dumps: as :meth:`ls` returns them.
+        :param known: earlier summaries by key, which spare the reads of their dumps.
+        """
+        from airflow_provider_pgclone.core.repository import read_summaries
+
+        storage = self._call("ls", {}).storage()
+        return read_summaries(storage, dumps, known=known or {}, cancellation=self._cancellation)
 
     def mask_report(self, key: str, *, style: str = "markdown") -> str:
         """Return a report of what is masked in a dump and what is not.

@@ -100,7 +100,11 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         self._keep(locals())
 
     def call(self, hook: "PgCloneHook", context: "Context") -> str:
-        key: str = self.call_method(hook)
+        instance = context["ti"]
+        made_by = {"dag": instance.dag_id, "task": instance.task_id, "run": instance.run_id}
+        if instance.map_index is not None and instance.map_index >= 0:
+            made_by["map_index"] = str(instance.map_index)
+        key: str = self.call_method(hook, made_by=made_by)
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra[DUMP_KEY] = key

@@ -34,6 +34,7 @@ Verb = Literal[
     "test_connection",
     "verify",
     "propose_masks",
+    "current",
 ]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 Guard = Literal["allow_dump", "allow_restore", "allow_copy", "allow_prune"]
@@ -50,9 +51,12 @@ class DeclaredOption(Option):
 # Those of the hook itself, and the verbs that use them.
 _OF_HOOK: Mapping[type, tuple[Verb, ...]] = {
     ServerArguments: VERBS,
-    DatabaseArguments: ("dump", "restore", "copy", "test_connection", "propose_masks"),
+    DatabaseArguments: (
+        *("dump", "restore", "copy", "test_connection", "propose_masks", "current"),
+    ),
     MaintenanceArguments: (
         *("ls", "restore", "swap", "copy", "drop_temp", "prune", "test_connection", "verify"),
+        "current",
     ),
     StorageArguments: ("dump", "ls", "restore", "prune", "test_connection", "verify"),
     ClientArguments: ("dump", "restore", "copy", "test_connection", "verify"),

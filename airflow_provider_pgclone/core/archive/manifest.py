@@ -139,6 +139,8 @@ class Manifest:
     :param content: the patterns that selected the dumped part of the database.
     :param masking: the facts about masks; ``None`` if the dump was made without masks.
     :param checksums: the checksum of each table; ``None`` if the dump took none.
+    :param made_by: who made the dump, such as the ``dag``, the ``task`` and the ``run`` of Airflow.
+    :param seconds: how long the dump took; ``None`` if not known.
     """
 
     entries: tuple[ManifestEntry, ...]
@@ -157,6 +159,8 @@ class Manifest:
     content: Mapping[str, Sequence[str]] = field(default_factory=dict)
     masking: MaskingFacts | None = None
     checksums: Mapping[TableName, TableChecksum] | None = None
+    made_by: Mapping[str, str] = field(default_factory=dict)
+    seconds: float | None = None
 
     @property
     def rows_of_tables(self) -> dict[TableName, int]:

@@ -24,11 +24,13 @@ from airflow_provider_pgclone.core.replacing.locks import target_lock
 from airflow_provider_pgclone.core.replacing.marker import Marker, read_markers
 from airflow_provider_pgclone.core.replacing.names import (
     LOCAL_MARK,
+    PRE,
     LocalKey,
     attempt_database_name,
     check_database_name,
+    kept_database_name,
 )
-from airflow_provider_pgclone.core.replacing.origin import read_origins
+from airflow_provider_pgclone.core.replacing.origin import Origin, read_origins
 from airflow_provider_pgclone.core.replacing.properties import (
     Properties,
     fitted,
@@ -49,12 +51,14 @@ from airflow_provider_pgclone.core.replacing.target import (
 
 __all__ = [
     "LOCAL_MARK",
+    "PRE",
     "AllowedTargets",
     "Attempt",
     "Ending",
     "Fill",
     "LocalKey",
     "Marker",
+    "Origin",
     "Properties",
     "attempt_database_name",
     "check_database_name",
@@ -71,6 +75,7 @@ __all__ = [
     "creation_for",
     "drop_attempt",
     "fitted",
+    "kept_database_name",
     "properties_of_new",
     "read_markers",
     "read_origins",

@@ -21,7 +21,7 @@ from airflow_provider_pgclone.core.replacing.names import (
     attempt_database_name,
     kept_database_name,
 )
-from airflow_provider_pgclone.core.replacing.origin import Origin
+from airflow_provider_pgclone.core.replacing.origin import Origin, read_origins
 from airflow_provider_pgclone.core.replacing.properties import (
     Properties,
     apply_properties,
@@ -227,11 +227,18 @@ def _plan_swap(session: Session, temp_name: str, marker: Marker) -> Swap:
         if from_dump and name in markers
     }
     post_temp = attempt_database_name(target, "post", attempt)
+    held = read_origins(session).get(target)
     return Swap(
         new=temp_name,
         target=target,
         retired=pre if keeps_old else attempt_database_name(target, "old", attempt),
-        retired_marker=replace(marker, role="pre" if keeps_old else "old", ready=False),
+        retired_marker=replace(
+            marker,
+            role="pre" if keeps_old else "old",
+            ready=False,
+            held_key=held.key if held else "",
+            held_since=held.swapped_at if held else "",
+        ),
         moved_aside=aside,
         post=(post_temp, post) if keep else None,
     )

@@ -1,7 +1,7 @@
 """The comment that identifies the databases that this package creates."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -33,6 +33,9 @@ class Marker:
     :param reversible: whether the swap keeps *pre* and *post*.
     :param created_at: the time when the database was created or became ready, in ISO 8601; empty if
         unknown.
+    :param held_key: of a database that was swapped out, the key that it was restored from; empty if
+        unknown.
+    :param held_since: since when it was the target, in ISO 8601; empty if unknown.
     """
 
     role: Role
@@ -44,6 +47,8 @@ class Marker:
     key: str = ""
     reversible: bool = False
     created_at: str = ""
+    held_key: str = ""
+    held_since: str = ""
 
     def text(self) -> str:
         """Return the comment for the database."""
@@ -64,11 +69,15 @@ class Marker:
 
     @classmethod
     def parse(cls, comment: str | None) -> "Marker | None":
-        """Parse the comment of a database; return ``None`` if it is not a marker."""
+        """Parse the comment of a database; return ``None`` if it is not a marker.
+
+        What a later version of this package adds is ignored.
+        """
         if comment is None or not comment.startswith(_HEAD):
             return None
         try:
-            return cls(**json.loads(comment.removeprefix(_HEAD)))
+            values = json.loads(comment.removeprefix(_HEAD))
+            return cls(**{one.name: values[one.name] for one in fields(cls) if one.name in values})
         except (ValueError, TypeError):
             return None
 

@@ -4,7 +4,7 @@ It stands below the owner's own comment. Whoever may rename the database may wri
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 
 from airflow_provider_pgclone.core.postgres import Session
@@ -39,7 +39,9 @@ class Origin:
         """Return the origin in a comment, ``None`` if it has none."""
         _, line = _split(comment)
         try:
-            return None if line is None else cls(**json.loads(line.removeprefix(_HEAD)))
+            values = {} if line is None else json.loads(line.removeprefix(_HEAD))
+            known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
+            return cls(**known) if known else None
         except (ValueError, TypeError):
             return None
 

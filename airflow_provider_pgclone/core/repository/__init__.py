@@ -36,6 +36,10 @@ from airflow_provider_pgclone.core.repository.stored_archive import (
     naming,
     open_archive,
 )
+from airflow_provider_pgclone.core.repository.summaries import (
+    DumpSummary,
+    read_summaries,
+)
 
 __all__ = [
     "NO_CONFIG",
@@ -43,6 +47,7 @@ __all__ = [
     "Archive",
     "Dump",
     "DumpKey",
+    "DumpSummary",
     "KeyPrefix",
     "Record",
     "Retention",
@@ -63,6 +68,7 @@ __all__ = [
     "naming",
     "newest_dumps",
     "open_archive",
+    "read_summaries",
     "remove_record",
     "remove_uploads",
     "write_record",
