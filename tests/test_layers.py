@@ -180,13 +180,15 @@ def arguments_of_method(verb: Verb) -> set[str]:
     return names if unpacked is None else names | set(get_type_hints(unpacked))
 
 
+# Arguments of the hook that no configuration could give.
+NOT_OPTIONS = {"config", "progress_callback", "progress_seconds"}
 # Arguments that an operator fills in for itself.
 WHO_CALLS = {"maker", "run", "made_by"}
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_hook_takes_the_options_of_a_verb(verb: Verb) -> None:
-    of_hook = arguments_of(PgCloneHook.__init__) - {"config", "progress_callback"}
+    of_hook = arguments_of(PgCloneHook.__init__) - NOT_OPTIONS
     of_verb = arguments_of_method(verb)
     of_verb -= WHO_CALLS
     assert not of_hook & of_verb
@@ -202,7 +204,7 @@ def test_the_subjects_of_an_operator_are_those_of_its_verb(verb: Verb) -> None:
 
 
 def test_the_hook_takes_only_options_that_some_verb_has() -> None:
-    of_hook = arguments_of(PgCloneHook.__init__) - {"config", "progress_callback"}
+    of_hook = arguments_of(PgCloneHook.__init__) - NOT_OPTIONS
     assert of_hook <= {option.name for option in OPTIONS}
 
 

@@ -1,14 +1,16 @@
 """The hook: Airflow connections and options in, calls of the core out."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import InvalidInputError, PgCloneError
+from airflow_provider_pgclone.core.meter import REPORT_SECONDS
 from airflow_provider_pgclone.hooks.call import Call, resolve_call
 from airflow_provider_pgclone.hooks.copying import check_options, choose_key, copy_database
+from airflow_provider_pgclone.hooks.watch import Watch, also_tell, log_progress
 from airflow_provider_pgclone.options import (
     HOOK_ARGUMENTS,
     CopyArguments,
@@ -26,17 +28,12 @@ from airflow_provider_pgclone.options import (
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.current import CurrentDatabase
-    from airflow_provider_pgclone.core.progress import Progress, ProgressCallback
+    from airflow_provider_pgclone.core.progress import ProgressCallback
     from airflow_provider_pgclone.core.prune import Pruned
     from airflow_provider_pgclone.core.repository import Archive, Dump, DumpSummary
 
 
 NameKind = Literal["instances", "databases", "configs", "local"]
-
-
-class _Watch(TypedDict):
-    on_progress: "ProgressCallback"
-    cancellation: Cancellation
 
 
 class PgCloneHook(BaseHook):
@@ -58,9 +55,11 @@ class PgCloneHook(BaseHook):
         renamed and dropped. Default: postgres.
     :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major
         version. Default: PATH, then the folders of the usual packages.
-    :param progress_callback: called every few seconds with a
-        :class:`~airflow_provider_pgclone.core.progress.Progress`, in any thread; an exception that
-        it raises ends the call. By default the progress is logged.
+    :param progress_callback: called at each phase and every ten seconds with a
+        :class:`~airflow_provider_pgclone.core.progress.Progress`, in any thread, but never by two
+        at once. An exception that it raises ends the call, unless all is done already. By default
+        the progress is logged.
+    :param progress_seconds: the time between two calls of it, if not ten seconds.
     """
 
     conn_name_attr = "postgres_conn_id"
@@ -78,6 +77,7 @@ class PgCloneHook(BaseHook):
         maintenance_database: str | None = None,
         pg_bin_dir: str | None = None,
         progress_callback: "ProgressCallback | None" = None,
+        progress_seconds: float = REPORT_SECONDS,
     ) -> None:
         super().__init__()
         self.config = config
@@ -85,9 +85,10 @@ class PgCloneHook(BaseHook):
         given = locals()
         self._arguments = {name: given[name] for name in HOOK_ARGUMENTS}
         self._cancellation = Cancellation()
-        self._watch: _Watch = {
-            "on_progress": progress_callback or self._log_progress,
+        self._watch: Watch = {
+            "on_progress": progress_callback or log_progress,
             "cancellation": self._cancellation,
+            "report_seconds": progress_seconds,
         }
 
     def dump(
@@ -348,6 +349,10 @@ class PgCloneHook(BaseHook):
         call = self._call("drop_temp", {}, temp_database=temp_database)
         drop_temp(call.maintenance, temp_database, cancellation=self._cancellation)
 
+    def also_tell(self, callback: "ProgressCallback") -> None:
+        """Call one more function with the progress, after the callback of the hook."""
+        also_tell(self._watch, callback)
+
     def cancel(self) -> None:
         """End what is running, from a signal handler or another thread; the call then raises."""
         self._cancellation.cancel()
@@ -374,9 +379,6 @@ class PgCloneHook(BaseHook):
         call = resolve_call("ls", self.config, self._arguments, {}, warns=False)
         storage = call.storage()
         return open_archive(storage, find_dump(storage, key))
-
-    def _log_progress(self, progress: "Progress") -> None:
-        self.log.info("%s", progress)
 
 
 def _check_texts(subjects: Mapping[str, object]) -> None:

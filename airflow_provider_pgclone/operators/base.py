@@ -100,7 +100,10 @@ class PgCloneBaseOperator(BaseOperator):
         :raises AirflowFailException: when another try would fail again, so that there is none.
         :raises PgCloneError: for other errors.
         """
+        from airflow_provider_pgclone.operators.kept_progress import KeptProgress
+
         self._hook = self.make_hook()
+        self._hook.also_tell(KeptProgress(context))
         try:
             result = self.call(self._hook, context)
             self._hook.raise_if_cancelled()

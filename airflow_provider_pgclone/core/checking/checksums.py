@@ -4,7 +4,7 @@ A checksum is the sum of a hash of each row, cast to text. All supported servers
 hash, and the same text in a session with the settings of :mod:`..postgres.settings`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
@@ -56,6 +56,7 @@ def read_checksums(
     names: Mapping[TableName, TableName],
     encoding: str,
     rows_of: Mapping[TableName, str] | None = None,
+    tell: Callable[[str], object] = str,
 ) -> dict[TableName, TableChecksum]:
     """Return the checksum of each table, within the open transaction or a new one.
 
@@ -64,6 +65,7 @@ def read_checksums(
     :param encoding: the encoding of the dumped database, and of the names in the table of contents.
     :param rows_of: for masked tables, by their names in the table of contents, the query that
         returns their rows.
+    :param tell: called with the name of each table before it is read.
     :raises RestoreError: when a table or a column is missing.
     :raises ToolError: when the masked rows of a table cannot be read.
     """
@@ -71,6 +73,7 @@ def read_checksums(
     with session.transaction():
         session.execute(CHECKSUM_TRANSACTION)
         for in_toc, name in names.items():
+            tell(".".join(name))
             columns_here = decoded(session, copied[in_toc].columns, encoding)
             query = sql.SQL(
                 'SELECT count(*), coalesce(sum(hashtextextended(CAST(ROW({}) AS text) COLLATE "C", '
@@ -110,6 +113,7 @@ def check_checksums(
     toc: Toc,
     expected: Mapping[TableName, TableChecksum],
     encoding: str,
+    tell: Callable[[str], object] = str,
 ) -> None:
     """Compare the rows of each restored table with its checksum in the dump.
 
@@ -117,11 +121,12 @@ def check_checksums(
     :param toc: the table of contents of the dump.
     :param expected: the checksums, by the names in the table of contents.
     :param encoding: the encoding of the dumped database.
+    :param tell: called with the name of each table before it is read.
     :raises MismatchError: names a table whose rows differ.
     """
     names = comparable(session, expected, encoding)
     copied = copied_tables(toc)
-    found = read_checksums(session, copied, names, encoding)
+    found = read_checksums(session, copied, names, encoding, tell=tell)
     for group in comparable_groups(copied, expected, names):
         rows, total = _total(found, group)
         rows_expected, total_expected = _total(expected, group)

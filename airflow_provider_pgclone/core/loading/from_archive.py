@@ -14,8 +14,9 @@ from airflow_provider_pgclone.core.loading.fetch import BlockFetcher
 from airflow_provider_pgclone.core.loading.pg_restore import load_pipes, load_stream
 from airflow_provider_pgclone.core.loading.schedule import schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.loading.work import LoadWork, expect_check
+from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
-from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.repository import Archive, naming
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def load_archive(
     loading: Loading,
     *,
     checksums: bool,
-    on_progress: ProgressCallback,
+    meter: ProgressMeter,
     cancellation: Cancellation,
 ) -> None:
     """Load an archive, and compare the rows of the database with the manifest of the archive.
@@ -49,21 +50,44 @@ def load_archive(
             check_encoding(session, manifest.encoding)
     log.info("loading %s into %r by pg_restore %s", dump.key, database.name, loading.tools.major)
     if manifest is None:
-        meter = ProgressMeter(on_progress, bytes_total=dump.size_bytes)
-        chunks = archive.storage.read(dump.key, cancellation)
-        load_stream(chunks, archive.toc, database, loading, meter=meter, cancellation=cancellation)
+        meter.bytes_total = dump.size_bytes
+        meter.enter("load", "creating the schema")
+        _load_chunks(archive, database, loading, meter, cancellation)
     else:
-        meter = ProgressMeter(
-            on_progress,
-            bytes_total=sum(entry.block.length for entry in manifest.entries),
-            rows_total=sum(manifest.rows_of_tables.values()) if manifest.has_rows else None,
-        )
+        meter.bytes_total = sum(entry.block.length for entry in manifest.entries)
+        meter.rows_total = sum(manifest.rows_of_tables.values()) if manifest.has_rows else None
+        meter.tables = len(manifest.rows_of_tables)
+        raw_bytes = sum(entry.block.raw_bytes for entry in manifest.entries)
+        expect_check(meter, raw_bytes, checksums=checksums)
+        meter.enter("load", "creating the schema")
         with naming(dump):
             _load_blocks(archive, manifest, database, loading, meter, cancellation)
-    meter.finish()
     if manifest is not None and manifest.has_rows:
+        meter.enter("check", "comparing the rows of each table with the dump")
         with connect(loading.database(database), cancellation) as session:
-            _check_loaded(session, archive.toc, manifest, checksums=checksums)
+            _check_loaded(session, archive.toc, manifest, meter, checksums=checksums)
+    meter.complete("check")
+
+
+def _load_chunks(
+    archive: Archive,
+    database: Database,
+    loading: Loading,
+    meter: ProgressMeter,
+    cancellation: Cancellation,
+) -> None:
+    """Load an archive of another program, of which the sizes of tables are not known."""
+    meter.is_planned = False
+    meter.expect("load", archive.dump.size_bytes)
+    load_stream(
+        archive.storage.read(archive.dump.key, cancellation),
+        archive.toc,
+        database,
+        loading,
+        meter=meter,
+        work=LoadWork(loading.restored(archive.toc), {}, meter, is_parallel=False),
+        cancellation=cancellation,
+    )
 
 
 def _load_blocks(
@@ -81,25 +105,39 @@ def _load_blocks(
     blocks = [entries[dump_id].block for dump_id in order]
     ahead = READS_AHEAD_OF_SESSION * loading.sessions
     read_range = partial(archive.storage.read_range, archive.dump.key)
+    sizes = {
+        new: entries[old].block.raw_bytes for new, old in plan.old_ids.items() if old in entries
+    }
+    work = LoadWork(plan.toc, sizes, meter, is_parallel=loading.sessions > 1)
+    time_spent = meter.time_spent
     with BlockFetcher(read_range, blocks, ahead=ahead) as fetcher:
 
         def feed(dump_id: int, file: DataFile) -> None:
             entry = entries[dump_id]
-            pieces = meter.counted(fetcher.pieces(entry.block, file.check))
-            content = BlockContent(entry, pieces, toc.compression)
-            if file.holds_large_objects:
-                file.write_large_objects(content.large_objects())
-            else:
-                file.write_rows(content.rows())
-                meter.add(rows=entry.block.rows)
+            fetched = time_spent.each("storage", fetcher.pieces(entry.block, file.check))
+            content = BlockContent(entry, meter.counted(fetched), toc.compression)
+            with time_spent.on("target"):  # what is not spent within
+                if file.holds_large_objects:
+                    file.write_large_objects(content.large_objects())
+                    meter.add(work=entry.block.raw_bytes)
+                else:
+                    rows = time_spent.each("compression", content.rows())
+                    file.write_rows(meter.counted_work(rows))
+                    meter.add(rows=entry.block.rows)
 
-        load_pipes(plan, feed, database, loading, cancellation=cancellation)
+        load_pipes(plan, feed, database, loading, work=work, cancellation=cancellation)
 
 
-def _check_loaded(session: Session, toc: Toc, manifest: Manifest, *, checksums: bool) -> None:
+def _check_loaded(
+    session: Session, toc: Toc, manifest: Manifest, meter: ProgressMeter, *, checksums: bool
+) -> None:
     summed = (manifest.checksums or {}) if checksums else {}
     counted = {name: n for name, n in manifest.rows_of_tables.items() if name not in summed}
     check_rows(session, toc, counted, manifest.encoding)
     if summed:
         log.info("comparing the checksums of %d tables", len(summed))
-        check_checksums(session, toc, summed, manifest.encoding)
+
+        def tell(name: str) -> None:
+            meter.work_on(f"comparing the checksum of {name}")
+
+        check_checksums(session, toc, summed, manifest.encoding, tell)

@@ -23,8 +23,9 @@ from airflow_provider_pgclone.core.loading.data_file import DataFile
 from airflow_provider_pgclone.core.loading.pg_restore import load_pipes
 from airflow_provider_pgclone.core.loading.schedule import schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.loading.work import LoadWork, expect_check
+from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database
-from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.reading import (
     CopySession,
     RangeEntry,
@@ -174,7 +175,7 @@ def load_database(
     temp: Database,
     loading: Loading,
     *,
-    on_progress: ProgressCallback,
+    meter: ProgressMeter,
 ) -> dict[TableName, int]:
     """Load a snapshot into an empty database, and return the number of rows of each table.
 
@@ -188,14 +189,12 @@ def load_database(
     ranges = {range_entry.entry.dump_id: range_entry for range_entry in range_entries}
     in_skeleton = [entry.dump_id for entry in skeleton.toc.entries if entry.has_data]
     blocks = SkeletonBlocks(skeleton, in_skeleton)
-    meter = ProgressMeter(
-        on_progress, work_total=sum(range_entry.size_bytes for range_entry in range_entries)
-    )
-    plan = schedule(
-        loading.restored(toc),
-        {id_: range_entry.size_bytes for id_, range_entry in ranges.items()},
-        first=set(in_skeleton),
-    )
+    sizes = {id_: range_entry.size_bytes for id_, range_entry in ranges.items()}
+    plan = schedule(loading.restored(toc), sizes, first=set(in_skeleton))
+    new_sizes = {new: sizes[old] for new, old in plan.old_ids.items() if old in sizes}
+    work = LoadWork(plan.toc, new_sizes, meter, is_parallel=loading.sessions > 1)
+    expect_check(meter, sum(sizes.values()), checksums=False)
+    meter.enter("load", "creating the schema")
     with ExitStack() as stack:
         # Started in this thread, because a child process ends with the thread that started it.
         pool = SessionPool(
@@ -204,10 +203,11 @@ def load_database(
         feed = SnapshotFeed(
             snapshot, ranges, blocks, pool, meter, entries=len(in_skeleton) + len(ranges)
         )
-        load_pipes(plan, feed, temp, loading, cancellation=snapshot.cancellation)
+        load_pipes(plan, feed, temp, loading, work=work, cancellation=snapshot.cancellation)
     blocks.finish()
-    meter.finish()
-    return _rows_of_tables(toc, feed.rows)
+    rows_of_tables = _rows_of_tables(toc, feed.rows)
+    meter.tables = len(rows_of_tables)
+    return rows_of_tables
 
 
 def _rows_of_tables(toc: Toc, rows_of: Mapping[int, int]) -> dict[TableName, int]:

@@ -150,6 +150,7 @@ class RestoreMonitor:
     :param trusts_lines: whether each line is pg_restore's own. It is not where names have line
         breaks, which pg_restore writes as they are. Then its exit code tells whether there was an
         error, and it is not ended before.
+    :param on_line: called with each line, if they are pg_restore's own.
     """
 
     def __init__(
@@ -158,10 +159,12 @@ class RestoreMonitor:
         on_launch: Callable[[int], None] | None = None,
         *,
         trusts_lines: bool = True,
+        on_line: Callable[[str], None] | None = None,
     ) -> None:
         self._server_major = server_major
         self._on_launch = on_launch
         self._trusts_lines = trusts_lines
+        self._on_line = on_line if trusts_lines else None
         self._messages = RestoreMessages(self._handle)
         self._harmless: list[RestoreMessage] = []
         self._fatal: list[RestoreMessage] = []
@@ -175,6 +178,8 @@ class RestoreMonitor:
 
     def feed(self, line: str) -> None:
         """Process a line of the stderr of pg_restore."""
+        if self._on_line is not None:
+            self._on_line(line)
         launching = _LAUNCHING.fullmatch(line)
         if launching is None or self._on_launch is None:
             self._messages.feed(line)

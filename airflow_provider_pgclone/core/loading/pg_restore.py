@@ -20,6 +20,8 @@ from airflow_provider_pgclone.core.loading.data_file import DataFile
 from airflow_provider_pgclone.core.loading.messages import RestoreMonitor
 from airflow_provider_pgclone.core.loading.schedule import Schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.loading.work import LoadWork
+from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import (
     Child,
     Database,
@@ -27,7 +29,6 @@ from airflow_provider_pgclone.core.postgres import (
     ReaderGoneError,
     run_child,
 )
-from airflow_provider_pgclone.core.progress import ProgressMeter
 
 TOC_NAME = "toc.dat"
 # Writes the data of an entry to its file. It is called in threads, with the id of the entry in the
@@ -42,6 +43,7 @@ def load_stream(
     loading: Loading,
     *,
     meter: ProgressMeter,
+    work: LoadWork,
     cancellation: Cancellation,
 ) -> None:
     """Restore an archive from a stream.
@@ -49,9 +51,12 @@ def load_stream(
     :param chunks: the bytes of the archive.
     :param toc: the table of contents of the archive.
     :param database: an empty database.
+    :param work: is told what pg_restore works on.
     :raises RestoreError: at the first error that is not harmless. The restore ends there.
     """
-    monitor = RestoreMonitor(loading.server_major, trusts_lines=loading.trusts_lines)
+    monitor = RestoreMonitor(
+        loading.server_major, trusts_lines=loading.trusts_lines, on_line=work.feed
+    )
     restored = loading.restored(toc)
     with run_child(
         loading.argv(database, "--format=custom"),
@@ -62,14 +67,17 @@ def load_stream(
     ) as pg_restore:
         monitor.attach(pg_restore)
         try:
-            for chunk in chunks if restored == toc else _with_toc(restored, chunks):
+            archive = chunks if restored == toc else _with_toc(restored, chunks)
+            for chunk in meter.time_spent.each("storage", archive):
                 cancellation.check()
-                pg_restore.stdin.write(chunk)
-                meter.add(len(chunk))
+                with meter.time_spent.on("target"):
+                    pg_restore.stdin.write(chunk)
+                meter.add(len(chunk), work=len(chunk))
             pg_restore.stdin.close()
         except BrokenPipeError:
             pass  # pg_restore has ended; its exit code and messages say why
         monitor.raise_for_result(pg_restore.wait(), pg_restore)
+    work.finish()
 
 
 def load_pipes(
@@ -78,12 +86,14 @@ def load_pipes(
     database: Database,
     loading: Loading,
     *,
+    work: LoadWork,
     cancellation: Cancellation,
 ) -> None:
     """Restore an archive in parallel, with the data of each entry from a named pipe.
 
     :param feed: called when pg_restore starts an entry, with the old id of the entry.
     :param database: an empty database.
+    :param work: is told what pg_restore works on.
     :raises RestoreError: at the first error that is not harmless.
     :raises PgCloneError: the error of ``feed``.
     """
@@ -101,6 +111,7 @@ def load_pipes(
             loading.server_major,
             feeders.launch if sessions > 1 else None,
             trusts_lines=loading.trusts_lines,
+            on_line=work.feed,
         )
         try:
             with run_child(
@@ -127,6 +138,7 @@ def load_pipes(
         feeders.raise_failure()
         monitor.raise_for_result(code, pg_restore)
         feeders.check_complete()
+    work.finish()
 
 
 def _with_toc(toc: Toc, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -162,7 +162,7 @@ def _chain_lengths(toc: Toc, raw_bytes: Mapping[int, int]) -> list[float]:
         entry = toc.entries[place]
         if entry.section == SECTION_POST_DATA:
             tables = (size_of.get(dependency, 0) for dependency in entry.dependencies)
-            length = _weight(entry) * max(tables, default=0) + behind.get(entry.dump_id, 0.0)
+            length = weight_of(entry) * max(tables, default=0) + behind.get(entry.dump_id, 0.0)
         elif entry.has_data:
             # The size of the whole table, because an index waits for the last range.
             length = float(of_table[entry.table])
@@ -176,7 +176,7 @@ def _chain_lengths(toc: Toc, raw_bytes: Mapping[int, int]) -> list[float]:
     return lengths
 
 
-def _weight(entry: TocEntry) -> float:
+def weight_of(entry: TocEntry) -> float:
     if entry.description == "INDEX":
         _, _, method = entry.definition.partition(" USING ")
         return _INDEX_WEIGHT.get(method.partition(" ")[0], _OTHER_INDEX_WEIGHT)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from airflow_provider_pgclone.core.archive import Chunk, Compressor
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.reading.page_ranges import PageRange, RangeEntry
+from airflow_provider_pgclone.core.time_spent import TimeSpent
 
 QUEUE_BYTES = 24 * 1024 * 1024
 POLL_SECONDS = 0.5
@@ -98,6 +99,7 @@ def reading_ranges(
     *,
     jobs: int,
     cancellation: Cancellation,
+    time_spent: TimeSpent,
 ) -> Iterator[list[RangeQueue]]:
     """Start ``jobs`` workers, and yield a queue for each range, in the order of the plan.
 
@@ -105,6 +107,7 @@ def reading_ranges(
     :param new_compressor: creates the compressor of a range; called in the workers.
     :param jobs: the number of workers.
     :param cancellation: ends the workers; it is cancelled when the block fails.
+    :param time_spent: gets the time of the workers, by ``source`` and ``compression``.
     """
     budget = ByteBudget(jobs * QUEUE_BYTES)
     queues = [RangeQueue(budget) for _ in ranges]
@@ -118,7 +121,9 @@ def reading_ranges(
             except IndexError:
                 return
             try:
-                for chunk in new_compressor().chunks(read(range_entry.pages)):
+                pieces = time_spent.each("source", read(range_entry.pages))
+                chunks = new_compressor().chunks(pieces)
+                for chunk in time_spent.each("compression", chunks):
                     queue.put(chunk, cancellation)
                 queue.finish()
             except BaseException as error:  # noqa: BLE001  # the writer raises it

@@ -12,6 +12,7 @@ from airflow_provider_pgclone.core.catalog.rows import Table
 from airflow_provider_pgclone.core.reading import parallel
 from airflow_provider_pgclone.core.reading.page_ranges import PageRange, RangeEntry
 from airflow_provider_pgclone.core.reading.parallel import reading_ranges
+from airflow_provider_pgclone.core.time_spent import TimeSpent
 from tests.core.loading.test_schedule import data
 
 PIECE = 100
@@ -50,7 +51,12 @@ def test_a_writer_that_is_late_is_waited_for(jobs: int, monkeypatch: pytest.Monk
 
     written = 0
     with reading_ranges(
-        planned(100), read, Plain, jobs=jobs, cancellation=Cancellation()
+        planned(100),
+        read,
+        Plain,
+        jobs=jobs,
+        cancellation=Cancellation(),
+        time_spent=TimeSpent(),
     ) as queues:
         assert full.wait(10)
         for queue in queues:
@@ -75,5 +81,7 @@ def test_the_range_that_is_written_never_waits_for_those_behind_it(
         yield bytes(PIECE)
         yield bytes(PIECE)
 
-    with reading_ranges(planned(6), read, Plain, jobs=2, cancellation=Cancellation()) as queues:
+    with reading_ranges(
+        planned(6), read, Plain, jobs=2, cancellation=Cancellation(), time_spent=TimeSpent()
+    ) as queues:
         assert sum(len(list(queue.chunks(Cancellation()))) for queue in queues) == 18
