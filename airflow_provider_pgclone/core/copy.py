@@ -265,7 +265,7 @@ def _fill_from(
             sizes = {(table.schema, table.name): table.size_bytes for table in snapshot.ranged}
             if options.analyze:
                 expect_analyze(meter, sizes)
-            with watching(meter, attempt.temp, cancellation, counts_waits=True):
+            with watching(meter, attempt.temp, counts_waits=True):
                 rows_of_tables = load_database(
                     snapshot, skeleton, attempt.temp, loading, meter=meter
                 )
@@ -274,5 +274,5 @@ def _fill_from(
             check_rows(on_temp, toc, rows_of_tables, snapshot.encoding)
         meter.complete("check")
         if options.analyze:
-            with watching(meter, attempt.temp, cancellation):
+            with watching(meter, attempt.temp):
                 analyze(attempt.temp, loading, meter, cancellation)

@@ -21,9 +21,11 @@ log = logging.getLogger(__name__)
 REPORT_SECONDS = 10.0
 # Until the end, since rounding must not show 100 % before.
 _MOST_SHARE_BEFORE_END = 0.99
-# How long the end waits for a callback that does not return.
-_JOIN_SECONDS = 1.0
+# How long the work waits for a callback that does not return.
+_CALLBACK_SECONDS = 1.0
 _TASKS_SHOWN = 2
+# What is before them, such as the snapshot, tells nothing of the time that is left.
+_FIRST_PHASES_OF_WORK = ("load", "data")
 # The step of a thread that waits for those who read for it.
 READERS = "readers"
 # Threads that have waited for this long are told to wait.
@@ -89,7 +91,7 @@ class ProgressMeter:
         self._lock = threading.Lock()
         self._telling = threading.Lock()
         self._started = self._entered = self._moved = time.monotonic()
-        self._first_work: float | None = None
+        self._working_since: float | None = None
         self._phase, self._working_on = first_phase, ""
         self._seconds: dict[str, float] = {}
         self._bytes_done = self._rows_done = 0
@@ -117,6 +119,8 @@ class ProgressMeter:
             if phase != self._phase:
                 self._close_phase(time.monotonic())
                 self._phase = phase
+            if phase in _FIRST_PHASES_OF_WORK and self._working_since is None:
+                self._working_since = time.monotonic()
 
     def work_on(self, text: str) -> None:
         """Tell what is done now, if that is not a :class:`Task`."""
@@ -130,7 +134,7 @@ class ProgressMeter:
             self._bytes_done += byte_count
             self._rows_done += rows
             self._done[phase] = self._done.get(phase, 0.0) + work
-            self._note_work(time.monotonic())
+            self._moved = time.monotonic()
 
     def counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Pass chunks on and count their bytes."""
@@ -154,7 +158,7 @@ class ProgressMeter:
             task = self._running.pop(key, None)
             if task is not None:
                 self._done[task.phase] = self._done.get(task.phase, 0.0) + task.work
-                self._note_work(time.monotonic())
+                self._moved = time.monotonic()
 
     def complete(self, *phases: str) -> None:
         """Count all work of phases as done, whatever was told of it."""
@@ -183,15 +187,19 @@ class ProgressMeter:
         """Keep what the server tells of the running tasks."""
         with self._lock:
             if sights != self._sights and any(one.share is not None for one in sights.values()):
-                self._note_work(time.monotonic())
+                self._moved = time.monotonic()
             self._sights = sights
 
     def report(self) -> None:
-        """Call the callback."""
-        with self._telling:
+        """Call the callback, unless it does not return from an earlier call."""
+        if not self._telling.acquire(timeout=_CALLBACK_SECONDS):
+            return
+        try:
             with self._lock:
                 progress = self._progress(time.monotonic())
             self._callback(progress)
+        finally:
+            self._telling.release()
 
     @contextmanager
     def reporting(self, cancellation: Cancellation) -> Iterator[None]:
@@ -220,7 +228,7 @@ class ProgressMeter:
             raise
         finally:
             stop.set()
-            thread.join(_JOIN_SECONDS)
+            thread.join(_CALLBACK_SECONDS)
         self._finish()
 
     def seconds(self) -> dict[str, float]:
@@ -263,13 +271,8 @@ class ProgressMeter:
         self._seconds[self._phase] = self._seconds.get(self._phase, 0.0) + now - self._entered
         self._entered = now
 
-    def _note_work(self, now: float) -> None:
-        self._moved = now
-        if self._first_work is None:
-            self._first_work = now
-
     def _progress(self, now: float) -> Progress:
-        share = self._share_of_all()
+        share, since = self._share_of_all(), self._working_since
         return Progress(
             bytes_done=self._bytes_done,
             bytes_total=self.bytes_total,
@@ -280,7 +283,7 @@ class ProgressMeter:
             phase=self._phase,
             working_on=self._text(),
             phase_share=self._share_of(self._phase),
-            working_seconds=now - self._first_work if self._first_work is not None else 0.0,
+            working_seconds=0.0 if since is None else now - since,
             is_predictable=now - self._moved <= 2 * self.interval_seconds,
         )
 

@@ -25,7 +25,7 @@ class Progress:
         ``constraints``, ``views``, ``check``, ``analyze`` and ``swap``; ``done`` is the end.
     :param working_on: what it works on or waits for.
     :param phase_share: of this phase, from 0 to 1; ``None`` if not known.
-    :param working_seconds: the seconds since the first data; ``None`` means all.
+    :param working_seconds: the seconds since the data started; ``None`` means all.
     :param is_predictable: whether the time that is left can be told: all work is known, and some of
         it was done lately.
     """

@@ -302,7 +302,7 @@ def _dump_source(
         attempt.create_temp(creation)
         if options.analyze and archive.manifest is not None:
             expect_analyze(meter, archive.manifest.raw_bytes_of_tables)
-        with watching(meter, attempt.temp, session.cancellation):
+        with watching(meter, attempt.temp):
             load_archive(
                 archive,
                 attempt.temp,

@@ -203,7 +203,7 @@ def drill(
 
         def fill(attempt: Attempt) -> None:
             attempt.create_temp(creation)
-            with watching(meter, attempt.temp, own):
+            with watching(meter, attempt.temp):
                 load_archive(
                     archive,
                     attempt.temp,

@@ -21,6 +21,8 @@ class KeptProgress:
     It holds a lock while it talks to Airflow's supervisor, since not every way to it has one: that
     of ``dag.test()`` mixes up the answers to two threads. Nothing that ``on_kill`` calls takes this
     lock, as the signal may come in the thread that has it.
+
+    :param context: of the task that runs.
     """
 
     def __init__(self, context: "Context") -> None:

@@ -38,7 +38,7 @@ def test_a_task_keeps_its_progress_where_airflow_has_a_store(
         query = select(kept.key, kept.value).where(kept.dag_id == dag.dag_id)
         ((key, value),) = session.execute(query).all()
     assert key == "progress"
-    found = json.loads(value)
+    found = json.loads(str(value))
     assert (found["phase"], found["share"], found["rows"]) == ("done", 1.0, 2500)
 
 

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from airflow_provider_pgclone.core import meter as meter_module
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.meter import READERS, ProgressMeter, Sight, Task
 from airflow_provider_pgclone.core.progress import Progress, printable
@@ -169,3 +170,27 @@ def test_the_limit_is_what_took_most_of_the_time(
 def test_seconds_are_spread_in_proportion() -> None:
     assert spread(10, {"a": 1, "b": 3}) == {"a": 2.5, "b": 7.5}
     assert spread(10, {}) == {}
+
+
+def test_a_callback_that_does_not_return_does_not_hold_up_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(meter_module, "_CALLBACK_SECONDS", 0.01)
+    hangs, goes_on = threading.Event(), threading.Event()
+    told: list[Progress] = []
+
+    def hang(progress: Progress) -> None:
+        told.append(progress)
+        hangs.set()
+        assert goes_on.wait(10)
+
+    meter = ProgressMeter(hang, interval_seconds=0.01)
+    with meter.reporting(Cancellation()):
+        assert hangs.wait(10)
+        meter.enter("load")
+        meter.enter("check")
+    assert [one.phase for one in told] == ["start"]
+    goes_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "progress":
+            thread.join(10)

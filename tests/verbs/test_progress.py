@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.loading.watch import watching
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database
@@ -202,7 +201,7 @@ def test_a_server_that_refuses_to_be_watched_does_not_disturb(
     nowhere = Database("none", {"host": "127.0.0.1", "port": "1", "connect_timeout": "2"})
     refused = threading.Event()
     meter = ProgressMeter(lambda _: None, interval_seconds=0.01)
-    with caplog.at_level("INFO"), watching(meter, nowhere, Cancellation()):
+    with caplog.at_level("INFO"), watching(meter, nowhere):
         while not refused.wait(0.01):
             if "the server does not tell how far it is" in caplog.text:
                 refused.set()

@@ -79,7 +79,6 @@ def _ratio(done: int | None, total: int | None) -> float | None:
 def watching(
     meter: ProgressMeter,
     database: Database,
-    cancellation: Cancellation,
     *,
     counts_waits: bool = False,
 ) -> Iterator[None]:
@@ -114,8 +113,7 @@ def watching(
     thread = threading.Thread(target=run, name="watch", daemon=True)
     thread.start()
     try:
-        with cancellation.ending(stop.set):
-            yield
+        yield
     finally:
         stop.set()
         own.cancel()

@@ -18,7 +18,7 @@ _FINISHED = re.compile(r".*finished item (\d+) .*")
 # Of a single session, which does not tell when an entry is finished.
 _CREATING = re.compile(r"pg_restore: (?:creating ([A-Z ]+?)|processing data for table) \"(.*)\"")
 # Relative to loading the rows; measured on text, numbers and timestamps.
-COUNTING, SUMMING, ANALYZING = 0.03, 0.4, 0.05
+COUNTING, SUMMING, ANALYZING = 0.03, 0.4, 0.1
 # ANALYZE reads 300 pages for each unit of the statistics target, whatever the size of the table.
 _MOST_ANALYZED_BYTES = 30_000 * 8192
 
