@@ -66,7 +66,8 @@ BIN_DIR_OF := $(BIN)/python -m tests.support.programs.postgres_bin_dir
 test-matrix: $(INSTALLED)
 	TEST_MATRIX=1 $(BIN)/python -m pytest tests/verbs/test_archive_tools.py \
 		tests/verbs/test_version_matrix.py tests/verbs/test_round_trip.py \
-		tests/verbs/test_real_schemas.py tests/verbs/test_postgis.py
+		tests/verbs/test_real_schemas.py tests/verbs/test_postgis.py \
+		tests/docs/test_restore_keeps.py
 	for major in 14 15 16 17 18; do \
 		TEST_POSTGRES_BIN_DIR=$$($(BIN_DIR_OF) $$major) \
 		$(BIN)/python -m pytest $(OF_EACH_VERSION) || exit 1; done

@@ -35,6 +35,7 @@ from airflow_provider_pgclone.core.archive.manifest import (
 )
 from airflow_provider_pgclone.core.archive.rights import (
     kept_rights,
+    only_as_owner,
     rights_on_database,
 )
 from airflow_provider_pgclone.core.archive.signing import (
@@ -53,6 +54,7 @@ from airflow_provider_pgclone.core.archive.toc import (
     TocEntry,
     read_start,
     read_toc,
+    statement_entry,
     write_directory_toc,
     write_toc,
 )
@@ -90,6 +92,7 @@ __all__ = [
     "kept_rights",
     "manifest_block",
     "manifest_head",
+    "only_as_owner",
     "read_blocks",
     "read_footer",
     "read_large_objects",
@@ -100,6 +103,7 @@ __all__ = [
     "required_signing_key",
     "rights_on_database",
     "signature",
+    "statement_entry",
     "write_directory_toc",
     "write_toc",
 ]

@@ -7,10 +7,11 @@ may be in any language, so errors are identified by their statement if possible.
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.errors import RestoreError
+from airflow_provider_pgclone.core.loading.rights import RIGHTS_LEFT_OUT, warn_of_foreign
 from airflow_provider_pgclone.core.postgres import (
     REDACTED,
     Child,
@@ -28,6 +29,8 @@ _LAUNCHING = re.compile(r"(?:pg_restore:|error:|warning:|detail:|hint:| )*launch
 _STAGE_LINE = re.compile(r"while [A-Z ]+:")
 _ENTRY_LINE = re.compile(r"from TOC entry \d+; \d+ \d+ (.*)")
 _IGNORED_LINE = re.compile(r"errors ignored on restore: (\d+)")
+# Where another owner has the object, whatever the server calls a warning.
+_LEFT_OUT = re.compile(rf".*: +{re.escape(RIGHTS_LEFT_OUT)}(\d+)")
 _COMMAND = "Command was: "
 _HINT = "HINT: "
 _CONTEXT = "CONTEXT: "
@@ -150,6 +153,7 @@ class RestoreMonitor:
     :param trusts_lines: whether each line is pg_restore's own. It is not where names have line
         breaks, which pg_restore writes as they are. Then its exit code tells whether there was an
         error, and it is not ended before.
+    :param guarded: the objects on which rights are restored only if the user owns them, by id.
     """
 
     def __init__(
@@ -158,10 +162,13 @@ class RestoreMonitor:
         on_launch: Callable[[int], None] | None = None,
         *,
         trusts_lines: bool = True,
+        guarded: Mapping[int, str] | None = None,
     ) -> None:
         self._server_major = server_major
         self._on_launch = on_launch
         self._trusts_lines = trusts_lines
+        self._guarded = guarded or {}
+        self._left_out: dict[int, None] = {}
         self._messages = RestoreMessages(self._handle)
         self._harmless: list[RestoreMessage] = []
         self._fatal: list[RestoreMessage] = []
@@ -175,7 +182,9 @@ class RestoreMonitor:
 
     def feed(self, line: str) -> None:
         """Process a line of the stderr of pg_restore."""
-        launching = _LAUNCHING.fullmatch(line)
+        launching, left_out = _LAUNCHING.fullmatch(line), _LEFT_OUT.fullmatch(line)
+        if left_out is not None:
+            self._left_out[int(left_out.group(1))] = None
         if launching is None or self._on_launch is None:
             self._messages.feed(line)
         else:
@@ -194,6 +203,7 @@ class RestoreMonitor:
         if code != 0 and not explained:
             before = self._messages.before_start
             raise RestoreError(f"{child.failure(code)}{f': {before}' if before else ''}")
+        warn_of_foreign([name for id_, name in self._guarded.items() if id_ in self._left_out])
 
     def _handle(self, message: RestoreMessage) -> None:
         kind = harmless_name(message, self._server_major)

@@ -51,7 +51,9 @@ def load_stream(
     :param database: an empty database.
     :raises RestoreError: at the first error that is not harmless. The restore ends there.
     """
-    monitor = RestoreMonitor(loading.server_major, trusts_lines=loading.trusts_lines)
+    monitor = RestoreMonitor(
+        loading.server_major, trusts_lines=loading.trusts_lines, guarded=loading.guarded
+    )
     restored = loading.restored(toc)
     with run_child(
         loading.argv(database, "--format=custom"),
@@ -101,6 +103,7 @@ def load_pipes(
             loading.server_major,
             feeders.launch if sessions > 1 else None,
             trusts_lines=loading.trusts_lines,
+            guarded=loading.guarded,
         )
         try:
             with run_child(
