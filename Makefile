@@ -61,7 +61,8 @@ test-random: $(INSTALLED)
 OF_EACH_VERSION := tests/core/loading/test_messages_of_pg_restore.py \
 	tests/core/checking/test_restore_checks.py tests/core/masking/rules/test_documented_rules.py \
 	tests/core/masking/planning/test_corners.py tests/verbs/test_masked_dump.py \
-	tests/verbs/test_verify.py tests/faults/test_waiting_entries.py
+	tests/verbs/test_verify.py tests/verbs/test_messages_of_functions.py \
+	tests/faults/test_waiting_entries.py
 BIN_DIR_OF := $(BIN)/python -m tests.support.programs.postgres_bin_dir
 test-matrix: $(INSTALLED)
 	TEST_MATRIX=1 $(BIN)/python -m pytest tests/verbs/test_archive_tools.py \
