@@ -1,10 +1,12 @@
 """The section of Airflow's config, as Airflow itself reads and shows it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import airflow
 import pytest
 from airflow.configuration import conf as shown_conf
 
@@ -15,6 +17,8 @@ from airflow_provider_pgclone.core.errors import (
 )
 from airflow_provider_pgclone.options import SECRETS
 from airflow_provider_pgclone.settings import configuration_source, section_source
+from example_dags.services import PostgresServer
+from tests.support import REPOSITORY
 from tests.support.fixtures.hooks import MakeHook
 
 KEY = "0012345678901234567890"
@@ -134,3 +138,30 @@ def test_a_look_for_postgreshook_does_not_keep_it_from_ignoring_our_key() -> Non
         "assert 'pgclone' in PostgresHook.ignored_extra_options"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+GUARDED = {"allow_restore": False, "restore_over": ["staging"], "storage_location": "/dumps"}
+# Since 3.2 Airflow's program asks this package for commands when it starts. That of 3.1 refuses the
+# extra.
+ASKS_FOR_COMMANDS = tuple(map(int, airflow.__version__.split(".")[:2])) >= (3, 2)
+
+
+def test_airflow_tests_a_guarded_connection(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgresHook must not hand the guards of the section and of the extra to libpq."""
+    monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", json.dumps({"guarded": GUARDED}))
+    connection = {
+        "conn_type": "postgres",
+        "host": postgres.host,
+        "port": postgres.port,
+        "login": postgres.user,
+        "password": postgres.password,
+        "schema": "postgres",
+        "extra": {"connect_timeout": 10, **({"pgclone": GUARDED} if ASKS_FOR_COMMANDS else {})},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_GUARDED", json.dumps(connection))
+    argv = [sys.executable, "-m", "airflow", "connections", "test", "guarded"]
+    run = subprocess.run(argv, capture_output=True, text=True, cwd=REPOSITORY, env=os.environ)
+    assert (run.returncode, "Connection success!" in run.stdout) == (0, True), run.stdout

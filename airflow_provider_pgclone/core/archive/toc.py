@@ -161,15 +161,6 @@ class Toc:
         return max((entry.dump_id for entry in self.entries), default=0) + 1
 
     @property
-    def has_line_breaks(self) -> bool:
-        """Whether a name has a line break, which pg_restore writes as it is in its messages."""
-        return any(
-            "\n" in name
-            for entry in self.entries
-            for name in (entry.tag, entry.namespace, entry.owner, entry.description)
-        )
-
-    @property
     def owners(self) -> frozenset[str]:
         """The roles to which pg_restore gives objects of the archive."""
         return frozenset(entry.owner for entry in self.entries if entry.gets_owner)

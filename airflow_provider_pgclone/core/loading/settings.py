@@ -70,8 +70,6 @@ class Loading:
     :param rights: the statements of the entries of rights that are changed, by id.
     :param guarded: the objects on which rights are restored only if the user owns them, by id.
     :param creators: the owners who may create objects in a schema while it is loaded.
-    :param trusts_lines: whether each line of pg_restore's messages is its own. It is not where a
-        name has a line break, which pg_restore writes as it is.
     """
 
     tools: ClientTools
@@ -83,7 +81,6 @@ class Loading:
     rights: Mapping[int, str] = field(default_factory=dict)
     guarded: Mapping[int, str] = field(default_factory=dict)
     creators: Creators = field(default_factory=dict)
-    trusts_lines: bool = True
 
     @property
     def sessions(self) -> int:
@@ -92,11 +89,9 @@ class Loading:
         Since version 17 pg_restore sets ``transaction_timeout`` in each session, and an older
         server rejects it. This is harmless. But pg_restore does not count the errors at the start
         of additional sessions, so with more than one we cannot tell whether there were others.
-
-        Which entries a parallel pg_restore starts, only its lines tell.
         """
         is_older = self.server_major < 17 <= self.tools.major
-        return 1 if is_older or not self.trusts_lines else self.jobs
+        return 1 if is_older else self.jobs
 
     def restored(self, toc: Toc) -> Toc:
         """Return the table of contents with what is to be restored, in the order to restore it."""
@@ -156,9 +151,6 @@ def loading_for(session: Session, toc: Toc, options: LoadOptions) -> Loading:
         "no" if no_owner else "the",
         "no" if options.no_acl else "the",
     )
-    trusts_lines = not toc.without(left_out).has_line_breaks
-    if not trusts_lines and options.jobs > 1:
-        log.warning("names in the dump have line breaks, so a single session loads it")
     return Loading(
         tools=tools_for_restore(major, toc.first_reader, options.pg_bin_dir),
         server_major=major,
@@ -169,7 +161,6 @@ def loading_for(session: Session, toc: Toc, options: LoadOptions) -> Loading:
         rights=rights.changed,
         guarded=rights.guarded,
         creators=creators,
-        trusts_lines=trusts_lines,
     )
 
 
