@@ -146,6 +146,7 @@ class PgCloneHook(BaseHook):
             call.maintenance,
             temp_database,
             restore_over=call.allowed_targets(),
+            create_target=call.value("create_target", bool),
             wait_seconds=call.value("wait_seconds", float),
             cancellation=self._cancellation,
         )

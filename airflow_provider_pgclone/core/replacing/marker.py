@@ -31,6 +31,7 @@ class Marker:
     :param ready: whether the database is complete, so that it can be swapped in.
     :param key: the key of the dump or local database that was restored.
     :param reversible: whether the swap keeps *pre* and *post*.
+    :param may_create: whether the swap makes a target that does not exist.
     :param created_at: the time when the database was created or became ready, in ISO 8601; empty if
         unknown.
     """
@@ -44,10 +45,14 @@ class Marker:
     key: str = ""
     reversible: bool = False
     created_at: str = ""
+    may_create: bool = True
 
     def text(self) -> str:
         """Return the comment for the database."""
-        return _HEAD + json.dumps(asdict(self), sort_keys=True)
+        values = asdict(self)
+        if self.may_create:  # earlier versions do not know it
+            del values["may_create"]
+        return _HEAD + json.dumps(values, sort_keys=True)
 
     def made_ready(self) -> "Marker":
         """Return the marker of the database once it is complete."""

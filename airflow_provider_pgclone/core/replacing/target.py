@@ -117,7 +117,12 @@ def check_makeable(session: Session, name: str, *, create: bool) -> None:
     meant = [f"Did you mean {' or '.join(map(repr, near))}?"] if near else []
     raise NotFoundError(
         f"database {name!r} does not exist and may not be made",
-        hint=" ".join([*meant, "Set create_target to true to make it."]),
+        hint=" ".join(
+            [
+                *meant,
+                "Create it, or set create_target to true for the restore, the copy or the swap.",
+            ]
+        ),
     )
 
 
