@@ -180,7 +180,7 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
             writer.data(range_entry.entry.dump_id, queue.chunks(snapshot.cancellation))
             work.meter.add(rows=writer.blocks[-1].rows, work=range_entry.size_bytes)
     _check_complete(toc, writer)
-    manifest = _manifest(snapshot, toc, start, writer)
+    manifest = _manifest(work, toc, start, writer)
     if options.checksums:
         checksums = take_checksums(snapshot, toc, checksummed, manifest.rows_of_tables)
         manifest = replace(manifest, checksums=checksums)
@@ -212,11 +212,12 @@ def _check_complete(toc: Toc, writer: BlockWriter) -> None:
         raise ArchiveError(f"the archive has no data for the entries {sorted(missing)}")
 
 
-def _manifest(snapshot: Snapshot, toc: Toc, start: bytes, writer: BlockWriter) -> Manifest:
+def _manifest(work: _Dump, toc: Toc, start: bytes, writer: BlockWriter) -> Manifest:
     """Return the manifest of the blocks that were written.
 
     :param start: the bytes of the table of contents.
     """
+    snapshot = work.snapshot
     names = {entry.dump_id: entry.table for entry in toc.entries}
     return Manifest(
         entries=tuple(
@@ -239,4 +240,5 @@ def _manifest(snapshot: Snapshot, toc: Toc, start: bytes, writer: BlockWriter) -
         encoding=snapshot.encoding,
         content=snapshot.selection.as_dict(),
         masking=snapshot.masks.facts,
+        instance=work.key.instance,
     )

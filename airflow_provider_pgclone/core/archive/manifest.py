@@ -139,6 +139,8 @@ class Manifest:
     :param content: the patterns that selected the dumped part of the database.
     :param masking: the facts about masks; ``None`` if the dump was made without masks.
     :param checksums: the checksum of each table; ``None`` if the dump took none.
+    :param instance: the part of the dump's key that stands for its instance; ``None`` in dumps of
+        earlier versions, which gave several instances one part.
     """
 
     entries: tuple[ManifestEntry, ...]
@@ -157,6 +159,7 @@ class Manifest:
     content: Mapping[str, Sequence[str]] = field(default_factory=dict)
     masking: MaskingFacts | None = None
     checksums: Mapping[TableName, TableChecksum] | None = None
+    instance: str | None = None
 
     @property
     def rows_of_tables(self) -> dict[TableName, int]:
@@ -217,6 +220,8 @@ class Manifest:
         facts = {name: value for name, value in vars(self).items() if name != "entries"}
         facts["content"] = {name: list(value) for name, value in self.content.items()}
         del facts["masking"], facts["checksums"]
+        if self.instance is None:
+            del facts["instance"]
         if self.masking is not None:
             facts["masking"] = self.masking.as_json()
         if self.checksums is not None:
