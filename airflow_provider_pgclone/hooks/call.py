@@ -16,6 +16,7 @@ from airflow_provider_pgclone.hooks.connections import (
     server_of,
 )
 from airflow_provider_pgclone.options import (
+    BY_NAME,
     METHOD_ARGUMENTS,
     OPTIONS,
     OptionSource,
@@ -33,12 +34,10 @@ from airflow_provider_pgclone.settings import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_pgclone.core.cancellation import Cancellation
     from airflow_provider_pgclone.core.catalog import Selection
     from airflow_provider_pgclone.core.loading import LoadOptions
     from airflow_provider_pgclone.core.masking.planning import Masking
     from airflow_provider_pgclone.core.postgres import Database
-    from airflow_provider_pgclone.core.probe import ProbeResult
     from airflow_provider_pgclone.core.replacing import AllowedTargets
     from airflow_provider_pgclone.core.repository import DumpKey
     from airflow_provider_pgclone.core.storage import Storage
@@ -245,31 +244,12 @@ class Call:
             )
         return self.may_restore if asked is None else asked
 
-    def probe(self, cancellation: "Cancellation") -> "list[ProbeResult]":
-        """Try out the server and the storage, for the verbs that are allowed."""
-        from airflow_provider_pgclone.core.probe import (
-            ProbeResult,
-            Usage,
-            probe_server,
-            probe_storage,
-        )
+    def of_verb(self, verb: Verb) -> "Call":
+        """Return this call with the options of another verb, which no guard has been asked about.
 
-        name = self.optional("database", str) or self.server.name
-        usage = self.fill(
-            Usage,
-            maintenance=self.maintenance,
-            database=self.server.named(name) if name else None,
-            may_dump=self.may_dump,
-            may_restore=self.may_restore or self.may_copy,
-        )
-        found = probe_server(usage, cancellation)
-        if self.options["storage_location"] is None:
-            nothing = "no storage_location is configured, so none was tried; dumps need one"
-            return [*found, ProbeResult("storage", True, nothing)]
-        return [
-            *found,
-            *probe_storage(self.storage, may_dump=self.may_dump, cancellation=cancellation),
-        ]
+        :raises InvalidInputError: for a value that an option of the verb cannot have.
+        """
+        return replace(self, options=_options_of(verb, self.sources, self.guards))
 
 
 def resolve_call(
@@ -300,9 +280,7 @@ def resolve_call(
     options = values_of(verb, sources)
     options["postgres_conn_id"] = conn_id
     guards = [configuration, *of_connection, section, *_storage_guards(options)]
-    for name in ("require_masked", "require_signed"):
-        if name in options:  # if one source requires it, no other can lift it
-            options[name] = any(one.get(name) for one in (given, *guards))
+    options |= _requirements(verb, [given, *guards])
     for source in sources if warns else ():
         for text in source.deprecations(verb):
             warnings.warn(text, AirflowProviderDeprecationWarning, stacklevel=_STACK_LEVEL)
@@ -317,6 +295,21 @@ def resolve_call(
         may_copy=all(source.get("allow_copy") is not False for source in guards),
         server=server_of(connection),
     )
+
+
+def _options_of(
+    verb: Verb, sources: Sequence[OptionSource], guards: Sequence[OptionSource]
+) -> dict[str, Any]:
+    given, *_ = sources
+    return {**values_of(verb, sources), **_requirements(verb, [given, *guards])}
+
+
+def _requirements(verb: Verb, sources: Sequence[OptionSource]) -> dict[str, bool]:
+    """Return what is required of dumps: if one source requires it, no other can lift it."""
+    names = ("require_masked", "require_signed")
+    return {
+        name: any(one.get(name) for one in sources) for name in names if verb in BY_NAME[name].verbs
+    }
 
 
 def _kind_to_list(sources: Sequence[OptionSource]) -> str:

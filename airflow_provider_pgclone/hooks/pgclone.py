@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.errors import InvalidInputError, PgCloneError
+from airflow_provider_pgclone.core.errors import CancelledError, InvalidInputError, PgCloneError
 from airflow_provider_pgclone.hooks.call import Call, resolve_call
 from airflow_provider_pgclone.hooks.copying import check_options, choose_key, copy_database
 from airflow_provider_pgclone.options import (
@@ -300,12 +300,14 @@ class PgCloneHook(BaseHook):
         :return: whether all is well, and what was found; otherwise what is wrong and what to do.
         """
         from airflow_provider_pgclone.core.probe import report
+        from airflow_provider_pgclone.hooks.probing import probe
 
         try:
-            call = self._call("test_connection", {})
+            return report(probe(self._call("test_connection", {}), self._cancellation))
+        except CancelledError:
+            raise
         except PgCloneError as error:
             return False, str(error)
-        return report(call.probe(self._cancellation))
 
     def drop_temp(self, temp_database: str) -> None:
         """Drop a database that ``restore(swap=False)`` left, instead of swapping it in.
