@@ -1,9 +1,10 @@
 """A call of the hook: its options, looked up, and the server and storage that they name."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.exceptions import AirflowProviderDeprecationWarning
@@ -14,9 +15,11 @@ from airflow_provider_pgclone.hooks.connections import (
     get_connection,
     s3_access_of,
     server_of,
+    warn_if_misspelled,
 )
 from airflow_provider_pgclone.options import (
     BY_NAME,
+    HOOK_ARGUMENTS,
     METHOD_ARGUMENTS,
     OPTIONS,
     OptionSource,
@@ -137,8 +140,9 @@ class Call:
         if location is None:
             raise InvalidInputError(
                 "no storage location was given",
-                hint="Set storage_location in the call, a configuration, the connection's extra or "
-                "the section [pgclone] of Airflow's config.",
+                hint="Set storage_location in the call, in a configuration, or in the section "
+                "[pgclone] of Airflow's config, for all connections or for this one by its key "
+                "connections.",
             )
         return open_storage(location, lambda: s3_access_of(self.value("storage_conn_id", str)))
 
@@ -270,11 +274,15 @@ def resolve_call(
     """
     for name in of_method:
         if name not in METHOD_ARGUMENTS[verb]:
-            raise TypeError(f"PgCloneHook.{verb}() got an unexpected keyword argument {name!r}")
+            raise TypeError(
+                f"PgCloneHook.{verb}() got an unexpected keyword argument {name!r}"
+                f"{_meant(name, METHOD_ARGUMENTS[verb])}"
+            )
     given = OptionSource("the arguments", {**of_hook, **of_method})
     configuration, section = configuration_source(config), section_source()
     conn_id = value_of("postgres_conn_id", [given, configuration, section])
     connection = get_connection(conn_id)
+    warn_if_misspelled(conn_id)
     of_connection = connection_sources(connection)
     sources = [given, configuration, *of_connection, section]
     options = values_of(verb, sources)
@@ -295,6 +303,14 @@ def resolve_call(
         may_copy=all(source.get("allow_copy") is not False for source in guards),
         server=server_of(connection),
     )
+
+
+def _meant(name: str, arguments: Collection[str]) -> str:
+    """Return the end of an error about an argument that a method does not have."""
+    if name in HOOK_ARGUMENTS:
+        return f"; PgCloneHook() itself has {name}"
+    near = get_close_matches(name, sorted(arguments), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _options_of(
@@ -336,7 +352,9 @@ def _storage_guards(options: Mapping[str, Any]) -> list[OptionSource]:
     if conn_id is None or not (location or "").startswith("s3://"):
         return []
     try:
-        return connection_sources(get_connection(conn_id))
+        found = connection_sources(get_connection(conn_id))
+        warn_if_misspelled(conn_id)
+        return found
     except NotFoundError:
         if conn_id != DEFAULT_AWS_CONN_ID:
             raise

@@ -42,9 +42,9 @@ class PgCloneHook(BaseHook):
     """Dump, list, restore, swap, copy, verify and prune PostgreSQL databases.
 
     Every argument, of the hook and of its methods, may be left out. Its value then comes from the
-    named configuration, the extra ``pgclone`` of the connection, the section ``[pgclone]`` of
-    Airflow's config, or the default. The options of a method are the fields of the TypedDict that
-    it unpacks; the reference has the table of all options.
+    named configuration, what the section ``[pgclone]`` of Airflow's config gives the connection (or
+    the connection's extra ``pgclone``), the section itself, or the default. The options of a method
+    are the fields of the TypedDict that it unpacks; the reference has the table of all options.
 
     :param postgres_conn_id: the Airflow connection of the PostgreSQL server. Default:
         postgres_default.
