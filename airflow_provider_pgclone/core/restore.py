@@ -13,11 +13,8 @@ from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
 from airflow_provider_pgclone.core.loading import (
     LoadOptions,
     analyze,
-    expect_analyze,
-    limit_of_load,
     load_archive,
     loading_for,
-    watching,
 )
 from airflow_provider_pgclone.core.meter import REPORT_SECONDS, ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, Session, connect, database_exists
@@ -57,6 +54,7 @@ from airflow_provider_pgclone.core.repository import (
     open_archive,
 )
 from airflow_provider_pgclone.core.storage import Storage
+from airflow_provider_pgclone.core.watching import expect_analyze, limit_of_load, watching
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +77,8 @@ class RestoreOptions:
     :param require_masked: whether to refuse a dump that is not masked.
     :param require_signed: whether to refuse a dump that was not signed with the signing key.
     :param signing_key: the secret with which dumps were signed.
-    :param wait_seconds: the longest wait for another restore of the target, in seconds.
+    :param wait_seconds: the longest wait for another restore of the target, and for a dump of it,
+        in seconds.
     :param maker: a name for who restores. A database that the same maker left waiting for its swap
         is dropped.
     :param run: a name for this run of the maker. A retry uses the same name, and so does not keep
@@ -181,7 +180,6 @@ def _restore(
             session,
             _marker(target.name, key, options),
             new_properties=new_properties,
-            may_create=options.create_target,
         )
         if attempt.marker.reversible:
             check_kept_names(session, target.name)
@@ -224,6 +222,7 @@ def _marker(target: str, key: str, options: RestoreOptions) -> Marker:
         run=options.run,
         key=key,
         reversible=options.reversible and not key.startswith(LOCAL_MARK),
+        may_create=options.create_target,
     )
 
 

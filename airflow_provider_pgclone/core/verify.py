@@ -11,10 +11,8 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ArchiveError, MismatchError, StorageError
 from airflow_provider_pgclone.core.loading import (
     LoadOptions,
-    limit_of_load,
     load_archive,
     loading_for,
-    watching,
 )
 from airflow_provider_pgclone.core.meter import REPORT_SECONDS, ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, connect
@@ -43,6 +41,7 @@ from airflow_provider_pgclone.core.repository import (
     write_record,
 )
 from airflow_provider_pgclone.core.storage import Storage
+from airflow_provider_pgclone.core.watching import limit_of_load, watching
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from airflow_provider_pgclone.core.loading.watch import watching
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.progress import Progress
+from airflow_provider_pgclone.core.watching import watching
 from tests.support.fixtures.background import in_background
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.hooks import MakeHook

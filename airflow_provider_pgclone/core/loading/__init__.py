@@ -8,16 +8,11 @@ from airflow_provider_pgclone.core.loading.from_archive import load_archive
 from airflow_provider_pgclone.core.loading.from_database import load_database
 from airflow_provider_pgclone.core.loading.settings import LoadOptions, loading_for
 from airflow_provider_pgclone.core.loading.statistics import analyze
-from airflow_provider_pgclone.core.loading.watch import watching
-from airflow_provider_pgclone.core.loading.work import expect_analyze, limit_of_load
 
 __all__ = [
     "LoadOptions",
     "analyze",
-    "expect_analyze",
-    "limit_of_load",
     "load_archive",
     "load_database",
     "loading_for",
-    "watching",
 ]

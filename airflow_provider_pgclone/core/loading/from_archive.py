@@ -14,10 +14,10 @@ from airflow_provider_pgclone.core.loading.fetch import BlockFetcher
 from airflow_provider_pgclone.core.loading.pg_restore import load_pipes, load_stream
 from airflow_provider_pgclone.core.loading.schedule import schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.loading.work import LoadWork, expect_check
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
 from airflow_provider_pgclone.core.repository import Archive, naming
+from airflow_provider_pgclone.core.watching import LoadWork, expect_check
 
 log = logging.getLogger(__name__)
 

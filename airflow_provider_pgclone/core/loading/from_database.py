@@ -23,7 +23,6 @@ from airflow_provider_pgclone.core.loading.data_file import DataFile
 from airflow_provider_pgclone.core.loading.pg_restore import load_pipes
 from airflow_provider_pgclone.core.loading.schedule import schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.loading.work import LoadWork, expect_check
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.reading import (
@@ -34,6 +33,7 @@ from airflow_provider_pgclone.core.reading import (
     add_ranges,
     open_copy_session,
 )
+from airflow_provider_pgclone.core.watching import LoadWork, expect_check
 
 POLL_SECONDS = 0.2
 

@@ -20,7 +20,6 @@ from airflow_provider_pgclone.core.loading.data_file import DataFile
 from airflow_provider_pgclone.core.loading.messages import RestoreMonitor
 from airflow_provider_pgclone.core.loading.schedule import Schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.loading.work import LoadWork
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import (
     Child,
@@ -29,6 +28,7 @@ from airflow_provider_pgclone.core.postgres import (
     ReaderGoneError,
     run_child,
 )
+from airflow_provider_pgclone.core.watching import LoadWork
 
 TOC_NAME = "toc.dat"
 # Writes the data of an entry to its file. It is called in threads, with the id of the entry in the
@@ -54,13 +54,11 @@ def load_stream(
     :param work: is told what pg_restore works on.
     :raises RestoreError: at the first error that is not harmless. The restore ends there.
     """
-    monitor = RestoreMonitor(
-        loading.server_major, trusts_lines=loading.trusts_lines, on_line=work.feed
-    )
+    monitor = RestoreMonitor(loading.server_major, guarded=loading.guarded, on_text=work.feed)
     restored = loading.restored(toc)
     with run_child(
         loading.argv(database, "--format=custom"),
-        environment=loading.environment(database),
+        environment={**loading.environment(database), **monitor.environment},
         cancellation=cancellation,
         on_stderr=monitor.feed,
         stdin=True,
@@ -110,13 +108,13 @@ def load_pipes(
         monitor = RestoreMonitor(
             loading.server_major,
             feeders.launch if sessions > 1 else None,
-            trusts_lines=loading.trusts_lines,
-            on_line=work.feed,
+            guarded=loading.guarded,
+            on_text=work.feed,
         )
         try:
             with run_child(
                 loading.argv(database, "--format=directory", f"--jobs={sessions}", folder),
-                environment=loading.environment(database),
+                environment={**loading.environment(database), **monitor.environment},
                 cancellation=cancellation,
                 on_stderr=monitor.feed,
                 # At this signal it ends its workers and their statements on the server.

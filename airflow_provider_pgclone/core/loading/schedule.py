@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.archive import (
     TocEntry,
     complete_dependencies,
 )
+from airflow_provider_pgclone.core.watching import weight_of
 
 # Ids that no entry gets. pg_restore treats the first dependency of a TABLE DATA entry as its table.
 # So the first dependency of a range is not an entry: see add_ranges() in reading/page_ranges.py.
@@ -24,10 +25,6 @@ _FIRST_ID = 3
 
 # Smaller tables are loaded in the order of the archive, where one read fetches many of them.
 SMALL_TABLE_BYTES = 4 * 1024 * 1024
-# The cost of building an index, relative to loading its table; measured on text and jsonb.
-_INDEX_WEIGHT = {"gin": 3.0, "gist": 3.0, "spgist": 2.0, "brin": 0.1}
-_OTHER_INDEX_WEIGHT = 0.5
-_CONSTRAINT_WEIGHT = 0.2
 
 
 @dataclass(frozen=True)
@@ -174,11 +171,3 @@ def _chain_lengths(toc: Toc, raw_bytes: Mapping[int, int]) -> list[float]:
             for dependency in entry.dependencies:
                 behind[dependency] = max(behind.get(dependency, 0.0), length)
     return lengths
-
-
-def weight_of(entry: TocEntry) -> float:
-    if entry.description == "INDEX":
-        _, _, method = entry.definition.partition(" USING ")
-        return _INDEX_WEIGHT.get(method.partition(" ")[0], _OTHER_INDEX_WEIGHT)
-    is_unique = entry.description == "CONSTRAINT"  # it has an index
-    return _OTHER_INDEX_WEIGHT if is_unique else _CONSTRAINT_WEIGHT

@@ -10,9 +10,9 @@ from psycopg import sql
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.loading.work import analyze_work
 from airflow_provider_pgclone.core.meter import ProgressMeter, Task
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
+from airflow_provider_pgclone.core.watching import analyze_work
 
 log = logging.getLogger(__name__)
 

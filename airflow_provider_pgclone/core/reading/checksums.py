@@ -84,7 +84,7 @@ def take_checksums(
         if table.masked is not None
     }
     found = read_checksums(
-        snapshot.session, copied_tables(toc), names, snapshot.encoding, masked, tell
+        snapshot.session, copied_tables(toc), names, snapshot.encoding, masked, tell=tell
     )
     for name, checksum in found.items():
         rows = written.get(name, 0)

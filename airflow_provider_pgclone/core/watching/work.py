@@ -1,23 +1,25 @@
-"""Tells from the lines of pg_restore what it works on, and how much work each entry is.
+"""Tells from the texts of pg_restore what it works on, and how much work each entry is.
 
 The work of an entry is the size of its data in bytes, before compression. That of an index is a
-share of its table's, by which :mod:`.schedule` orders the entries, too.
+share of its table's.
 """
 
 import re
 from collections.abc import Mapping
 
 from airflow_provider_pgclone.core.archive import SECTION_POST_DATA, Toc, TocEntry
-from airflow_provider_pgclone.core.loading.schedule import weight_of
 from airflow_provider_pgclone.core.meter import ProgressMeter, Task
 from airflow_provider_pgclone.core.time_spent import limit_of, spread
 
-# The lines of several processes have several prefixes: see :mod:`.messages`.
-_LAUNCHING = re.compile(r".*launching item (\d+) .*")
-_FINISHED = re.compile(r".*finished item (\d+) .*")
+_LAUNCHING = re.compile(r"launching item (\d+) .*")
+_FINISHED = re.compile(r"finished item (\d+) .*")
 # Of a single session, which does not tell when an entry is finished.
-_CREATING = re.compile(r"pg_restore: (?:creating ([A-Z ]+?)|processing data for table) \"(.*)\"")
-# Relative to loading the rows; measured on text, numbers and timestamps.
+_CREATING = re.compile(r"(?:creating ([A-Z ]+?)|processing data for table) \"(.*)\"")
+# The cost of building an index, relative to loading its table; measured on text and jsonb.
+_INDEX_WEIGHT = {"gin": 3.0, "gist": 3.0, "spgist": 2.0, "brin": 0.1}
+_OTHER_INDEX_WEIGHT = 0.5
+_CONSTRAINT_WEIGHT = 0.2
+# The other work, relative to loading the rows; measured on text, numbers and timestamps.
 COUNTING, SUMMING, ANALYZING = 0.03, 0.4, 0.1
 # ANALYZE reads 300 pages for each unit of the statistics target, whatever the size of the table.
 _MOST_ANALYZED_BYTES = 30_000 * 8192
@@ -60,15 +62,15 @@ class LoadWork:
         if any(task.phase == "views" for task in self._tasks.values()):
             meter.is_planned = False  # what their queries cost is not known
 
-    def feed(self, line: str) -> None:
-        """Note what a line of pg_restore tells."""
+    def feed(self, text: str) -> None:
+        """Note what a text of pg_restore tells."""
         if not self._is_parallel:
-            if creating := _CREATING.fullmatch(line):
+            if creating := _CREATING.fullmatch(text):
                 kind = creating.group(1) or "TABLE DATA"
                 self._go_on(self._by_name.get((kind, creating.group(2))))
-        elif launching := _LAUNCHING.fullmatch(line):
+        elif launching := _LAUNCHING.fullmatch(text):
             self._begin(int(launching.group(1)))
-        elif finished := _FINISHED.fullmatch(line):
+        elif finished := _FINISHED.fullmatch(text):
             self._end(int(finished.group(1)))
 
     def finish(self) -> None:
@@ -128,6 +130,15 @@ class LoadWork:
             text, work = f"checking constraint {name}", weight_of(entry) * size
             return Task("constraints", text, work, entry.definition)
         return None
+
+
+def weight_of(entry: TocEntry) -> float:
+    """Return the work of an entry after the data, relative to that of loading its table."""
+    if entry.description == "INDEX":
+        _, _, method = entry.definition.partition(" USING ")
+        return _INDEX_WEIGHT.get(method.partition(" ")[0], _OTHER_INDEX_WEIGHT)
+    is_unique = entry.description == "CONSTRAINT"  # it has an index
+    return _OTHER_INDEX_WEIGHT if is_unique else _CONSTRAINT_WEIGHT
 
 
 def expect_check(meter: ProgressMeter, raw_bytes: float, *, checksums: bool) -> None:

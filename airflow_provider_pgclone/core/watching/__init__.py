@@ -1,0 +1,24 @@
+"""Watches a database while it is loaded: what pg_restore works on, and how far the server is.
+
+What an entry of an archive costs is estimated here. Nothing here loads, orders or changes anything.
+"""
+
+from airflow_provider_pgclone.core.watching.watch import watching
+from airflow_provider_pgclone.core.watching.work import (
+    LoadWork,
+    analyze_work,
+    expect_analyze,
+    expect_check,
+    limit_of_load,
+    weight_of,
+)
+
+__all__ = [
+    "LoadWork",
+    "analyze_work",
+    "expect_analyze",
+    "expect_check",
+    "limit_of_load",
+    "watching",
+    "weight_of",
+]
