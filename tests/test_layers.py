@@ -139,6 +139,9 @@ def test_the_modules_of_the_provider_info_can_be_imported() -> None:
     assert named
     for name in named:
         importlib.import_module(name)
+    for link in info["extra-links"]:
+        module, _, name = link.rpartition(".")
+        assert getattr(importlib.import_module(module), name)().name
 
 
 def test_the_config_section_holds_every_option_and_guard() -> None:

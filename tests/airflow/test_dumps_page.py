@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_pgclone.core.archive import HEAD_BYTES, Manifest, manifest_block, read_footer
 from airflow_provider_pgclone.core.archive.manifest import read_manifest
 from tests.support.fixtures.databases import Server
-from tests.support.fixtures.dumps_page import PageClient
+from tests.support.fixtures.dumps_page import PageClient, token_of
 from tests.support.fixtures.hooks import MakeHook
 
 MADE_BY = {"dag": "nightly_shop", "task": "dump", "run": "manual__2026-01-02"}
@@ -69,6 +69,13 @@ def test_a_store_or_target_is_hidden_from_who_may_not_read_its_dag(
 ) -> None:
     answer = page.get(route, user, **query)
     assert (answer.status_code, answer.json()) == (403, {"detail": "Forbidden"})
+
+
+def test_the_cookie_of_the_browser_is_enough(page: PageClient) -> None:
+    page.client.cookies.set("_token", token_of(*SHOP_READER))
+    answer = page.get("api/page", None)
+    page.client.cookies.clear()
+    assert names(answer)[1] == ["Staging"]
 
 
 def names(answer: Any) -> tuple[list[str], list[str]]:

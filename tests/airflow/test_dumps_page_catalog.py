@@ -107,8 +107,8 @@ def test_the_catalogue_is_bounded(
 
 @pytest.mark.parametrize(
     "text",
-    ["nonsense", "", "c$ztest", catalog._packed({"format": 9})],
-    ids=["text", "nothing", "not compressed", "another format"],
+    ["nonsense", "", "c$ztest", catalog._packed({"format": 9}), catalog._packed({"dumps": [1]})],
+    ids=["text", "nothing", "not compressed", "another format", "other values"],
 )
 def test_a_variable_of_another_kind_is_named(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Variable, "get", lambda name, default: text)

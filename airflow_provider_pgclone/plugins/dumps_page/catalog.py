@@ -8,11 +8,11 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.providers.common.compat.sdk import Variable
 
@@ -20,6 +20,7 @@ from airflow_provider_pgclone.core.errors import NotFoundError, PgCloneError
 from airflow_provider_pgclone.core.repository import DumpDetails, DumpSummary
 from airflow_provider_pgclone.hooks import PgCloneHook
 
+Published = TypeVar("Published")
 FORMAT = 1
 # Of the newest dumps the catalogue has summaries, and of the newest of these also the tables.
 MOST_DUMPS = 1000
@@ -104,13 +105,7 @@ def read_store(name: str) -> PublishedStore:
 
     :raises NotFoundError: when nothing was published.
     """
-    values, published_at = _unpacked("store", name)
-    return PublishedStore(
-        [DumpSummary.from_json(one) for one in values["dumps"]],
-        published_at,
-        int(values["left_off"]),
-        values["details"],
-    )
+    return _published("store", name, _store)
 
 
 def read_target(name: str) -> PublishedTarget:
@@ -118,8 +113,7 @@ def read_target(name: str) -> PublishedTarget:
 
     :raises NotFoundError: when nothing was published.
     """
-    values, published_at = _unpacked("target", name)
-    return PublishedTarget(values["current"], published_at)
+    return _published("target", name, _target)
 
 
 def variable_of(what: str, name: str) -> str:
@@ -153,7 +147,24 @@ def _packed(values: Mapping[str, Any]) -> str:
     return base64.b85encode(zlib.compress(json.dumps(values).encode(), 9)).decode()
 
 
-def _unpacked(what: str, name: str) -> tuple[dict[str, Any], datetime]:
+def _store(values: Mapping[str, Any]) -> PublishedStore:
+    return PublishedStore(
+        [DumpSummary.from_json(one) for one in values["dumps"]],
+        datetime.fromisoformat(values["published_at"]),
+        int(values["left_off"]),
+        values["details"],
+    )
+
+
+def _target(values: Mapping[str, Any]) -> PublishedTarget:
+    return PublishedTarget(dict(values["current"]), datetime.fromisoformat(values["published_at"]))
+
+
+def _published(what: str, name: str, build: Callable[[Mapping[str, Any]], Published]) -> Published:
+    """Read a Variable, and build of its values what was published.
+
+    :raises NotFoundError: when nothing was published, or not by this version of the package.
+    """
     variable = variable_of(what, name)
     text = Variable.get(variable, default=None)
     if not text:
@@ -166,7 +177,7 @@ def _unpacked(what: str, name: str) -> tuple[dict[str, Any], datetime]:
         values = json.loads(unpacker.decompress(base64.b85decode(text), _MOST_BYTES))
         if values["format"] != FORMAT:
             raise ValueError(f"it has the format {values['format']!r}")
-        return values, datetime.fromisoformat(values["published_at"])
+        return build(values)
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
         raise NotFoundError(
             f"the Variable {variable} of the {what} {name!r} cannot be read: {error}",

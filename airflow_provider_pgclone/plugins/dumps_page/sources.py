@@ -16,6 +16,8 @@ from airflow_provider_pgclone.plugins.dumps_page.configuration import Store, Tar
 
 # Each part of the page asks for a listing or the state of a target; it is read once for them.
 FRESH_SECONDS = 15
+# A listing that took long is kept longer, so that listing takes a twentieth of the time at most.
+_KEPT_TIMES = 20
 # Of one store; a summary is about a kilobyte.
 MOST_SUMMARIES = 4000
 MOST_TABLES = 1000
@@ -59,16 +61,17 @@ class LiveStore:
         self._prefix = store.prefix
         self._lock = threading.Lock()
         self._listing: Listing | None = None
-        self._read_at = 0.0
+        self._read_at = self._took = 0.0
         self._known: OrderedDict[str, DumpSummary] = OrderedDict()
 
     def listing(self, *, fresh: bool = False) -> Listing:
         with self._lock:  # so that a page that opens lists once
-            age = time.monotonic() - self._read_at
-            if self._listing is None or age > (1 if fresh else FRESH_SECONDS):
-                as_of = datetime.now(UTC)
+            started, as_of = time.monotonic(), datetime.now(UTC)
+            kept = 1 if fresh else max(FRESH_SECONDS, _KEPT_TIMES * self._took)
+            if self._listing is None or started - self._read_at > kept:
                 self._listing = Listing(self._hook.ls(self._prefix, what="dumps"), as_of)
                 self._read_at = time.monotonic()
+                self._took = self._read_at - started
             return self._listing
 
     def summaries(self, dumps: Sequence[Dump]) -> list[DumpSummary]:
