@@ -115,7 +115,7 @@ export const DumpPage = ({ store, dumpKey, targets, onBack }) => {
           targets.some((one) => one.may_restore) && h("button", { className: "pgc-button pgc-primary", onClick: () => setDialog("restore") }, "Restore…"))),
       h("p", { className: "pgc-keyline" }, h("code", null, summary.key), h(Copy, { text: summary.key })),
       data.verification?.finding === "damaged" && h(Problem, null,
-        Object.values(data.verification.details ?? {}).join("; ") || "A verification found this dump damaged."),
+        ["A verification found this dump damaged", ...Object.values(data.verification.details ?? {})].join(": ")),
       summary.problem && h(Problem, null, `It cannot be read: ${summary.problem}.`),
       h(Body, { answer: data }),
       dialog === "restore" && h(Restore, { dump: summary, targets, onClose: close }),
