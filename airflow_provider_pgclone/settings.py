@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Variable, conf
@@ -17,6 +18,8 @@ CONNECTIONS_KEY = "connections"
 DUMPS_PAGE_KEY = "dumps_page"
 CONFIGS_VARIABLE = "pgclone_configs"
 EXTRA_KEY = "pgclone"
+# How alike two ids are of which one may be meant by the other, such as prod and prd.
+_NEAR = 0.75
 # Airflow reads an option that is declared sensitive from a command or a secrets backend, too:
 # https://airflow.apache.org/docs/apache-airflow/stable/howto/set-config.html
 _SENSITIVE = (*SECRETS, CONFIGS_KEY, CONNECTIONS_KEY)
@@ -94,6 +97,12 @@ def source_of_connection_id(conn_id: str) -> OptionSource:
 def dumps_page_values() -> dict[str, Any]:
     """Return what the section says of the page of dumps, as it is written."""
     return _section_mapping(DUMPS_PAGE_KEY)
+
+
+def near_connection_ids(conn_id: str) -> list[str]:
+    """Return the ids in the section that are spelled like one which the section does not have."""
+    ids = [str(one) for one in _section_mapping(CONNECTIONS_KEY)]
+    return [] if conn_id in ids else get_close_matches(conn_id, ids, cutoff=_NEAR)
 
 
 def _declare_sensitive() -> None:
