@@ -22,9 +22,15 @@ class Watch(TypedDict):
     report_seconds: float
 
 
-def log_progress(progress: "Progress") -> None:
-    """Tell the progress in the log, as is done by default."""
-    log.info("%s", progress)
+def new_watch(
+    callback: "ProgressCallback | None", cancellation: Cancellation, report_seconds: float
+) -> Watch:
+    """Return these arguments; without a callback the log is told."""
+    return {
+        "on_progress": callback or _log_progress,
+        "cancellation": cancellation,
+        "report_seconds": report_seconds,
+    }
 
 
 def also_tell(watch: Watch, callback: "ProgressCallback") -> None:
@@ -36,3 +42,7 @@ def also_tell(watch: Watch, callback: "ProgressCallback") -> None:
         callback(progress)
 
     watch["on_progress"] = tell_both
+
+
+def _log_progress(progress: "Progress") -> None:
+    log.info("%s", progress)
