@@ -246,8 +246,9 @@ class Manifest:
         facts = {name: value for name, value in vars(self).items() if name != "entries"}
         facts["content"] = {name: list(value) for name, value in self.content.items()}
         del facts["masking"], facts["checksums"]
-        if self.instance is None:
-            del facts["instance"]
+        for name in ("instance", "made_by", "seconds"):
+            if not facts[name]:
+                del facts[name]
         if self.masking is not None:
             facts["masking"] = self.masking.as_json()
         if self.checksums is not None:
