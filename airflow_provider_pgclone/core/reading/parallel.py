@@ -9,8 +9,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 
-from airflow_provider_pgclone.core.archive import Chunk, Compressor
+from airflow_provider_pgclone.core.archive import COPY_END, Chunk, Compressor
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.reading.page_ranges import PageRange, RangeEntry
 
@@ -136,7 +137,7 @@ def reading_ranges(
     """Start ``jobs`` workers, and yield the blocks of the ranges, in the order of the plan.
 
     Each block must be read to its end before the next. The parts of a range are read at the same
-    time as well.
+    time as well. After the last part comes the end marker of COPY: rows after it would be ignored.
 
     :param read: returns the rows of a part; called in the workers.
     :param new_compressor: creates a compressor; called in the workers too.
@@ -161,7 +162,8 @@ def reading_ranges(
         compressor = new_compressor()
         for range_entry in ranges:
             queues = (parts.next_queue(cancellation) for _ in range_entry.parts())
-            yield compressor.join(queue.chunks(cancellation) for queue in queues)
+            of_parts = (queue.chunks(cancellation) for queue in queues)
+            yield compressor.join(chain(of_parts, [compressor.part([COPY_END])]))
 
     threads = [
         threading.Thread(target=work, name=f"range-{number}", daemon=True) for number in range(jobs)
