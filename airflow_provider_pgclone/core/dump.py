@@ -179,11 +179,11 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
         work.new_compressor,
         jobs=options.jobs,
         cancellation=snapshot.cancellation,
-    ) as queues:
+    ) as blocks:
         write(start)
         _copy_blocks(work, skeleton, writer)
-        for range_entry, queue in zip(ranges, queues, strict=True):
-            writer.data(range_entry.entry.dump_id, queue.chunks(snapshot.cancellation))
+        for range_entry, chunks in zip(ranges, blocks, strict=True):
+            writer.data(range_entry.entry.dump_id, chunks)
             work.meter.add(rows=writer.blocks[-1].rows, work=range_entry.size_bytes)
     _check_complete(toc, writer)
     manifest = _manifest(work, toc, start, writer)
