@@ -61,13 +61,16 @@ test-random: $(INSTALLED)
 OF_EACH_VERSION := tests/core/loading/test_messages_of_pg_restore.py \
 	tests/core/checking/test_restore_checks.py tests/core/masking/rules/test_documented_rules.py \
 	tests/core/masking/planning/test_corners.py tests/verbs/test_masked_dump.py \
-	tests/verbs/test_verify.py
+	tests/verbs/test_verify.py tests/verbs/test_messages_of_functions.py \
+	tests/faults/test_waiting_entries.py
 BIN_DIR_OF := $(BIN)/python -m tests.support.programs.postgres_bin_dir
 test-matrix: $(INSTALLED)
 	TEST_MATRIX=1 $(BIN)/python -m pytest tests/verbs/test_archive_tools.py \
-		tests/verbs/test_version_matrix.py tests/verbs/test_round_trip.py
+		tests/verbs/test_version_matrix.py tests/verbs/test_round_trip.py \
+		tests/verbs/test_real_schemas.py tests/verbs/test_postgis.py \
+		tests/docs/test_restore_keeps.py
 	for major in 14 15 16 17 18; do \
-		TEST_POSTGRES_BIN_DIR=$$($(BIN_DIR_OF) $$major) \
+		TEST_FAULTS=1 TEST_POSTGRES_BIN_DIR=$$($(BIN_DIR_OF) $$major) \
 		$(BIN)/python -m pytest $(OF_EACH_VERSION) || exit 1; done
 
 # In environments that are kept in .matrix. COMBINATIONS="3.1/3.12 3.3/3.11" runs some of them.

@@ -49,9 +49,16 @@ MASK_PLAN_ARGUMENTS = (
 
 
 def get_cli_commands() -> "list[CLICommand]":
-    """Return the commands in the form in which Airflow takes them from a provider."""
+    """Return the commands in the form in which Airflow takes them from a provider.
+
+    Airflow's program asks for them at each start, and does not load plugins for each command. So
+    the plugin takes effect here, for ``airflow connections test`` of a connection with our extra.
+    """
     from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
+    from airflow_provider_pgclone.plugins.connection_extra import install
+
+    install()
     make: Any = Arg  # it has no types
     arguments = [make((one.flag,), **one.options) for one in MASK_PLAN_ARGUMENTS]
     command = ActionCommand(MASK_PLAN, MASK_PLAN_HELP, mask_plan, arguments)

@@ -10,6 +10,10 @@ from example_dags.demo import shop
 from example_dags.demo.folders import EXAMPLE_DAGS
 from example_dags.services import PostgresServer, free_ports
 
+# By its connection only staging is replaced, and only by masked dumps: production is on the same
+# server, and the form of manual_restore takes any name.
+OPTIONS_OF_CONNECTIONS = {"staging": {"restore_over": [shop.STAGING], "require_masked": True}}
+
 # What the Dumps page shows.
 DUMPS_PAGE = {
     "stores": {
@@ -33,7 +37,7 @@ def connections(server: PostgresServer, mask_key: str) -> dict[str, str]:
     """Return the connections of the example DAGs by their ids, as JSON or URIs."""
     return {
         "prod": server.uri(shop.PRODUCTION),
-        "staging": staging_connection(server),
+        "staging": server.uri(shop.STAGING),
         "mask_key": f"generic://:{mask_key}@",
     }
 
@@ -52,6 +56,7 @@ def airflow_environment(folder: Path, server: PostgresServer) -> dict[str, str]:
     return {
         "PATH": os.pathsep.join(programs),
         "AIRFLOW_HOME": str(home),
+        "AIRFLOW__PGCLONE__CONNECTIONS": json.dumps(OPTIONS_OF_CONNECTIONS),
         "AIRFLOW__PGCLONE__STORAGE_LOCATION": str(dumps),
         "AIRFLOW__PGCLONE__PG_BIN_DIR": str(server.bin_dir),
         "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLE_DAGS),
@@ -60,25 +65,6 @@ def airflow_environment(folder: Path, server: PostgresServer) -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
     }
-
-
-def staging_connection(server: PostgresServer) -> str:
-    """Return the connection to staging, by which only staging is replaced, and only masked.
-
-    Production is on the same server, and the form of manual_restore takes any name.
-    """
-    guards = {"restore_over": [shop.STAGING], "require_masked": True}
-    return json.dumps(
-        {
-            "conn_type": "postgres",
-            "host": server.host,
-            "port": server.port,
-            "login": server.user,
-            "password": server.password,
-            "schema": shop.STAGING,
-            "extra": {"pgclone": guards},
-        }
-    )
 
 
 def web_environment(port: int, path: str = "") -> dict[str, str]:

@@ -1,20 +1,25 @@
 """The section of Airflow's config, as Airflow itself reads and shows it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import airflow
 import pytest
 from airflow.configuration import conf as shown_conf
 
 from airflow_provider_pgclone.core.errors import (
     InvalidInputError,
     NotAllowedError,
+    NotFoundError,
     UnknownOptionError,
 )
 from airflow_provider_pgclone.options import SECRETS
 from airflow_provider_pgclone.settings import configuration_source, section_source
+from example_dags.services import PostgresServer
+from tests.support import REPOSITORY
 from tests.support.fixtures.hooks import MakeHook
 
 KEY = "0012345678901234567890"
@@ -103,6 +108,36 @@ def test_the_section_guards_a_bucket_by_its_connection(
         make_hook(shop, storage_location="s3://dumps/").dump()
 
 
+def test_a_connection_id_that_is_misspelled_in_the_section_is_told(
+    shop: str,
+    make_hook: MakeHook,
+    postgres_connection: str,
+    local_storage: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    local_storage.mkdir()
+    monkeypatch.setenv("AIRFLOW_CONN_PROD_DB", os.environ["AIRFLOW_CONN_PG"])
+    connections = json.dumps({"prod-db": {"allow_dump": False}, "other": {"allow_dump": False}})
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", connections)
+    hook = make_hook(shop, postgres_conn_id="prod_db")
+    hook.ls()
+    told = "has options for the connection 'prod-db', which does not exist, and none for 'prod_db'"
+    assert told in caplog.text
+    assert "'other'" not in caplog.text
+    with pytest.raises(NotFoundError, match="'prod_dbs' does not exist") as raised:
+        make_hook(shop, postgres_conn_id="prod_dbs").ls()
+    assert "Did you mean 'prod-db'?" in str(raised.value.hint)
+
+    caplog.clear()
+    monkeypatch.setenv("AIRFLOW_CONN_PROD_DB2", os.environ["AIRFLOW_CONN_PG"])
+    for ids in (["prod_db2"], ["prod_db", "prod-db"]):
+        given = json.dumps({one: {"instance": "x"} for one in ids})
+        monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", given)
+        hook.ls()
+    assert "does not exist" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("connections", "error"),
     [
@@ -134,3 +169,30 @@ def test_a_look_for_postgreshook_does_not_keep_it_from_ignoring_our_key() -> Non
         "assert 'pgclone' in PostgresHook.ignored_extra_options"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+GUARDED = {"allow_restore": False, "restore_over": ["staging"], "storage_location": "/dumps"}
+# Since 3.2 Airflow's program asks this package for commands when it starts. That of 3.1 refuses the
+# extra.
+ASKS_FOR_COMMANDS = tuple(map(int, airflow.__version__.split(".")[:2])) >= (3, 2)
+
+
+def test_airflow_tests_a_guarded_connection(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgresHook must not hand the guards of the section and of the extra to libpq."""
+    monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", json.dumps({"guarded": GUARDED}))
+    connection = {
+        "conn_type": "postgres",
+        "host": postgres.host,
+        "port": postgres.port,
+        "login": postgres.user,
+        "password": postgres.password,
+        "schema": "postgres",
+        "extra": {"connect_timeout": 10, **({"pgclone": GUARDED} if ASKS_FOR_COMMANDS else {})},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_GUARDED", json.dumps(connection))
+    argv = [sys.executable, "-m", "airflow", "connections", "test", "guarded"]
+    run = subprocess.run(argv, capture_output=True, text=True, cwd=REPOSITORY, env=os.environ)
+    assert (run.returncode, "Connection success!" in run.stdout) == (0, True), run.stdout

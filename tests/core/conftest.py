@@ -1,11 +1,13 @@
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import pytest
 
 from example_dags.services import PostgresServer
 
+NO_MORE: Mapping[str, str] = MappingProxyType({})
 RunTool = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
@@ -14,9 +16,14 @@ def run_tool(postgres: PostgresServer) -> RunTool:
     """Run a PostgreSQL program on a database, as the superuser unless told otherwise."""
 
     def run(
-        program: str, database: str, *arguments: str, stdin: bytes = b"", role: str | None = None
+        program: str,
+        database: str,
+        *arguments: str,
+        stdin: bytes = b"",
+        role: str | None = None,
+        environment: Mapping[str, str] = NO_MORE,
     ) -> subprocess.CompletedProcess[bytes]:
-        environment = {
+        connection = {
             "PGHOST": postgres.host,
             "PGPORT": str(postgres.port),
             "PGUSER": postgres.user,
@@ -26,7 +33,7 @@ def run_tool(postgres: PostgresServer) -> RunTool:
         }
         return subprocess.run(
             [postgres.bin_dir / program, f"--dbname={database}", *arguments],
-            env={**os.environ, **environment},
+            env={**os.environ, **connection, **environment},
             input=stdin,
             capture_output=True,
             check=False,

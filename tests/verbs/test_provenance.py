@@ -12,7 +12,6 @@ from airflow_provider_pgclone.operators import PgCloneDumpOperator, PgCloneResto
 from tests.support.fixtures.databases import Server
 from tests.support.fixtures.hooks import MakeHook
 
-
 EMAIL = {"email": "example.invalid"}
 
 

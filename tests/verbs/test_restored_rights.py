@@ -114,7 +114,7 @@ def test_a_user_who_is_no_superuser_restores_the_rights_on_the_schema_public(
     key = make_hook(source).dump()
     make_hook("of_clerk", postgres_conn_id=clerk).restore(key)
     assert server.rows("of_clerk", MAY)[0][:3] == RIGHT[:3]
-    assert "not restoring rights on objects that only a superuser may change" in caplog.text
+    assert "not restoring rights on objects that only another owner may change" in caplog.text
     assert "FUNCTION public.show_trgm" in caplog.text
     query = "SELECT has_schema_privilege('public', 'public', 'usage'), obj_description(oid) FROM "
     shown = server.rows("of_clerk", f"{query} pg_namespace WHERE nspname = 'public'")

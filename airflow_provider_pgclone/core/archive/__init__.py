@@ -20,6 +20,7 @@ from airflow_provider_pgclone.core.archive.compression import (
 from airflow_provider_pgclone.core.archive.dependencies import complete_dependencies
 from airflow_provider_pgclone.core.archive.encoding import DATA, MAGIC, ArchiveReader
 from airflow_provider_pgclone.core.archive.manifest import (
+    BY_COLUMN,
     HEAD_BYTES,
     TAIL_BYTES,
     Block,
@@ -35,6 +36,7 @@ from airflow_provider_pgclone.core.archive.manifest import (
 )
 from airflow_provider_pgclone.core.archive.rights import (
     kept_rights,
+    only_as_owner,
     rights_on_database,
 )
 from airflow_provider_pgclone.core.archive.signing import (
@@ -53,11 +55,13 @@ from airflow_provider_pgclone.core.archive.toc import (
     TocEntry,
     read_start,
     read_toc,
+    statement_entry,
     write_directory_toc,
     write_toc,
 )
 
 __all__ = [
+    "BY_COLUMN",
     "COPY_END",
     "DATA",
     "HEAD_BYTES",
@@ -90,6 +94,7 @@ __all__ = [
     "kept_rights",
     "manifest_block",
     "manifest_head",
+    "only_as_owner",
     "read_blocks",
     "read_footer",
     "read_large_objects",
@@ -100,6 +105,7 @@ __all__ = [
     "required_signing_key",
     "rights_on_database",
     "signature",
+    "statement_entry",
     "write_directory_toc",
     "write_toc",
 ]

@@ -29,6 +29,10 @@ HEAD_BYTES = 1 + 2 * len(END)
 TAIL_BYTES = len(_FOOTER_LENGTH) + _FOOTER.size + len(END)
 _MAX_MANIFEST_BYTES = 1 << 30
 
+# What the hash of a row is made of: the hashes of its values, or the text of the row. The latter is
+# read in older archives alone, since a text has no room for the quotes of a large value.
+BY_COLUMN, BY_ROW = "column", "row"
+
 Names = tuple[tuple[str, ...], ...]
 
 
@@ -77,10 +81,28 @@ class TableChecksum:
 
     :param rows: the number of rows.
     :param total: the sum of the hashes of the rows.
+    :param hashed: what the hash of a row is made of, ``BY_COLUMN`` or ``BY_ROW``.
     """
 
     rows: int
     total: str
+    hashed: str
+
+    def __post_init__(self) -> None:
+        if self.hashed not in (BY_COLUMN, BY_ROW):
+            raise ValueError(f"unknown checksum {self.hashed!r}")
+
+    @classmethod
+    def from_json(cls, rows: int, total: str, hashed: str | None = None) -> "TableChecksum":
+        return cls(rows, total, hashed or BY_ROW)
+
+    def as_json(self) -> list[Any]:
+        """Return the values that :meth:`from_json` takes.
+
+        Versions that know no hash by columns read no list of three, and ask for an update. They
+        would otherwise find that each table differs.
+        """
+        return [self.rows, self.total, *([self.hashed] if self.hashed != BY_ROW else [])]
 
 
 @dataclass(frozen=True)
@@ -141,6 +163,8 @@ class Manifest:
     :param checksums: the checksum of each table; ``None`` if the dump took none.
     :param made_by: who made the dump, such as the ``dag``, the ``task`` and the ``run`` of Airflow.
     :param seconds: how long the dump took; ``None`` if not known.
+    :param instance: the part of the dump's key that stands for its instance; ``None`` in dumps of
+        earlier versions, which gave several instances one part.
     """
 
     entries: tuple[ManifestEntry, ...]
@@ -161,6 +185,7 @@ class Manifest:
     checksums: Mapping[TableName, TableChecksum] | None = None
     made_by: Mapping[str, str] = field(default_factory=dict)
     seconds: float | None = None
+    instance: str | None = None
 
     @property
     def rows_of_tables(self) -> dict[TableName, int]:
@@ -198,8 +223,8 @@ class Manifest:
                 known["masking"] = MaskingFacts.from_json(masking)
             if (checksums := values.get("checksums")) is not None:
                 known["checksums"] = {
-                    (schema, table): TableChecksum(rows, total)
-                    for schema, table, rows, total in checksums
+                    (schema, table): TableChecksum.from_json(*checksum)
+                    for schema, table, *checksum in checksums
                 }
             return cls(**known)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -221,11 +246,13 @@ class Manifest:
         facts = {name: value for name, value in vars(self).items() if name != "entries"}
         facts["content"] = {name: list(value) for name, value in self.content.items()}
         del facts["masking"], facts["checksums"]
+        if self.instance is None:
+            del facts["instance"]
         if self.masking is not None:
             facts["masking"] = self.masking.as_json()
         if self.checksums is not None:
             facts["checksums"] = [
-                [*name, checksum.rows, checksum.total] for name, checksum in self.checksums.items()
+                [*name, *checksum.as_json()] for name, checksum in self.checksums.items()
             ]
         return facts
 

@@ -4,6 +4,7 @@
 right of each role is a statement of its own. Pure.
 """
 
+import itertools
 import re
 from collections.abc import Collection, Iterator
 
@@ -16,6 +17,9 @@ _STATEMENT = re.compile(r'(?:"(?:[^"]|"")*"|[^";])+;\s*')
 _TOKEN = re.compile(r'"(?:[^"]|"")*"|[^\s";]+')
 _BECOME, _BECOME_AGAIN = "SET SESSION AUTHORIZATION ", "RESET SESSION AUTHORIZATION"
 _DATABASE = "DATABASE "
+# What ALTER calls them, and what takes more than a word.
+_ALTERED = {"FOREIGN SERVER": "SERVER", "FOREIGN DATA WRAPPER": "FOREIGN DATA WRAPPER"}
+_UNDONE = "PGCLN"
 
 
 def kept_rights(
@@ -61,6 +65,36 @@ def kept_rights(
     return "".join(kept), frozenset(missing)
 
 
+def only_as_owner(definition: str, warning: str) -> str:
+    """Return a statement that executes others only if the user owns their object.
+
+    To whoever does not own it, GRANT and REVOKE are errors, or do nothing. To change the owner is
+    always an error then. An owner changes nothing by it, and it is undone.
+
+    :param definition: statements about the rights on one object, of which there is one at least.
+    :param warning: what the server says where they are not executed, in a text of its own.
+    """
+    first, *_ = _STATEMENT.findall(definition)
+    kind, name = _object_of(first)
+    body = f"""
+BEGIN
+    BEGIN
+        ALTER {_ALTERED.get(kind, kind)} {name} OWNER TO CURRENT_USER;
+        RAISE EXCEPTION USING ERRCODE = '{_UNDONE}';
+    EXCEPTION
+        WHEN SQLSTATE '{_UNDONE}' THEN NULL;
+        WHEN insufficient_privilege OR undefined_object OR undefined_function OR undefined_table
+                OR invalid_schema_name THEN
+            RAISE WARNING '{warning}';
+            RETURN;
+    END;
+    {definition.strip()}
+END
+"""
+    tag = next(tag for tag in map("$rights{}$".format, itertools.count()) if tag not in body)
+    return f"DO {tag}{body}{tag};\n"
+
+
 def rights_on_database(toc: Toc) -> tuple[tuple[str | None, str, bool], ...] | None:
     """Return the rights that an archive grants on its database.
 
@@ -92,6 +126,19 @@ def rights_on_database(toc: Toc) -> tuple[tuple[str | None, str, bool], ...] | N
         (None if grantee == _PUBLIC else grantee, privilege, can_grant)
         for (grantee, privilege), can_grant in grants.items()
     )
+
+
+def _object_of(statement: str) -> tuple[str, str]:
+    """Return the kind and the name of the object whose rights a statement changes."""
+    tokens = list(_TOKEN.finditer(statement))
+    words = [token[0] for token in tokens]
+    start = tokens[words.index("ON")].end()
+    last = max(place for place, word in enumerate(words) if word in ("TO", "FROM"))
+    described = statement[start : tokens[last].start()].strip()
+    kind = next((one for one in _ALTERED if described.startswith(f"{one} ")), "")
+    if not kind:
+        kind = described.partition(" ")[0]
+    return kind, described.removeprefix(kind).strip()
 
 
 def _is_grant(statement: str) -> bool:

@@ -29,6 +29,8 @@ _FIRST_READER = {(1, 12): 9, (1, 13): 10, (1, 14): 12, (1, 15): 16, (1, 16): 17}
 _COMPRESSION_NAMES = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
 _COMPRESSION_NUMBERS = {name: number for number, name in _COMPRESSION_NAMES.items()}
 _MAX_ENTRY_COUNT = 10_000_000
+_SECTION_NONE = 1
+_SECTION_PRE_DATA = 2
 SECTION_DATA = 3
 SECTION_POST_DATA = 4
 # The states of an entry's data: K_OFFSET_… in pg_backup_archiver.h.
@@ -87,6 +89,41 @@ class TocEntry:
         """The name of its table in messages."""
         return f"{self.namespace}.{self.tag}"
 
+    @property
+    def gets_owner(self) -> bool:
+        """Whether pg_restore gives the object to its owner.
+
+        Like ``_printTocEntry()`` in pg_backup_archiver.c, it assumes that an entry without a
+        statement to drop it, such as a comment, has no owner of its own.
+        """
+        return bool(
+            self.owner and self.drop_statement and not self.description.startswith("DATABASE")
+        )
+
+
+def statement_entry(dump_id: int, description: str, tag: str, definition: str) -> TocEntry:
+    """Return an entry of statements for which pg_restore needs no more than their text."""
+    return TocEntry(
+        dump_id=dump_id,
+        has_dumper=0,
+        catalog_oid="0",
+        object_oid="0",
+        tag=tag,
+        description=description,
+        section=_SECTION_NONE if description == "ACL" else _SECTION_PRE_DATA,
+        definition=definition,
+        drop_statement=None,
+        copy_statement="",
+        namespace="",
+        tablespace=None,
+        table_access_method=None,
+        relation_kind=0,
+        owner="",
+        with_oids="false",
+        dependencies=(),
+        data_state=NO_DATA,
+    )
+
 
 @dataclass(frozen=True)
 class Toc:
@@ -124,27 +161,9 @@ class Toc:
         return max((entry.dump_id for entry in self.entries), default=0) + 1
 
     @property
-    def has_line_breaks(self) -> bool:
-        """Whether a name has a line break, which pg_restore writes as it is in its messages."""
-        return any(
-            "\n" in name
-            for entry in self.entries
-            for name in (entry.tag, entry.namespace, entry.owner, entry.description)
-        )
-
-    @property
     def owners(self) -> frozenset[str]:
-        """The roles to which pg_restore gives objects of the archive.
-
-        Like ``_printTocEntry()`` in pg_backup_archiver.c, it assumes that an entry without a
-        statement to drop it, such as a comment, has no owner of its own.
-        """
-        owned = (
-            entry
-            for entry in self.entries
-            if entry.owner and entry.drop_statement and not entry.description.startswith("DATABASE")
-        )
-        return frozenset(entry.owner for entry in owned)
+        """The roles to which pg_restore gives objects of the archive."""
+        return frozenset(entry.owner for entry in self.entries if entry.gets_owner)
 
     @property
     def lacks_data(self) -> bool:

@@ -16,6 +16,7 @@ _IDENTIFIER = r'(?:"(?:[^"]|"")*"|[^\s".()]+)'
 _COPY = re.compile(
     rf"COPY ({_IDENTIFIER})\.({_IDENTIFIER}) +(?:\((.*)\) )?FROM stdin;\s*", re.DOTALL
 )
+_COLUMN = re.compile(r'"(?:[^"]|"")*"|[^\s",]+')
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ def copied_tables(toc: Toc) -> dict[TableName, Copied]:
         for entry in toc.entries
         if entry.description == "TABLE DATA" and (match := _COPY.fullmatch(entry.copy_statement))
     }
+
+
+def column_names(columns: str) -> list[str]:
+    """Return the names in a list of columns, in SQL."""
+    return _COLUMN.findall(columns)
 
 
 def comparable_groups(

@@ -2,15 +2,19 @@
 
 pg_restore exits with code 1 both after a harmless error and after it lost a table, so only its
 messages tell the difference. ``LC_ALL=C`` makes its own messages English. Messages of the server
-may be in any language, so errors are identified by their statement if possible.
+may be in any language, so errors are identified by their statement if possible. They may also have
+any text in any number of lines: see :mod:`.own_lines`.
 """
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from airflow_provider_pgclone.core.errors import RestoreError
+from airflow_provider_pgclone.core.loading.own_lines import OwnLines, is_unmarked
+from airflow_provider_pgclone.core.loading.rights import RIGHTS_LEFT_OUT, warn_of_foreign
 from airflow_provider_pgclone.core.postgres import (
     REDACTED,
     Child,
@@ -21,13 +25,16 @@ from airflow_provider_pgclone.core.postgres import (
 
 log = logging.getLogger(__name__)
 
-# Its processes write the prefix separately, so several prefixes may precede a message.
-_PROGRAM_LINE = re.compile(r"(?:pg_restore: *)+(?:(\w+): )?(.*)")
-# The prefixes of messages of several processes may precede it.
-_LAUNCHING = re.compile(r"(?:pg_restore:|error:|warning:|detail:|hint:| )*launching item (\d+) .*")
+_TEXT = re.compile(r"(?:(error|warning|detail|hint): )?(.*)")
+# The severity of a message of another process may precede it.
+_LAUNCHING = re.compile(r"(?:(?:error|warning|detail|hint): )*launching item (\d+) .*")
 _STAGE_LINE = re.compile(r"while [A-Z ]+:")
 _ENTRY_LINE = re.compile(r"from TOC entry \d+; \d+ \d+ (.*)")
 _IGNORED_LINE = re.compile(r"errors ignored on restore: (\d+)")
+# Where another owner has the object, whatever the server calls a warning.
+_LEFT_OUT = re.compile(rf".*: +{re.escape(RIGHTS_LEFT_OUT)}(\d+)")
+# As pg_restore writes the error of a statement; that of a COPY has no statement.
+_OF_COMMAND = "could not "
 _COMMAND = "Command was: "
 _HINT = "HINT: "
 _CONTEXT = "CONTEXT: "
@@ -41,6 +48,10 @@ _CREATE_PUBLIC = "CREATE SCHEMA public;"
 _PUBLIC = re.compile("[\"'`´“”„‟‘’‚«»‹›「」『』] ?public ?[\"'`´“”„‟‘’‚«»‹›「」『』]")
 _INSERTED = re.compile(r"\bVALUES\b.*", re.IGNORECASE | re.DOTALL)
 MAX_COMMAND_CHARACTERS = 200
+_UNMARKED = (
+    "its messages cannot be told from those of the server, because it does not get or does not "
+    "heed the environment variables PG_COLOR and PG_COLORS"
+)
 
 
 @dataclass(frozen=True)
@@ -50,12 +61,14 @@ class RestoreMessage:
     :param text: the message of the server or of pg_restore, without row data.
     :param command: the first line of the statement, without literals; empty if rows were loaded.
     :param entry: the archive entry that was being restored; empty if there was none.
+    :param is_whole: whether the command is the whole statement of pg_restore.
     :param names_public: whether the message names the schema public, in whatever language.
     """
 
     text: str
     command: str = ""
     entry: str = ""
+    is_whole: bool = False
     names_public: bool = False
 
     def __str__(self) -> str:
@@ -91,17 +104,28 @@ HARMLESS: Sequence[Harmless] = (
 
 def harmless_name(message: RestoreMessage, server_major: int) -> str | None:
     """Return the kind of a harmless error; ``None`` for an error that matters."""
+    if not message.is_whole:
+        return None
     return next((kind.name for kind in HARMLESS if kind.matches(message, server_major)), None)
 
 
 class RestoreMessages:
     """Parses the stderr of pg_restore line by line into errors.
 
+    :param own_lines: tells which lines are pg_restore's own.
     :param on_error: called with each complete error.
+    :param on_launch: called with the id of each entry that a parallel pg_restore starts.
     """
 
-    def __init__(self, on_error: Callable[[RestoreMessage], None]) -> None:
+    def __init__(
+        self,
+        own_lines: OwnLines,
+        on_error: Callable[[RestoreMessage], None],
+        on_launch: Callable[[int], None],
+    ) -> None:
+        self._own_lines = own_lines
         self._on_error = on_error
+        self._on_launch = on_launch
         self._lines: list[str] = []
         self._entry = ""
         self._has_started = False
@@ -111,15 +135,15 @@ class RestoreMessages:
 
     def feed(self, line: str) -> None:
         """Parse a line."""
-        match = _PROGRAM_LINE.fullmatch(line)
-        if match is None:
-            if self._lines:
-                self._lines.append(line)
-            elif not self._has_started:
-                self.before_start += line
+        texts = self._own_lines.read(line)
+        if texts is None:
+            self._continue(line)
             return
         self._has_started = True
-        severity, text = match.groups()
+        if launching := _LAUNCHING.fullmatch(texts[-1]):
+            self._on_launch(int(launching.group(1)))
+            return
+        severity, text = _parts(texts)
         if severity in ("detail", "hint") and self._lines:
             self._lines.append(f"{severity.upper()}:  {text}")
             return
@@ -141,15 +165,23 @@ class RestoreMessages:
             self._lines = []
             self._on_error(message)
 
+    def _continue(self, line: str) -> None:
+        """Take a line that pg_restore repeats, or that was there before it started."""
+        if self._lines:
+            self._lines.append(line)
+        elif not self._has_started and is_unmarked(line):
+            self._has_started = True
+            self._on_error(RestoreMessage(_UNMARKED))
+        elif not self._has_started:
+            self.before_start += line
+
 
 class RestoreMonitor:
     """Watches the messages of pg_restore, and ends it at the first error that matters.
 
     :param server_major: the major version of the server.
     :param on_launch: called with the id of each entry that a parallel pg_restore starts.
-    :param trusts_lines: whether each line is pg_restore's own. It is not where names have line
-        breaks, which pg_restore writes as they are. Then its exit code tells whether there was an
-        error, and it is not ended before.
+    :param guarded: the objects on which rights are restored only if the user owns them, by id.
     """
 
     def __init__(
@@ -157,12 +189,16 @@ class RestoreMonitor:
         server_major: int,
         on_launch: Callable[[int], None] | None = None,
         *,
-        trusts_lines: bool = True,
+        guarded: Mapping[int, str] | None = None,
     ) -> None:
         self._server_major = server_major
         self._on_launch = on_launch
-        self._trusts_lines = trusts_lines
-        self._messages = RestoreMessages(self._handle)
+        self._has_workers = False
+        self._guarded = guarded or {}
+        self._left_out: dict[int, None] = {}
+        own_lines = OwnLines()
+        self.environment = own_lines.environment
+        self._messages = RestoreMessages(own_lines, self._handle, self._launch)
         self._harmless: list[RestoreMessage] = []
         self._fatal: list[RestoreMessage] = []
         self._child: Child | None = None
@@ -170,16 +206,15 @@ class RestoreMonitor:
     def attach(self, child: Child) -> None:
         """Set the program to end at an error that matters."""
         self._child = child
-        if self._fatal and self._trusts_lines:
+        if self._fatal:
             child.kill()
 
     def feed(self, line: str) -> None:
         """Process a line of the stderr of pg_restore."""
-        launching = _LAUNCHING.fullmatch(line)
-        if launching is None or self._on_launch is None:
-            self._messages.feed(line)
-        else:
-            self._on_launch(int(launching.group(1)))
+        left_out = _LEFT_OUT.fullmatch(line)
+        if left_out is not None:
+            self._left_out[int(left_out.group(1))] = None
+        self._messages.feed(line)
 
     def raise_for_result(self, code: int, child: Child) -> None:
         """Check that pg_restore succeeded, or reported only harmless errors.
@@ -188,32 +223,56 @@ class RestoreMonitor:
         :raises RestoreError: with the first error that matters.
         """
         self._messages.close()
-        if self._fatal and (code != 0 or self._trusts_lines):
+        if self._fatal:
             raise RestoreError(f"pg_restore failed: {self._fatal[0]}")
         explained = code == 1 and 0 < self._messages.ignored_count == len(self._harmless)
         if code != 0 and not explained:
             before = self._messages.before_start
             raise RestoreError(f"{child.failure(code)}{f': {before}' if before else ''}")
+        warn_of_foreign([name for id_, name in self._guarded.items() if id_ in self._left_out])
+
+    def _launch(self, dump_id: int) -> None:
+        if not self._has_workers:
+            self._messages.close()
+            self._has_workers = True
+        if self._on_launch is not None:
+            self._on_launch(dump_id)
 
     def _handle(self, message: RestoreMessage) -> None:
-        kind = harmless_name(message, self._server_major)
+        # Several processes may write into one line. No error of theirs is known to be harmless.
+        kind = None if self._has_workers else harmless_name(message, self._server_major)
         if kind is not None:
             self._harmless.append(message)
             log.info("harmless error of pg_restore (%s): %s", kind, message)
             return
         self._fatal.append(message)
-        if self._child is not None and self._trusts_lines:
+        if self._child is not None:
             self._child.kill()
 
 
+def _parts(texts: list[str]) -> tuple[str | None, str]:
+    """Return the severity and the text of a message."""
+    severity, text = cast("re.Match[str]", _TEXT.fullmatch(texts[0])).groups()
+    # What another process has written into the line may be text of the server.
+    return severity, text if len(texts) == 1 else f"{text}{REDACTED}"
+
+
 def _message(lines: list[str], entry: str) -> RestoreMessage:
+    """Return the error of these lines.
+
+    The server's part of them and the statement may have any text. So where the statement begins is
+    certain only if pg_restore writes one, and a single line looks like its beginning.
+    """
     starts = [number for number, line in enumerate(lines) if line.startswith(_COMMAND)]
-    end = starts[0] if starts else len(lines)
-    command = _command(lines[end:])
+    has_command = len(starts) == 1 and lines[0].startswith(_OF_COMMAND)
+    end = starts[0] if has_command else len(lines)
+    statement = "\n".join(lines[end:]).removeprefix(_COMMAND).strip()
+    command = _command(statement)
     return RestoreMessage(
         _said(lines[:end], may_have_rows=not command.startswith(_CREATE_EXTENSION)),
         command,
         entry,
+        is_whole=has_command and command == statement,
         names_public=_PUBLIC.search(lines[0]) is not None,
     )
 
@@ -230,9 +289,8 @@ def _said(lines: list[str], *, may_have_rows: bool) -> str:
     return "; ".join(shown)
 
 
-def _command(lines: list[str]) -> str:
+def _command(statement: str) -> str:
     """Return the first line of a statement, without literals."""
-    statement = "\n".join(lines).removeprefix(_COMMAND).strip()
     shown = _INSERTED.sub(f"VALUES {REDACTED}", without_literals(statement))
     first_line = shown.strip().partition("\n")[0]
     if len(first_line) > MAX_COMMAND_CHARACTERS:

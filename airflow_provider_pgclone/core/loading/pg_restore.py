@@ -51,11 +51,11 @@ def load_stream(
     :param database: an empty database.
     :raises RestoreError: at the first error that is not harmless. The restore ends there.
     """
-    monitor = RestoreMonitor(loading.server_major, trusts_lines=loading.trusts_lines)
+    monitor = RestoreMonitor(loading.server_major, guarded=loading.guarded)
     restored = loading.restored(toc)
     with run_child(
         loading.argv(database, "--format=custom"),
-        environment=loading.environment(database),
+        environment={**loading.environment(database), **monitor.environment},
         cancellation=cancellation,
         on_stderr=monitor.feed,
         stdin=True,
@@ -100,12 +100,12 @@ def load_pipes(
         monitor = RestoreMonitor(
             loading.server_major,
             feeders.launch if sessions > 1 else None,
-            trusts_lines=loading.trusts_lines,
+            guarded=loading.guarded,
         )
         try:
             with run_child(
                 loading.argv(database, "--format=directory", f"--jobs={sessions}", folder),
-                environment=loading.environment(database),
+                environment={**loading.environment(database), **monitor.environment},
                 cancellation=cancellation,
                 on_stderr=monitor.feed,
                 # At this signal it ends its workers and their statements on the server.

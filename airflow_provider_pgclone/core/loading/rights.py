@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from airflow_provider_pgclone.core.archive import Toc, TocEntry, kept_rights
+from airflow_provider_pgclone.core.archive import Toc, TocEntry, kept_rights, only_as_owner
 from airflow_provider_pgclone.core.postgres import Session, to_become
 
 log = logging.getLogger(__name__)
@@ -14,19 +14,36 @@ SCHEMA_PUBLIC = "SCHEMA public"
 _FIRST_WITH_OWNED_PUBLIC = 15
 # Each database has its own member of this role, its owner: in the one that is loaded, the user.
 _DATABASE_OWNER = "pg_database_owner"
+# The server says so of an entry of rights, whose id follows.
+RIGHTS_LEFT_OUT = "pgclone: not restoring the rights of entry "
 # More are counted in a message, and not named.
 _MOST_NAMED = 50
+
+
+@dataclass(frozen=True)
+class Rights:
+    """The rights of an archive that are not restored by its own statements.
+
+    :param changed: the statements of entries, by id.
+    :param guarded: the objects on which rights are restored only if the user owns them, by id.
+        They belong to extensions or to PostgreSQL, and only the restored database knows the owner.
+    """
+
+    changed: Mapping[int, str] = field(default_factory=dict)
+    guarded: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Roles:
     """The roles of a server, as its user may use them.
 
+    :param user: the role of the user.
     :param names: all of them.
-    :param may_own: those that the user may make the owner of an object.
+    :param may_own: those that the user may make the owner of an object, and go on to change it.
     :param has_rights_of: those whose rights the user has.
     """
 
+    user: str
     is_superuser: bool
     names: frozenset[str]
     may_own: frozenset[str]
@@ -35,8 +52,8 @@ class Roles:
 
 def read_roles(session: Session) -> Roles:
     """Read the roles of a server."""
-    (is_superuser,) = session.fetch_row(
-        "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+    user, is_superuser = session.fetch_row(
+        "SELECT rolname, rolsuper FROM pg_roles WHERE rolname = current_user"
     )
     rows = session.execute(
         "SELECT rolname, pg_has_role(current_user, oid, %s), "
@@ -44,9 +61,10 @@ def read_roles(session: Session) -> Roles:
         [to_become(session)],
     ).fetchall()
     return Roles(
+        user=user,
         is_superuser=bool(is_superuser),
         names=frozenset(name for name, _, _ in rows),
-        may_own=frozenset(name for name, is_member, _ in rows if is_member) | {_DATABASE_OWNER},
+        may_own=frozenset(name for name, *may in rows if all(may)) | {_DATABASE_OWNER},
         has_rights_of=frozenset(name for name, _, has_rights in rows if has_rights),
     )
 
@@ -56,25 +74,21 @@ def owns_schema_public(roles: Roles, server_major: int) -> bool:
     return roles.is_superuser or server_major >= _FIRST_WITH_OWNED_PUBLIC
 
 
-def rights_to_restore(toc: Toc, roles: Roles, server_major: int) -> Mapping[int, str]:
-    """Return the statements of the entries of rights of which some cannot be restored, by id.
+def rights_to_restore(toc: Toc, roles: Roles, server_major: int) -> Rights:
+    """Return what is restored of the entries of rights of which some cannot be restored.
 
     All other rights are kept, and above all what is revoked from PUBLIC. A warning names each right
-    that is left out.
+    that is left out; for those on objects that may have another owner, the load warns.
 
     :param toc: the entries that are to be restored.
     """
     made = {entry.dump_id for entry in toc.entries}
     changed: dict[int, str] = {}
     objects_of: dict[str, list[str]] = {}
-    foreign: list[str] = []
+    guarded: dict[int, str] = {}
     for entry in toc.entries:
         # pg_restore leaves out the rights on the database; see rights_on_database().
-        if entry.description not in ("ACL", "DEFAULT ACL") or entry.tag.startswith("DATABASE "):
-            continue
-        if not _may_change(entry, made, roles, server_major):
-            changed[entry.dump_id] = ""
-            foreign.append(_object(entry))
+        if not is_of_rights(entry) or entry.tag.startswith("DATABASE "):
             continue
         kept, missing = kept_rights(
             entry.definition,
@@ -83,6 +97,9 @@ def rights_to_restore(toc: Toc, roles: Roles, server_major: int) -> Mapping[int,
             own_roles=roles.has_rights_of,
             may_become=roles.is_superuser,
         )
+        if kept and not _may_change(entry, made, roles, server_major):
+            kept = only_as_owner(kept, f"{RIGHTS_LEFT_OUT}{entry.dump_id}")
+            guarded[entry.dump_id] = _object(entry)
         if kept != entry.definition:
             changed[entry.dump_id] = kept
         for role in missing:
@@ -94,15 +111,25 @@ def rights_to_restore(toc: Toc, roles: Roles, server_major: int) -> Mapping[int,
             "for which the user may not act" if role in roles.names else "which the server lacks",
             _listed(objects),
         )
-    if foreign:
+    return Rights(changed, guarded)
+
+
+def warn_of_foreign(objects: list[str]) -> None:
+    """Name the objects on which no rights were restored, because the user does not own them."""
+    if objects:
         log.warning(
-            "not restoring rights on objects that only a superuser may change: %s", _listed(foreign)
+            "not restoring rights on objects that only another owner may change: %s",
+            _listed(objects),
         )
-    return changed
+
+
+def is_of_rights(entry: TocEntry) -> bool:
+    """Tell whether an entry has rights, or default privileges."""
+    return entry.description in ("ACL", "DEFAULT ACL")
 
 
 def _may_change(entry: TocEntry, made: set[int], roles: Roles, server_major: int) -> bool:
-    """Tell whether the user may change the rights on an object.
+    """Tell whether the user certainly may change the rights on an object.
 
     An object that the archive does not create belongs to an extension or to PostgreSQL itself.
     """

@@ -5,9 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_pgclone.core.archive import Toc, TocEntry
+from airflow_provider_pgclone.core.loading.ownership import (
+    PUBLIC,
+    Creators,
+    creators_of,
+    with_creators,
+)
 from airflow_provider_pgclone.core.loading.rights import (
     SCHEMA_PUBLIC,
+    Rights,
     Roles,
+    is_of_rights,
     owns_schema_public,
     read_roles,
     rights_to_restore,
@@ -58,11 +66,10 @@ class Loading:
     :param jobs: the number of sessions that load at the same time.
     :param settings: the settings of the sessions that load the database or check it.
     :param no_owner: whether to leave out owners, so that the user owns everything.
-    :param no_acl: whether to leave out rights.
     :param left_out: the ids of the entries to leave out.
-    :param rights: the statements of the entries of rights of which some are left out, by id.
-    :param trusts_lines: whether each line of pg_restore's messages is its own. It is not where a
-        name has a line break, which pg_restore writes as it is.
+    :param rights: the statements of the entries of rights that are changed, by id.
+    :param guarded: the objects on which rights are restored only if the user owns them, by id.
+    :param creators: the owners who may create objects in a schema while it is loaded.
     """
 
     tools: ClientTools
@@ -70,10 +77,10 @@ class Loading:
     jobs: int
     settings: Mapping[str, str]
     no_owner: bool
-    no_acl: bool
     left_out: frozenset[int] = frozenset()
     rights: Mapping[int, str] = field(default_factory=dict)
-    trusts_lines: bool = True
+    guarded: Mapping[int, str] = field(default_factory=dict)
+    creators: Creators = field(default_factory=dict)
 
     @property
     def sessions(self) -> int:
@@ -82,11 +89,9 @@ class Loading:
         Since version 17 pg_restore sets ``transaction_timeout`` in each session, and an older
         server rejects it. This is harmless. But pg_restore does not count the errors at the start
         of additional sessions, so with more than one we cannot tell whether there were others.
-
-        Which entries a parallel pg_restore starts, only its lines tell.
         """
         is_older = self.server_major < 17 <= self.tools.major
-        return 1 if is_older or not self.trusts_lines else self.jobs
+        return 1 if is_older else self.jobs
 
     def restored(self, toc: Toc) -> Toc:
         """Return the table of contents with what is to be restored, in the order to restore it."""
@@ -94,7 +99,8 @@ class Loading:
             replace(entry, definition=self.rights.get(entry.dump_id, entry.definition))
             for entry in toc.without(self.left_out).entries
         )
-        return replace(toc, entries=tuple(sorted(entries, key=is_of_event_trigger)))
+        restored = replace(toc, entries=tuple(sorted(entries, key=is_of_event_trigger)))
+        return with_creators(restored, self.creators)
 
     def database(self, database: Database) -> Database:
         """Return the database with the settings of sessions that load it or check it."""
@@ -114,7 +120,6 @@ class Loading:
             "--verbose",  # otherwise errors do not name their entry
             *connection_arguments(database),
             *(["--no-owner"] if self.no_owner else []),
-            *(["--no-acl"] if self.no_acl else []),
             *more,
         ]
 
@@ -126,32 +131,36 @@ def loading_for(session: Session, toc: Toc, options: LoadOptions) -> Loading:
     :raises UnsupportedError: when no pg_restore can read the archive.
     """
     major, roles = session.major, read_roles(session)
-    left_out = _left_out(toc, publications=options.publications, roles=roles, server_major=major)
-    no_owner, no_acl = options.no_owner, options.no_acl
+    left_out = _left_out(toc, options, roles, major)
+    no_owner = options.no_owner
     if no_owner is None:
         no_owner = not toc.without(left_out).owners <= roles.may_own
-    rights: Mapping[int, str] = {}
-    if no_acl is None:
+    rights = Rights()
+    if options.no_acl is None:
         rights = rights_to_restore(toc.without(left_out), roles, major)
-        left_out |= {dump_id for dump_id, statements in rights.items() if not statements}
+        left_out |= {id_ for id_, statements in rights.changed.items() if not statements}
+    elif options.no_acl:
+        left_out |= {entry.dump_id for entry in toc.entries if is_of_rights(entry)}
+    creators: Creators = {}
+    if not no_owner and not roles.is_superuser:
+        creators = creators_of(
+            toc.without(left_out), roles.user, with_public=owns_schema_public(roles, major)
+        )
     log.info(
         "restoring %s owners and %s rights of the dump",
         "no" if no_owner else "the",
-        "no" if no_acl else "the",
+        "no" if options.no_acl else "the",
     )
-    trusts_lines = not toc.without(left_out).has_line_breaks
-    if not trusts_lines and options.jobs > 1:
-        log.warning("names in the dump have line breaks, so a single session loads it")
     return Loading(
         tools=tools_for_restore(major, toc.first_reader, options.pg_bin_dir),
         server_major=major,
         jobs=options.jobs,
         settings=_session_settings(session, options),
         no_owner=no_owner,
-        no_acl=bool(no_acl),
         left_out=left_out,
-        rights=rights,
-        trusts_lines=trusts_lines,
+        rights=rights.changed,
+        guarded=rights.guarded,
+        creators=creators,
     )
 
 
@@ -174,7 +183,7 @@ def _session_settings(session: Session, options: LoadOptions) -> Mapping[str, st
     return settings
 
 
-def _left_out(toc: Toc, *, publications: bool, roles: Roles, server_major: int) -> frozenset[int]:
+def _left_out(toc: Toc, options: LoadOptions, roles: Roles, server_major: int) -> frozenset[int]:
     """Return the ids of the entries to leave out, including their comments and rights.
 
     A restored subscription would use the slot of the original one. A publication is for subscribers
@@ -183,7 +192,7 @@ def _left_out(toc: Toc, *, publications: bool, roles: Roles, server_major: int) 
     """
     is_superuser = roles.is_superuser
     kinds = ["SUBSCRIPTION"]
-    if not publications:
+    if not options.publications:
         kinds.append("PUBLICATION")
     if not is_superuser:
         kinds.append("EVENT TRIGGER")
@@ -200,8 +209,11 @@ def _left_out(toc: Toc, *, publications: bool, roles: Roles, server_major: int) 
                 (entry.description, entry.tag) == ("COMMENT", SCHEMA_PUBLIC)
                 and not owns_schema_public(roles, server_major)
             )
+            or (options.no_owner is None and _takes_public_away(entry, roles, server_major))
         ):
             left_out[entry.dump_id] = entry
+        if entry.dump_id in left_out and (entry.description, entry.tag) == ("SCHEMA", PUBLIC):
+            log.warning("not restoring the owner %r of the schema public", entry.owner)
     for kind in kinds:
         names = [repr(e.tag) for e in left_out.values() if e.description == kind]
         if names:
@@ -209,3 +221,16 @@ def _left_out(toc: Toc, *, publications: bool, roles: Roles, server_major: int) 
                 "not restoring %d entries of type %s, such as %s", len(names), kind, names[0]
             )
     return frozenset(left_out)
+
+
+def _takes_public_away(entry: TocEntry, roles: Roles, server_major: int) -> bool:
+    """Tell whether an entry gives the schema public to an owner to whom the user may not give it.
+
+    Where a database comes from PostgreSQL 14, this is the superuser of its server. The owners of
+    what is in the schema are restored all the same.
+    """
+    return (
+        (entry.description, entry.tag) == ("SCHEMA", PUBLIC)
+        and not roles.is_superuser
+        and not (owns_schema_public(roles, server_major) and entry.owner in roles.may_own)
+    )

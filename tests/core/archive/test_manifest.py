@@ -1,10 +1,18 @@
 """Manifests of other versions of this package."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from airflow_provider_pgclone.core.archive.manifest import Block, Manifest, ManifestEntry
+from airflow_provider_pgclone.core.archive.manifest import (
+    BY_COLUMN,
+    BY_ROW,
+    Block,
+    Manifest,
+    ManifestEntry,
+    TableChecksum,
+)
 from airflow_provider_pgclone.core.errors import UnsupportedError
 
 MANIFEST = Manifest(
@@ -28,6 +36,17 @@ def test_what_is_written_is_read() -> None:
     assert Manifest.from_json(MANIFEST.as_json()) == MANIFEST
 
 
+def test_each_checksum_says_what_it_is_made_of() -> None:
+    checksums = {
+        ("public", "users"): TableChecksum(3, "12", BY_COLUMN),
+        ("public", "old"): TableChecksum(3, "13", BY_ROW),
+    }
+    manifest = replace(MANIFEST, checksums=checksums)
+    values = manifest.as_json()
+    assert values["checksums"][1] == ["public", "old", 3, "13"]
+    assert Manifest.from_json(values) == manifest
+
+
 def test_names_that_a_newer_version_adds_are_ignored() -> None:
     values = MANIFEST.as_json()
     values["colour"] = "blue"
@@ -45,6 +64,7 @@ def without(name: str) -> dict[str, Any]:
         without("toc_sha256"),
         without("parts"),
         {**MANIFEST.as_json(), "masking": ["email"]},
+        {**MANIFEST.as_json(), "checksums": [["public", "users", 3, "12", "page"]]},
         {**MANIFEST.as_json(), "parts": [{"dump_id": 1}]},
     ],
 )

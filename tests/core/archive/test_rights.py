@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_pgclone.core.archive import Toc, TocEntry, kept_rights, rights_on_database
+from airflow_provider_pgclone.core.archive import (
+    Toc,
+    TocEntry,
+    kept_rights,
+    only_as_owner,
+    rights_on_database,
+)
 
 ROLES = {"owner", "here", "odd; role\n TO gone;"}
 
@@ -127,3 +133,23 @@ def test_the_rights_on_a_database_are_told_or_unknown(
 ) -> None:
     found = rights_on_database(replace(TOC, entries=entries))
     assert (None if found is None else set(found)) == rights
+
+
+@pytest.mark.parametrize(
+    ("statement", "altered"),
+    [
+        ('GRANT ALL ON FUNCTION s.f("TO" int[], b text) TO a;', 'FUNCTION s.f("TO" int[], b text)'),
+        ('GRANT SELECT("on") ON TABLE s."t;" TO "FROM";', 'TABLE s."t;"'),
+        ("REVOKE ALL ON FOREIGN SERVER far FROM PUBLIC;", "SERVER far"),
+        ("GRANT USAGE ON FOREIGN DATA WRAPPER w TO a;", "FOREIGN DATA WRAPPER w"),
+        ('GRANT USAGE ON SCHEMA "$rights0$" TO a;', 'SCHEMA "$rights0$"'),
+    ],
+)
+def test_the_object_of_guarded_rights_is_that_of_their_statement(
+    statement: str, altered: str
+) -> None:
+    guarded = only_as_owner(f"{statement}\n", "not done")
+    assert f"ALTER {altered} OWNER TO CURRENT_USER;" in guarded
+    assert statement in guarded
+    tag = guarded.split()[1]
+    assert guarded.count(tag) == 2

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_pgclone.core.archive.manifest import TableChecksum
+from airflow_provider_pgclone.core.archive.manifest import BY_COLUMN, BY_ROW, TableChecksum
 from airflow_provider_pgclone.core.archive.toc import TableName, Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking.assertions import check_sql
 from airflow_provider_pgclone.core.checking.checksums import check_checksums, read_checksums
 from airflow_provider_pgclone.core.checking.rows import check_rows
+from airflow_provider_pgclone.core.checking.tables import Copied
 from airflow_provider_pgclone.core.errors import InvalidInputError, MismatchError, RestoreError
 from airflow_provider_pgclone.core.postgres.database import Database
 from airflow_provider_pgclone.core.reading import checksums
@@ -183,6 +184,90 @@ def test_checksums_take_few_locks_at_once(
             connection.execute(";".join(tables).encode())
     hook = make_hook(database)
     assert len(hook.inspect(hook.dump(checksums=True))["checksums"]) == 2000
+
+
+def checksums_of(
+    server: Server, database: str, *tables: str, columns: str = "a, b", hashed: str = BY_COLUMN
+) -> list[TableChecksum]:
+    names = {("public", table): ("public", table) for table in tables}
+    copied = {name: Copied(name, columns) for name in names}
+    with server.session(database) as session:
+        return list(read_checksums(session, copied, names, "UTF8", hashed=hashed).values())
+
+
+# Each is the only row of a table.
+PAIRS = (
+    "'', NULL",
+    "NULL, ''",
+    "'', ''",
+    "NULL, NULL",
+    "'a', 'b'",
+    "'b', 'a'",
+    "'ab', ''",
+    "'a,b', NULL",
+    "'a', NULL",
+    "'NULL', NULL",
+    "'\"', ''",
+)
+
+
+def test_no_value_is_taken_for_that_of_another_column(
+    server: Server, make_database: MakeDatabase
+) -> None:
+    tables = [f"t{number}" for number in range(len(PAIRS))]
+    database = make_database(
+        "".join(
+            f"CREATE TABLE {table} (a text, b text); INSERT INTO {table} VALUES ({pair});"
+            for table, pair in zip(tables, PAIRS, strict=True)
+        )
+    )
+    found = checksums_of(server, database, *tables)
+    assert len({checksum.total for checksum in found}) == len(PAIRS)
+    assert {checksum.rows for checksum in found} == {1}
+
+
+def test_a_row_of_nulls_is_not_null(server: Server, make_database: MakeDatabase) -> None:
+    database = make_database(
+        "CREATE TYPE pair AS (x int, y int); CREATE TABLE t1 (a pair, b xml); "
+        "CREATE TABLE t2 (LIKE t1); INSERT INTO t1 VALUES (NULL, NULL); "
+        "INSERT INTO t2 VALUES (ROW(NULL, NULL), NULL)"
+    )
+    first, second = checksums_of(server, database, "t1", "t2")
+    assert first.total != second.total
+
+
+def test_checksums_call_no_cast_of_a_user(server: Server, make_database: MakeDatabase) -> None:
+    database = make_database(
+        "CREATE TYPE mood AS ENUM ('happy'); CREATE TABLE t (a mood, b int); "
+        "INSERT INTO t VALUES ('happy', 1); CREATE FUNCTION told(mood) RETURNS text LANGUAGE "
+        "plpgsql AS $$ BEGIN RAISE EXCEPTION 'called'; END $$; "
+        "CREATE CAST (mood AS text) WITH FUNCTION told AS IMPLICIT"
+    )
+    assert checksums_of(server, database, "t")[0].rows == 1
+
+
+# As every version of PostgreSQL computes them.
+KNOWN = {BY_COLUMN: "3489166785317873527", BY_ROW: "-993445552762288731"}
+
+
+@pytest.mark.parametrize("hashed", KNOWN)
+def test_checksums_are_the_same_on_every_version(
+    hashed: str, server: Server, make_database: MakeDatabase
+) -> None:
+    database = make_database(
+        "SET TimeZone = 'UTC'; CREATE TABLE t (at timestamptz, day date, span interval, half "
+        "float8, third real, price money, data bytea, record int4range, wide numeric, body jsonb, "
+        'nothing text, is_it bool, fixed char(5), host inet, list text[], "Ünï, ""x {} %s" text);'
+        "INSERT INTO t SELECT '2026-02-03 04:05:06+07', '2026-02-03', '1 year 2 mons -3 days', "
+        "1.0 / 3, 1.0 / 3, 12.5, 'a\\\\b', '[1,5)', 1e40 + n, '{\"a\": 1}', NULL, true, 'x', "
+        "'10.0.0.1', ARRAY['a', NULL, '\"'], 'ü' || n FROM generate_series(1, 10) n"
+    )
+    columns = (
+        "at, day, span, half, third, price, data, record, wide, body, nothing, is_it, fixed, host, "
+        'list, "Ünï, ""x {} %s"'
+    )
+    (found,) = checksums_of(server, database, "t", columns=columns, hashed=hashed)
+    assert found == TableChecksum(10, KNOWN[hashed], hashed)
 
 
 def test_checksums_do_not_depend_on_the_order_of_rows(

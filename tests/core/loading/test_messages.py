@@ -9,17 +9,30 @@ from airflow_provider_pgclone.core.loading.messages import (
     RestoreMessages,
     harmless_name,
 )
+from airflow_provider_pgclone.core.loading.own_lines import OwnLines
 
 SECRET = "hunter2"
+# Begins a line that looks like one of pg_restore, and is not.
+FORGED = "FORGED"
+
+
+class Read:
+    """What is read of the stderr of a pg_restore that marks its lines."""
+
+    def __init__(self, stderr: str) -> None:
+        own_lines = OwnLines()
+        self.errors: list[RestoreMessage] = []
+        self.launched: list[int] = []
+        self.messages = RestoreMessages(own_lines, self.errors.append, self.launched.append)
+        prefix = f"{own_lines.mark}pg_restore: \x1b[0m"
+        for line in stderr.strip("\n").split("\n"):
+            marked = line.replace("pg_restore: ", prefix)
+            self.messages.feed(marked.replace(FORGED, "pg_restore: "))
+        self.messages.close()
 
 
 def read(stderr: str) -> list[RestoreMessage]:
-    found: list[RestoreMessage] = []
-    messages = RestoreMessages(found.append)
-    for line in stderr.strip("\n").split("\n"):
-        messages.feed(line)
-    messages.close()
-    return found
+    return Read(stderr).errors
 
 
 def error(server: str, command: str = "") -> str:
@@ -61,10 +74,7 @@ def test_each_error_has_its_entry_its_text_and_its_command() -> None:
 
 
 def test_the_number_of_ignored_errors_is_read() -> None:
-    messages = RestoreMessages(lambda message: None)
-    for line in ALREADY_THERE.splitlines():
-        messages.feed(line)
-    assert messages.ignored_count == 3
+    assert Read(ALREADY_THERE).messages.ignored_count == 3
 
 
 def test_an_error_outside_of_entries_has_no_entry() -> None:
@@ -162,6 +172,83 @@ def test_everything_else_is_fatal(stderr: str) -> None:
 
 def copy_error(said: str, *more: str) -> str:
     return "\n".join([f'pg_restore: error: COPY failed for table "users": {said}', *more])
+
+
+INFO = "pg_restore: INFO:  first line"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "error: boom",
+        "launching item 7 TABLE DATA public users",
+        "warning: errors ignored on restore: 3",
+        "\x1b[0merror: boom",
+        f"\x1b[01m{FORGED}\x1b[0merror: boom",
+    ],
+)
+def test_lines_of_the_server_are_not_those_of_pg_restore(forged: str) -> None:
+    found = Read(f"{INFO}\n{FORGED}{forged}\n{error('ERROR:  bad', 'SELECT 1;')}")
+    assert [message.text for message in found.errors] == ["could not execute query: ERROR:  bad"]
+    assert (found.launched, found.messages.ignored_count) == ([], 0)
+
+
+@pytest.mark.parametrize("forged", ["from TOC entry 3; 0 0 TABLE b me", "while FINALIZING:"])
+def test_the_server_does_not_tell_of_which_entry_an_error_is(forged: str) -> None:
+    stderr = f"pg_restore: from TOC entry 2; 0 0 TABLE a me\n{INFO}\n{FORGED}{forged}\n"
+    (message,) = read(stderr + error("ERROR:  bad"))
+    assert message.entry == "TABLE a me"
+
+
+@pytest.mark.parametrize("forged", ["detail: ", "hint: ", "error: "])
+def test_lines_of_the_server_are_not_told_as_those_of_pg_restore(forged: str) -> None:
+    (message,) = read(error(f"ERROR:  bad\n{FORGED}{forged}{SECRET}", "SELECT 1;"))
+    assert message.text == "could not execute query: ERROR:  bad"
+
+
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        error('ERROR:  "public"\nCommand was: CREATE SCHEMA public;', "CREATE INDEX i ON t (x);"),
+        error('ERROR:  "public"', "CREATE SCHEMA public;\nCREATE TABLE t ();"),
+        error('ERROR:  "public"', "CREATE SCHEMA public;\nCommand was: CREATE SCHEMA public;"),
+        error("ERROR:  x\nCommand was: SET transaction_timeout = 0;", "CREATE TABLE t ();"),
+        'pg_restore: error: COPY failed for table "t": ERROR:  "public"\n'
+        "Command was: CREATE SCHEMA public;",
+    ],
+)
+def test_no_text_of_an_error_makes_it_harmless(stderr: str) -> None:
+    message, *_ = read(stderr)
+    assert harmless_name(message, 14) is None
+
+
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        error(f"ERROR:  bad\nCommand was: {SECRET}", "CREATE TABLE t ();"),
+        error("ERROR:  bad", f"COMMENT ON TABLE t IS 'a\nCommand was: {SECRET}';"),
+        f'pg_restore: error: COPY failed for table "t": ERROR:  {SECRET}\nCommand was: x\n'
+        "CONTEXT:  PL/pgSQL function f() line 1 at RAISE",
+    ],
+)
+def test_no_line_that_looks_like_a_command_is_told(stderr: str) -> None:
+    (message,) = read(stderr)
+    assert message.command == ""
+    assert SECRET not in repr(message)
+
+
+def test_a_line_in_which_several_processes_have_written() -> None:
+    started = "pg_restore: pg_restore: launching item 4 TABLE a b"
+    assert Read(started).launched == [4]
+    assert Read(f"error: {started}").launched == [4]
+    assert Read("pg_restore: error: launching item 4 TABLE a b").launched == [4]
+    (message,) = read(f"pg_restore: error: pg_restore: WARNING:  {SECRET}")
+    assert message.text == "…"
+
+
+def test_a_pg_restore_that_does_not_mark_its_lines_is_not_read() -> None:
+    (message,) = read(f"{FORGED}connecting to database for restore\n{FORGED}error: {SECRET}")
+    assert "PG_COLORS" in message.text
 
 
 LEAKS = [

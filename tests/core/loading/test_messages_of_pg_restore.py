@@ -7,6 +7,7 @@ from airflow_provider_pgclone.core.loading.messages import (
     RestoreMessages,
     harmless_name,
 )
+from airflow_provider_pgclone.core.loading.own_lines import OwnLines
 from tests.core.conftest import RunTool
 from tests.support.fixtures.databases import MakeDatabase
 
@@ -40,11 +41,18 @@ class Dumped:
     ) -> list[RestoreMessage]:
         """Return the errors; what pg_restore counts as ignored, it has told."""
         target = self._make_database(statements)
+        own_lines = OwnLines()
         result = self._run_tool(
-            "pg_restore", target, "--verbose", *arguments, stdin=archive, role=role
+            "pg_restore",
+            target,
+            "--verbose",
+            *arguments,
+            stdin=archive,
+            role=role,
+            environment=own_lines.environment,
         )
         found: list[RestoreMessage] = []
-        messages = RestoreMessages(found.append)
+        messages = RestoreMessages(own_lines, found.append, lambda dump_id: None)
         for line in result.stderr.decode().splitlines():
             messages.feed(line)
         messages.close()
