@@ -31,7 +31,7 @@ from airflow_provider_pgclone.options import (
     Verb,
 )
 
-HEAVY = {"psycopg", "psycopg2", "boto3", "botocore", "obstore"}
+HEAVY = {"psycopg", "psycopg2", "boto3", "botocore", "obstore", "fastapi"}
 OPERATORS: dict[Verb, type[PgCloneBaseOperator]] = {
     "dump": operators.PgCloneDumpOperator,
     "ls": operators.PgCloneListOperator,
@@ -107,7 +107,8 @@ subjects = {"PgCloneRestoreOperator": "key", "PgCloneSwapOperator": "temp_databa
             "PgCloneVerifyOperator": "key"}
 for name in operators.__all__:
     subject = {subjects[name]: "x"} if name in subjects else {}
-    getattr(operators, name)(task_id=name, postgres_conn_id="nowhere", config="none", **subject)
+    common = {"postgres_conn_id": "nowhere", "config": "none"} if "Publish" not in name else {}
+    getattr(operators, name)(task_id=name, **common, **subject)
 """
 )
 
@@ -138,6 +139,9 @@ def test_the_modules_of_the_provider_info_can_be_imported() -> None:
     assert named
     for name in named:
         importlib.import_module(name)
+    for link in info["extra-links"]:
+        module, _, name = link.rpartition(".")
+        assert getattr(importlib.import_module(module), name)().name
 
 
 def test_the_config_section_holds_every_option_and_guard() -> None:
@@ -145,6 +149,7 @@ def test_the_config_section_holds_every_option_and_guard() -> None:
     assert set(section) == {option.name for option in OPTIONS} | set(GUARDS) | {
         "configs",
         "connections",
+        "dumps_page",
     }
 
 
@@ -169,7 +174,9 @@ def test_every_argument_of_an_operator_is_a_template_field(verb: Verb) -> None:
 
 def test_all_operators_are_exported() -> None:
     exported = {getattr(operators, name) for name in operators.__all__}
-    assert exported == set(OPERATORS.values()) == set(PgCloneBaseOperator.__subclasses__())
+    of_verbs = set(OPERATORS.values())
+    assert of_verbs == set(PgCloneBaseOperator.__subclasses__())
+    assert exported == of_verbs | {operators.PgClonePublishCatalogOperator}
 
 
 def arguments_of_method(verb: Verb) -> set[str]:

@@ -305,6 +305,13 @@ def resolve_call(
     )
 
 
+def check_texts(subjects: Mapping[str, object]) -> None:
+    """Refuse what a template has made of another type than a text."""
+    for name, value in subjects.items():
+        if not isinstance(value, str):
+            raise InvalidInputError(f"{name} is {value!r}", hint=f"Give {name} as a text.")
+
+
 def _meant(name: str, arguments: Collection[str]) -> str:
     """Return the end of an error about an argument that a method does not have."""
     if name in HOOK_ARGUMENTS:

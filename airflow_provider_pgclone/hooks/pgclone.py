@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.errors import CancelledError, InvalidInputError, PgCloneError
-from airflow_provider_pgclone.hooks.call import Call, resolve_call
+from airflow_provider_pgclone.core.errors import CancelledError, PgCloneError
+from airflow_provider_pgclone.hooks.call import Call, check_texts, resolve_call
 from airflow_provider_pgclone.hooks.copying import check_options, choose_key, copy_database
 from airflow_provider_pgclone.options import (
     HOOK_ARGUMENTS,
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from airflow_provider_pgclone.core.current import CurrentDatabase
     from airflow_provider_pgclone.core.progress import Progress, ProgressCallback
     from airflow_provider_pgclone.core.prune import Pruned
-    from airflow_provider_pgclone.core.repository import Archive, Dump, DumpSummary
-
+    from airflow_provider_pgclone.core.repository import Archive, Dump, DumpDetails, DumpSummary
+    from airflow_provider_pgclone.core.storage import Storage
 
 NameKind = Literal["instances", "databases", "configs", "local"]
 
@@ -82,6 +82,7 @@ class PgCloneHook(BaseHook):
         super().__init__()
         self.config = config
         self.temp_database: str | None = None
+        self.swapped_key: str | None = None
         given = locals()
         self._arguments = {name: given[name] for name in HOOK_ARGUMENTS}
         self._cancellation = Cancellation()
@@ -145,12 +146,14 @@ class PgCloneHook(BaseHook):
     def swap(self, temp_database: str, **options: Unpack[SwapArguments]) -> str:
         """Swap in a database that ``restore(swap=False)`` left, and return the target's name.
 
+        The attribute ``swapped_key`` then names what it was restored from.
+
         :param temp_database: the name of that database.
         """
         from airflow_provider_pgclone.core.swap import swap
 
         call = self._call("swap", options, temp_database=temp_database)
-        return swap(
+        swapped = swap(
             call.maintenance,
             temp_database,
             restore_over=call.allowed_targets(),
@@ -158,6 +161,8 @@ class PgCloneHook(BaseHook):
             wait_seconds=call.value("wait_seconds", float),
             cancellation=self._cancellation,
         )
+        self.swapped_key = swapped.key
+        return swapped.target
 
     def copy(
         self, to: str | None = None, *, target: str | None = None, **options: Unpack[CopyArguments]
@@ -245,8 +250,19 @@ class PgCloneHook(BaseHook):
         """
         from airflow_provider_pgclone.core.repository import read_summaries
 
-        storage = self._call("ls", {}).storage()
-        return read_summaries(storage, dumps, known=known or {}, cancellation=self._cancellation)
+        return read_summaries(
+            self._storage(), dumps, known=known or {}, cancellation=self._cancellation
+        )
+
+    def details(self, key: str) -> "DumpDetails":
+        """Return what a dump holds: its tables with rows and sizes, masks, and verification.
+
+        :param key: a dump key or a prefix (its newest dump).
+        """
+        from airflow_provider_pgclone.core.repository import read_details
+
+        check_texts({"key": key})
+        return read_details(self._storage(), key)
 
     def mask_report(self, key: str, *, style: str = "markdown") -> str:
         """Return a report of what is masked in a dump and what is not.
@@ -367,23 +383,18 @@ class PgCloneHook(BaseHook):
 
         :param subjects: what the verb works on.
         """
-        _check_texts(subjects)
+        check_texts(subjects)
         return resolve_call(verb, self.config, self._arguments, options)
 
     def _open_archive(self, key: str) -> "Archive":
         from airflow_provider_pgclone.core.repository import find_dump, open_archive
 
-        _check_texts({"key": key})
-        call = resolve_call("ls", self.config, self._arguments, {}, warns=False)
-        storage = call.storage()
+        check_texts({"key": key})
+        storage = self._storage()
         return open_archive(storage, find_dump(storage, key))
+
+    def _storage(self) -> "Storage":
+        return resolve_call("ls", self.config, self._arguments, {}, warns=False).storage()
 
     def _log_progress(self, progress: "Progress") -> None:
         self.log.info("%s", progress)
-
-
-def _check_texts(subjects: Mapping[str, object]) -> None:
-    """Refuse what a template has made of another type than a text."""
-    for name, value in subjects.items():
-        if not isinstance(value, str):
-            raise InvalidInputError(f"{name} is {value!r}", hint=f"Give {name} as a text.")

@@ -51,6 +51,8 @@ class PgCloneBaseOperator(BaseOperator):
     template_fields: Sequence[str] = ("postgres_conn_id", "config")
     # Hidden in logs and where Airflow shows what was rendered.
     secret_fields: Sequence[str] = tuple(name for name, o in BY_NAME.items() if o.is_secret)
+    # The XCom with the dump key, for the link to the page of the dump.
+    dump_key_xcom: ClassVar[str] = "return_value"
     # The arguments of the operator's own __init__, whatever is rendered of them.
     _arguments: ClassVar[Sequence[str]] = ()
 

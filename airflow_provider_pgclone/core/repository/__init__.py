@@ -11,6 +11,7 @@ from airflow_provider_pgclone.core.repository.cleanup import (
     log_preview,
     remove_uploads,
 )
+from airflow_provider_pgclone.core.repository.details import DumpDetails, read_details
 from airflow_provider_pgclone.core.repository.dumps import (
     Dump,
     list_files,
@@ -46,6 +47,7 @@ __all__ = [
     "OUR_MARK",
     "Archive",
     "Dump",
+    "DumpDetails",
     "DumpKey",
     "DumpSummary",
     "KeyPrefix",
@@ -68,6 +70,7 @@ __all__ = [
     "naming",
     "newest_dumps",
     "open_archive",
+    "read_details",
     "read_summaries",
     "remove_record",
     "remove_uploads",
