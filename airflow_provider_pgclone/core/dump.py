@@ -212,13 +212,12 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
         jobs=options.jobs,
         cancellation=snapshot.cancellation,
         time_spent=meter.readers_time,
-    ) as queues:
+    ) as blocks:
         write(start)
         _copy_blocks(work, skeleton, writer)
-        for range_entry, queue in zip(ranges, queues, strict=True):
+        for range_entry, chunks in zip(ranges, blocks, strict=True):
             meter.work_on(f"writing {range_entry.entry.display_name}")
-            chunks = meter.time_spent.each(READERS, queue.chunks(snapshot.cancellation))
-            writer.data(range_entry.entry.dump_id, chunks)
+            writer.data(range_entry.entry.dump_id, meter.time_spent.each(READERS, chunks))
             meter.add(rows=writer.blocks[-1].rows, work=range_entry.size_bytes, phase="data")
     _check_complete(toc, writer)
     manifest = _manifest(work, toc, start, writer)

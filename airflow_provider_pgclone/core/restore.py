@@ -54,7 +54,12 @@ from airflow_provider_pgclone.core.repository import (
     open_archive,
 )
 from airflow_provider_pgclone.core.storage import Storage
-from airflow_provider_pgclone.core.watching import expect_analyze, limit_of_load, watching
+from airflow_provider_pgclone.core.watching import (
+    expect_analyze,
+    limit_of_load,
+    table_sizes,
+    watching,
+)
 
 log = logging.getLogger(__name__)
 
@@ -300,7 +305,7 @@ def _dump_source(
     def fill(attempt: Attempt) -> None:
         attempt.create_temp(creation)
         if options.analyze and archive.manifest is not None:
-            expect_analyze(meter, archive.manifest.raw_bytes_of_tables)
+            expect_analyze(meter, table_sizes(archive.manifest))
         with watching(meter, attempt.temp):
             load_archive(
                 archive,

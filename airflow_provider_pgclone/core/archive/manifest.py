@@ -212,16 +212,6 @@ class Manifest:
         return rows
 
     @property
-    def raw_bytes_of_tables(self) -> dict[TableName, int]:
-        """The bytes of the rows of each table before compression, by schema and name."""
-        sizes: dict[TableName, int] = {}
-        for entry in self.entries:
-            if entry.block.kind == DATA:
-                name = (entry.schema, entry.table)
-                sizes[name] = sizes.get(name, 0) + entry.block.raw_bytes
-        return sizes
-
-    @property
     def left_out(self) -> list[str]:
         """The options by which the dump may have less than the whole database."""
         found = [f"{name}={list(value)}" for name, value in self.content.items() if value]

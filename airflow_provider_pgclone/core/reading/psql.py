@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from airflow_provider_pgclone.core.archive import COPY_END
 from airflow_provider_pgclone.core.catalog import table_name
 from airflow_provider_pgclone.core.errors import ToolError
 from airflow_provider_pgclone.core.postgres import (
@@ -42,7 +41,7 @@ class RangeReader:
         self._snapshot = snapshot
 
     def pieces(self, pages: PageRange) -> Iterator[bytes]:
-        """Yield the rows of a range as COPY writes them, with its end marker.
+        """Yield the rows of a range as COPY writes them, without an end marker.
 
         :raises ToolError: when psql failed.
         """
@@ -53,7 +52,6 @@ class RangeReader:
                 psql.stdin.close()
             yield from psql.output()
             psql.wait_for_success()
-        yield COPY_END
 
 
 class CopySession:

@@ -10,6 +10,7 @@ from airflow_provider_pgclone.core.watching.work import (
     expect_analyze,
     expect_check,
     limit_of_load,
+    table_sizes,
     weight_of,
 )
 
@@ -19,6 +20,7 @@ __all__ = [
     "expect_analyze",
     "expect_check",
     "limit_of_load",
+    "table_sizes",
     "watching",
     "weight_of",
 ]

@@ -7,7 +7,13 @@ share of its table's.
 import re
 from collections.abc import Mapping
 
-from airflow_provider_pgclone.core.archive import SECTION_POST_DATA, Toc, TocEntry
+from airflow_provider_pgclone.core.archive import (
+    SECTION_POST_DATA,
+    Manifest,
+    TableName,
+    Toc,
+    TocEntry,
+)
 from airflow_provider_pgclone.core.meter import ProgressMeter, Task
 from airflow_provider_pgclone.core.time_spent import limit_of, spread
 
@@ -144,6 +150,16 @@ def weight_of(entry: TocEntry) -> float:
 def expect_check(meter: ProgressMeter, raw_bytes: float, *, checksums: bool) -> None:
     """Announce the comparison of the rows."""
     meter.expect("check", (SUMMING if checksums else COUNTING) * raw_bytes)
+
+
+def table_sizes(manifest: Manifest) -> dict[TableName, int]:
+    """Return the bytes of the rows of each table before compression, by schema and name."""
+    sizes: dict[TableName, int] = {}
+    for entry in manifest.entries:
+        if entry.table:  # not large objects
+            name = (entry.schema, entry.table)
+            sizes[name] = sizes.get(name, 0) + entry.block.raw_bytes
+    return sizes
 
 
 def expect_analyze(meter: ProgressMeter, sizes: Mapping[tuple[str, str], int]) -> None:
