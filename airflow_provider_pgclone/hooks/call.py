@@ -319,6 +319,13 @@ def resolve_call(
     )
 
 
+def check_texts(subjects: Mapping[str, object]) -> None:
+    """Refuse what a template has made of another type than a text."""
+    for name, value in subjects.items():
+        if not isinstance(value, str):
+            raise InvalidInputError(f"{name} is {value!r}", hint=f"Give {name} as a text.")
+
+
 def _kind_to_list(sources: Sequence[OptionSource]) -> str:
     lifted: set[str] = set()  # flags that a more particular source sets to false
     for source in sources:

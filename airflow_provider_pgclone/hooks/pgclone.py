@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.errors import InvalidInputError, PgCloneError
-from airflow_provider_pgclone.hooks.call import Call, resolve_call
+from airflow_provider_pgclone.core.errors import PgCloneError
+from airflow_provider_pgclone.hooks.call import Call, check_texts, resolve_call
+from airflow_provider_pgclone.hooks.choices import Choices
 from airflow_provider_pgclone.hooks.copying import check_options, choose_key, copy_database
+from airflow_provider_pgclone.hooks.waiting import WaitingDatabase
 from airflow_provider_pgclone.options import (
     HOOK_ARGUMENTS,
+    ChoiceArguments,
     CopyArguments,
     DumpArguments,
     DumpFilters,
@@ -247,6 +250,23 @@ class PgCloneHook(BaseHook):
         storage = self._call("ls", {}).storage()
         return read_summaries(storage, dumps, known=known or {}, cancellation=self._cancellation)
 
+    def choices(self, prefix: str = "", **options: Unpack[ChoiceArguments]) -> Choices:
+        """Return the dumps from which a person chooses one to restore, by ``list()``.
+
+        Its ``check(key)`` returns the key that was chosen, after another look at the storage.
+
+        :param prefix: whole leading parts of a key; empty for all dumps.
+        """
+        return Choices(self._call("choices", options, prefix=prefix), prefix, self._cancellation)
+
+    def waiting(self, temp_database: str) -> WaitingDatabase:
+        """Return a database that ``restore(swap=False)`` left, to work on it or to look at it.
+
+        :param temp_database: the name of that database.
+        """
+        call = self._call("waiting", {}, temp_database=temp_database)
+        return WaitingDatabase(call, temp_database, self._cancellation)
+
     def mask_report(self, key: str, *, style: str = "markdown") -> str:
         """Return a report of what is masked in a dump and what is not.
 
@@ -364,23 +384,16 @@ class PgCloneHook(BaseHook):
 
         :param subjects: what the verb works on.
         """
-        _check_texts(subjects)
+        check_texts(subjects)
         return resolve_call(verb, self.config, self._arguments, options)
 
     def _open_archive(self, key: str) -> "Archive":
         from airflow_provider_pgclone.core.repository import find_dump, open_archive
 
-        _check_texts({"key": key})
+        check_texts({"key": key})
         call = resolve_call("ls", self.config, self._arguments, {}, warns=False)
         storage = call.storage()
         return open_archive(storage, find_dump(storage, key))
 
     def _log_progress(self, progress: "Progress") -> None:
         self.log.info("%s", progress)
-
-
-def _check_texts(subjects: Mapping[str, object]) -> None:
-    """Refuse what a template has made of another type than a text."""
-    for name, value in subjects.items():
-        if not isinstance(value, str):
-            raise InvalidInputError(f"{name} is {value!r}", hint=f"Give {name} as a text.")

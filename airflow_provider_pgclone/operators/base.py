@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.exceptions import AirflowProviderDeprecationWarning
@@ -100,9 +100,13 @@ class PgCloneBaseOperator(BaseOperator):
         :raises AirflowFailException: when another try would fail again, so that there is none.
         :raises PgCloneError: for other errors.
         """
+        return self._with_hook(lambda hook: self.call(hook, context))
+
+    def _with_hook(self, step: Callable[["PgCloneHook"], Any]) -> Any:
+        """Make the hook and do a step with it, with the errors of :meth:`execute`."""
         self._hook = self.make_hook()
         try:
-            result = self.call(self._hook, context)
+            result = step(self._hook)
             self._hook.raise_if_cancelled()
             return result
         except PgCloneError as error:

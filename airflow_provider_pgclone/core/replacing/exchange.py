@@ -98,7 +98,7 @@ def swap_in(
     :raises UnsupportedError: when something is bound to a database that must be renamed, or the
         user lacks a right.
     """
-    plan = replace(_plan_swap(session, temp_name, marker), may_replace=may_replace)
+    plan = replace(plan_swap(session, temp_name, marker), may_replace=may_replace)
     for name in (plan.target, *plan.moved_aside):
         check_nothing_bound(session, name)
     with turn_to_exchange(session):
@@ -201,7 +201,7 @@ def carry_over(session: Session, new: str, properties: Properties) -> None:
         ) from error
 
 
-def _plan_swap(session: Session, temp_name: str, marker: Marker) -> Swap:
+def plan_swap(session: Session, temp_name: str, marker: Marker) -> Swap:
     """Decide what becomes of the target's present database, and of the databases kept before.
 
     The present database is kept as *pre* by a reversible restore of a dump, and dropped otherwise.
