@@ -26,7 +26,6 @@ pytest_plugins = [
     "tests.support.fixtures.hooks",
     "tests.support.fixtures.masked",
     "tests.support.fixtures.airflow",
-    "tests.support.fixtures.answers",
     "tests.support.fixtures.faulty_storage",
     "tests.support.fixtures.processes",
     "tests.support.fixtures.tasks",

@@ -68,7 +68,7 @@ def restore_task_group(
         restore = PgCloneRestoreOperator(
             task_id="restore", key=key, swap=False, **server, **options
         )
-        where = {**server, "temp_database": XComArg(restore, key="temp_database")}
+        where: dict[str, Any] = {**server, "temp_database": XComArg(restore, key="temp_database")}
         steps: list[BaseOperator] = [restore, *(hook.make(**where) for hook in hooks)]
         if checks:
             texts = [checks] if isinstance(checks, str) else list(checks)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider_pgclone.core.errors import PgCloneError
 from airflow_provider_pgclone.hooks import PgCloneHook
 from airflow_provider_pgclone.operators import PgClonePickDumpOperator
 from example_dags.demo import shop
@@ -66,7 +67,7 @@ def manual_restore(example_dags: "dict[str, DAG]") -> DAG:
     return example_dags["manual_restore"]
 
 
-def test_pick_look_approve_and_undo(manual_restore: DAG, shop_server: Server, api: Any) -> None:
+def test_pick_look_approve_and_undo(manual_restore: DAG, shop_server: Server) -> None:
     older = masked_dump()
     shop_server.run(shop.PRODUCTION, "DELETE FROM orders WHERE id > 1000")
     newer = masked_dump()
@@ -76,7 +77,7 @@ def test_pick_look_approve_and_undo(manual_restore: DAG, shop_server: Server, ap
     with (storage / damaged).open("r+b") as file:
         file.truncate(1000)
 
-    with answering(api, pick_and(APPROVE, older)) as asked:
+    with answering(pick_and(APPROVE, older)) as asked:
         run: Any = manual_restore.test()
 
     assert run.state == "success"
@@ -88,7 +89,7 @@ def test_pick_look_approve_and_undo(manual_restore: DAG, shop_server: Server, ap
     assert orders(shop_server) == 2000
     assert states(run)["restore.drop_temp"] == "success"
 
-    with answering(api, lambda question: APPROVE) as asked:
+    with answering(lambda question: APPROVE) as asked:
         undo: Any = manual_restore.test(run_conf={"dump_key": ":pre"})
 
     assert undo.state == "success"
@@ -98,10 +99,10 @@ def test_pick_look_approve_and_undo(manual_restore: DAG, shop_server: Server, ap
 
 
 def test_a_rejection_leaves_nothing_and_skips_the_swap(
-    manual_restore: DAG, shop_server: Server, api: Any
+    manual_restore: DAG, shop_server: Server
 ) -> None:
     key, before = masked_dump(), shop_server.names()
-    with answering(api, lambda question: REJECT):
+    with answering(lambda question: REJECT):
         run: Any = manual_restore.test(run_conf={"dump_key": key})
     assert run.state == "success"
     assert states(run) == {
@@ -128,9 +129,6 @@ def test_a_rejection_leaves_nothing_and_skips_the_swap(
 def test_a_wrong_answer_fails_before_anything_is_restored(
     manual_restore: DAG,
     shop_server: Server,
-    api: Any,
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
     given: str,
     said: str,
 ) -> None:
@@ -142,17 +140,18 @@ def test_a_wrong_answer_fails_before_anything_is_restored(
     assert run.state == "failed"
     assert states(run)["restore.pick"] == "failed"
     assert states(run)["restore.restore"] == "upstream_failed"
-    assert said in caplog.text + "".join(capfd.readouterr())
     assert shop_server.names() == before
+    with pytest.raises(PgCloneError, match=said):
+        PgCloneHook("staging").choices("prod_masked/shop").check(given)
 
 
 def test_an_answer_outside_of_the_list_is_checked_too(
-    manual_restore: DAG, shop_server: Server, api: Any
+    manual_restore: DAG, shop_server: Server
 ) -> None:
     masked_dump()
     other = PgCloneHook("prod").dump()
     before = shop_server.names()
-    with answering(api, pick_and(APPROVE, other)):
+    with answering(pick_and(APPROVE, other)):
         run: Any = manual_restore.test()
     assert states(run)["restore.pick"] == "failed"
     assert shop_server.names() == before
@@ -161,14 +160,13 @@ def test_an_answer_outside_of_the_list_is_checked_too(
 def test_without_a_dump_to_pick_the_task_says_so(
     manual_restore: DAG,
     shop_server: Server,
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
 ) -> None:
     PgCloneHook("prod").dump(instance="prod_masked")
     run: Any = manual_restore.test()
     assert states(run)["restore.pick"] == "failed"
-    said = caplog.text + "".join(capfd.readouterr())
-    assert "no masked dump that can be restored is under the prefix 'prod_masked/shop'" in said
+    said = "no masked dump that can be restored is under the prefix 'prod_masked/shop'"
+    with pytest.raises(PgCloneError, match=said):
+        PgCloneHook("staging").choices("prod_masked/shop").list()
 
 
 @pytest.mark.parametrize("database", [shop.PRODUCTION, "shop_stagin"])
@@ -184,7 +182,7 @@ def test_a_database_that_is_not_staging_is_refused(
 
 
 def test_where_nobody_answers_in_time_the_restored_database_is_dropped(
-    shop_server: Server, api: Any, airflow_database: None
+    shop_server: Server, airflow_database: None
 ) -> None:
     from airflow_provider_pgclone.task_groups import restore_task_group
 
@@ -196,7 +194,7 @@ def test_where_nobody_answers_in_time_the_restored_database_is_dropped(
             approve={"response_timeout": timedelta(seconds=1)},
             postgres_conn_id="staging",
         )
-    with answering(api, lambda question: NEVER):
+    with answering(lambda question: NEVER):
         run: Any = serialized(dag).test()
     assert run.state == "failed"
     assert states(run)["restore.approve"] == "failed"
@@ -204,13 +202,11 @@ def test_where_nobody_answers_in_time_the_restored_database_is_dropped(
     assert shop_server.names() == before
 
 
-def test_the_list_has_the_newest_dumps_alone(
-    shop_server: Server, api: Any, airflow_database: None
-) -> None:
+def test_the_list_has_the_newest_dumps_alone(shop_server: Server, airflow_database: None) -> None:
     keys = [masked_dump() for _ in range(3)]
     with DAG(f"picks_{os.urandom(4).hex()}", schedule=None) as dag:
         PgClonePickDumpOperator(task_id="pick", postgres_conn_id="staging", limit=2)
-    with answering(api, lambda question: take(keys[1])) as asked:
+    with answering(lambda question: take(keys[1])) as asked:
         run: Any = serialized(dag).test()
     assert run.state == "success"
     assert list(asked[0].choices) == [keys[2], keys[1]]

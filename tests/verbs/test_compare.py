@@ -112,10 +112,14 @@ def test_work_on_a_waiting_database_is_one_transaction(
     waiting = hook.waiting(name)
     with waiting.connect() as connection:
         connection.execute("UPDATE orders SET total = 1")  # a name without its schema
-    with pytest.raises(ServerError, match='relation "no_such" does not exist'):  # noqa: SIM117
+
+    def work_that_fails() -> None:
         with waiting.connect() as connection:
             connection.execute("UPDATE orders SET total = 2")
             connection.execute("TABLE no_such")
+
+    with pytest.raises(ServerError, match='relation "no_such" does not exist'):
+        work_that_fails()
     assert server.rows(name, "SELECT DISTINCT total FROM orders") == [(1,)]
     assert waiting.environment()["PGDATABASE"] == name
     waiting.check(["SELECT count(*) = 2000 FROM orders"])

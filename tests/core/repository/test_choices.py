@@ -8,8 +8,8 @@ from airflow_provider_pgclone.core.repository.summaries import DumpSummary
 AT = datetime(2026, 1, 4, 12, 0, 0, tzinfo=UTC)
 
 
-def summary(key: str, created_at: datetime, **more: object) -> DumpSummary:
-    return DumpSummary(key, 3 * 2**20, created_at, None, "shop", is_masked=False, **more)  # type: ignore[arg-type]
+def summary(key: str, created_at: datetime) -> DumpSummary:
+    return DumpSummary(key, 3 * 2**20, created_at, None, "shop", is_masked=False)
 
 
 def test_a_label_tells_age_size_database_masks_and_verdict() -> None:
@@ -25,7 +25,7 @@ def test_a_label_tells_age_size_database_masks_and_verdict() -> None:
 
 def test_dumps_of_one_minute_are_told_apart_by_their_seconds() -> None:
     made = [AT - timedelta(seconds=second) for second in (90, 91)]
-    labels = [one.label for one in labelled([summary(f"{n}", n) for n in made], AT)]  # type: ignore[arg-type]
+    labels = [one.label for one in labelled([summary(f"{n}", n) for n in made], AT)]
     assert len(set(labels)) == 2
 
 
