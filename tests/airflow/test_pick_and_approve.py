@@ -122,7 +122,7 @@ def test_a_rejection_leaves_nothing_and_skips_the_swap(
         ("prod/shop", "is not under the prefix 'prod_masked/shop'"),
         ("prod_masked/shop/none/2020-01-01-00-00-00-000000.dump", "does not exist"),
         ("prod_masked/shop", "is not masked"),
-        (":no_such", "the local database 'no_such' does not exist"),
+        (":pre", "the local database 'shop_staging__pre' does not exist"),
         (":shop", "not known to be masked"),
     ],
 )
