@@ -218,6 +218,25 @@ def drop_temp(maintenance: Database, temp_name: str, *, cancellation: Cancellati
             drop_attempt(session, marker)
 
 
+def check_local_key(
+    target: str,
+    maintenance: Database,
+    key: str,
+    *,
+    require_masked: bool,
+    cancellation: Cancellation,
+) -> str:
+    """Return a local key if it can be restored over a target.
+
+    :raises NotFoundError: when its database does not exist.
+    :raises UnsupportedError: when it must be masked, which is not known of it.
+    """
+    _check_local_masked(key, require_masked=require_masked)
+    with connect(maintenance, cancellation) as session:
+        check_source(session, LocalKey.parse(key).database_name(target), target)
+    return key
+
+
 def _marker(target: str, key: str, options: RestoreOptions) -> Marker:
     return Marker(
         role="temp",
@@ -235,12 +254,7 @@ def _check_local(options: RestoreOptions) -> None:
     """Refuse a local database if it must be masked, and warn of options that it ignores."""
     if options.reversible:
         log.warning(":pre and :post stay as they are: a local restore is not reversible")
-    if options.require_masked and not LocalKey.parse(options.key).is_reserved:
-        raise UnsupportedError(
-            f"{options.key} is not known to be masked, and only masked databases may be restored",
-            hint="Restore a masked dump. :pre and :post may be restored too, since they come from "
-            "earlier restores.",
-        )
+    _check_local_masked(options.key, require_masked=options.require_masked)
     wanted = (
         *(options.require_verified, options.require_masked, options.require_signed),
         options.checksums,
@@ -249,6 +263,15 @@ def _check_local(options: RestoreOptions) -> None:
         log.warning(
             "%s is not a dump: it has no verification, signature, checksums or manifest",
             options.key,
+        )
+
+
+def _check_local_masked(key: str, *, require_masked: bool) -> None:
+    if require_masked and not LocalKey.parse(key).is_reserved:
+        raise UnsupportedError(
+            f"{key} is not known to be masked, and only masked databases may be restored",
+            hint="Restore a masked dump. :pre and :post may be restored too, since they come from "
+            "earlier restores.",
         )
 
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
 from airflow_provider_pgclone.core.postgres import Database, Session, connect, database_exists
 from airflow_provider_pgclone.core.replacing import (
     AllowedTargets,
     Marker,
-    read_markers,
     read_origins,
+    ready_marker,
     swap_in,
     target_lock,
     target_properties,
@@ -63,12 +62,12 @@ def swap(
         if (swapped_in := _swapped_in(session, temp_name)) is not None:
             log.info("database %r was swapped in already, for %r", temp_name, swapped_in.target)
             return swapped_in
-        target = _ready_marker(session, temp_name, restore_over).target
+        target = _allowed_marker(session, temp_name, restore_over).target
         with target_lock(session, target, wait_seconds=wait_seconds):
             if (by_other := _swapped_in(session, temp_name)) is not None:  # during the wait
                 return by_other
             # Read again: another swap may have taken the database during the wait.
-            marker = _ready_marker(session, temp_name, restore_over)
+            marker = _allowed_marker(session, temp_name, restore_over)
             if not create_target:
                 marker = replace(marker, may_create=False)
             swap_in(
@@ -93,17 +92,7 @@ def _swapped_in(session: Session, temp_name: str) -> Swapped | None:
     return next(found, None)
 
 
-def _ready_marker(session: Session, temp_name: str, restore_over: AllowedTargets) -> Marker:
-    marker = read_markers(session).get(temp_name)
-    if marker is None and not database_exists(session, temp_name):
-        raise NotFoundError(
-            f"database {temp_name!r} does not exist",
-            hint="It was swapped in or dropped already, or another restore replaced it.",
-        )
-    if marker is None or marker.role != "temp" or not marker.ready:
-        raise InvalidInputError(
-            f"database {temp_name!r} is not waiting for a swap",
-            hint="Give the name that a restore with swap=False returned.",
-        )
+def _allowed_marker(session: Session, temp_name: str, restore_over: AllowedTargets) -> Marker:
+    marker = ready_marker(session, temp_name)
     restore_over.check(marker.target)
     return marker

@@ -9,10 +9,13 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import CancelledError, PgCloneError
 from airflow_provider_pgclone.core.meter import REPORT_SECONDS
 from airflow_provider_pgclone.hooks.call import Call, check_texts, resolve_call
+from airflow_provider_pgclone.hooks.choices import Choices
 from airflow_provider_pgclone.hooks.copying import check_options, choose_key, copy_database
+from airflow_provider_pgclone.hooks.waiting import WaitingDatabase
 from airflow_provider_pgclone.hooks.watch import also_tell, new_watch
 from airflow_provider_pgclone.options import (
     HOOK_ARGUMENTS,
+    ChoiceArguments,
     CopyArguments,
     DumpArguments,
     DumpFilters,
@@ -260,6 +263,23 @@ class PgCloneHook(BaseHook):
 
         check_texts({"key": key})
         return read_details(self._storage(), key)
+
+    def choices(self, prefix: str = "", **options: Unpack[ChoiceArguments]) -> Choices:
+        """Return the dumps from which a person chooses one to restore, by ``list()``.
+
+        Its ``check(key)`` returns the key that was chosen, after another look at the storage.
+
+        :param prefix: whole leading parts of a key; empty for all dumps.
+        """
+        return Choices(self._call("choices", options, prefix=prefix), prefix, self._cancellation)
+
+    def waiting(self, temp_database: str) -> WaitingDatabase:
+        """Return a database that ``restore(swap=False)`` left, to work on it or to look at it.
+
+        :param temp_database: the name of that database.
+        """
+        call = self._call("waiting", {}, temp_database=temp_database)
+        return WaitingDatabase(call, temp_database, self._cancellation)
 
     def mask_report(self, key: str, *, style: str = "markdown") -> str:
         """Return a report of what is masked in a dump and what is not.

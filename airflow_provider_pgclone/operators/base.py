@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.exceptions import AirflowProviderDeprecationWarning
@@ -103,12 +103,16 @@ class PgCloneBaseOperator(BaseOperator):
         :raises AirflowFailException: when another try would fail again, so that there is none.
         :raises PgCloneError: for other errors.
         """
+        return self._with_hook(lambda hook: self.call(hook, context), context)
+
+    def _with_hook(self, step: Callable[["PgCloneHook"], Any], context: "Context") -> Any:
+        """Make the hook and do a step with it, with the errors of :meth:`execute`."""
         from airflow_provider_pgclone.operators.kept_progress import KeptProgress
 
         self._hook = self.make_hook()
         self._hook.also_tell(KeptProgress(context))
         try:
-            result = self.call(self._hook, context)
+            result = step(self._hook)
             self._hook.raise_if_cancelled()
             return result
         except PgCloneError as error:

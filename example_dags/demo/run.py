@@ -81,7 +81,7 @@ def _refresh_staging(key: str) -> None:
 
     dag_run: Any = run_by_asset(dag)
     _check_succeeded(dag_run)
-    chosen = _result(dag_run, "choose_dump")
+    chosen = _result(dag_run, "refresh.choose_dump")
     if chosen != key:
         raise DemoError(f"staging was refreshed from {chosen} and not from the dump {key}")
 

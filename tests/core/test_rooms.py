@@ -19,6 +19,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "catalog": frozenset({"postgres"}),
     "checking": frozenset({"archive", "postgres"}),
     "replacing": frozenset({"postgres"}),
+    "comparing": frozenset({"catalog", "postgres"}),
     "masking.rules": frozenset({"catalog", "postgres"}),
     "masking.discovery": frozenset({"masking.rules", "catalog", "postgres"}),
     "masking.planning": frozenset(

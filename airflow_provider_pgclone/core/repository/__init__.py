@@ -4,6 +4,12 @@ This is the only place that knows how dumps are named and where their records ar
 Nothing here connects to PostgreSQL.
 """
 
+from airflow_provider_pgclone.core.repository.choices import (
+    Choice,
+    Wanted,
+    check_choice,
+    list_choices,
+)
 from airflow_provider_pgclone.core.repository.cleanup import (
     delete_dumps,
     delete_orphans,
@@ -46,6 +52,7 @@ __all__ = [
     "NO_CONFIG",
     "OUR_MARK",
     "Archive",
+    "Choice",
     "Dump",
     "DumpDetails",
     "DumpKey",
@@ -53,7 +60,9 @@ __all__ = [
     "KeyPrefix",
     "Record",
     "Retention",
+    "Wanted",
     "check_bytes",
+    "check_choice",
     "check_data",
     "check_masked",
     "check_signed",
@@ -63,6 +72,7 @@ __all__ = [
     "find_dump",
     "find_expired",
     "is_dump_masked",
+    "list_choices",
     "list_files",
     "list_parts",
     "log_left_out",
