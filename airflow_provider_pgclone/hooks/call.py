@@ -235,19 +235,6 @@ class Call:
             )
         return what
 
-    def drops_leftovers(self) -> bool:
-        """Return whether a prune drops temporary databases, which restores must be allowed for.
-
-        :raises NotAllowedError: when it is asked for although ``allow_restore`` is false.
-        """
-        asked = self.optional("temp_databases", bool)
-        if asked and not self.may_restore:
-            raise NotAllowedError(
-                "temporary databases may not be dropped: allow_restore is set to false",
-                hint="Set temp_databases to false.",
-            )
-        return self.may_restore if asked is None else asked
-
     def of_verb(self, verb: Verb) -> "Call":
         """Return this call with the options of another verb, which no guard has been asked about.
 

@@ -11,6 +11,7 @@ from airflow_provider_pgclone.core.meter import REPORT_SECONDS
 from airflow_provider_pgclone.hooks.call import Call, check_texts, resolve_call
 from airflow_provider_pgclone.hooks.choices import Choices
 from airflow_provider_pgclone.hooks.copying import check_options, choose_key, copy_database
+from airflow_provider_pgclone.hooks.pruning import prune_dumps
 from airflow_provider_pgclone.hooks.waiting import WaitingDatabase
 from airflow_provider_pgclone.hooks.watch import also_tell, new_watch
 from airflow_provider_pgclone.options import (
@@ -177,9 +178,10 @@ class PgCloneHook(BaseHook):
             ``target_postgres_conn_id``.
         :return: the local key, or the name of the target.
         """
-        subjects = {"to": to, "target": target}
-        given = {name: value for name, value in subjects.items() if value is not None}
-        source = server = self._call("copy", options, **given)
+        subjects = {
+            name: text for name, text in (("to", to), ("target", target)) if text is not None
+        }
+        source = server = self._call("copy", options, **subjects)
         check_options(source, {name for name, value in options.items() if value is not None})
         conn_id = source.optional("target_postgres_conn_id", str)
         if conn_id is not None:
@@ -304,17 +306,11 @@ class PgCloneHook(BaseHook):
         from airflow_provider_pgclone.core.verify import verify
 
         call = self._call("verify", options, key=key)
-        record, level = call.value("record", bool), call.level()
-        storage, load = call.storage(), call.load_options()
+        level = call.level()
+        wanted = {n: call.value(n, bool) for n in ("record", "require_masked", "require_signed")}
         return verify(
-            storage,
-            key,
-            level,
-            call.maintenance,
-            load,
-            record=record,
-            require_masked=call.value("require_masked", bool),
-            require_signed=call.value("require_signed", bool),
+            *(call.storage(), key, level, call.maintenance, call.load_options()),
+            **wanted,
             signing_key=call.signing_key(),
             **self._watch,
         )
@@ -329,20 +325,8 @@ class PgCloneHook(BaseHook):
         :param prefix: whole leading parts of a key; ``*`` for all dumps.
         :return: ``deleted``, ``kept``, ``aborted_uploads`` and ``dropped_databases``.
         """
-        from airflow_provider_pgclone.core.prune import PruneOptions, prune
-        from airflow_provider_pgclone.core.repository import Retention
-
         call = self._call("prune", options, prefix=prefix)
-        drops_leftovers = call.drops_leftovers()
-        if not drops_leftovers and call.options["temp_databases"] is None:
-            self.log.info("temporary databases are left alone: allow_restore is set to false")
-        return prune(
-            call.storage(),
-            prefix,
-            call.maintenance if drops_leftovers else None,
-            call.fill(PruneOptions, retention=call.fill(Retention)),
-            cancellation=self._cancellation,
-        )
+        return prune_dumps(call, prefix, self._cancellation)
 
     def propose_masks(self, **options: Unpack[ReadingArguments]) -> str:
         """Return a draft of masks for the database, which a person must review.

@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 
-from example_dags.demo.folders import empty_folder, kept_ui_folder, new_run_folder
+from example_dags.demo.folders import empty_or_kept_folder, kept_ui_folder, new_run_folder
 from example_dags.demo.run import run
 from example_dags.demo.ui import ui
 
@@ -16,8 +16,8 @@ def main() -> None:
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument(
         "--folder",
-        type=empty_folder,
-        help="an empty folder for all files (default: one in .demo, where ui goes on from)",
+        type=empty_or_kept_folder,
+        help="an empty folder for all files, or for ui that of an earlier start (default: in .demo)",
     )
     arguments = parser.parse_args()
     command, default_folder = COMMANDS[arguments.command]

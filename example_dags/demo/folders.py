@@ -10,6 +10,8 @@ from pathlib import Path
 
 EXAMPLE_DAGS = Path(__file__).resolve().parent.parent
 DEMO_FOLDER = EXAMPLE_DAGS.parent / ".demo"
+# The file is written when all else is there.
+MASK_KEY = "mask_key"
 
 
 def new_run_folder() -> Path:
@@ -28,14 +30,20 @@ def kept_ui_folder() -> Path:
     return folder
 
 
-def empty_folder(name: str) -> Path:
+def is_whole(folder: Path) -> bool:
+    """Tell whether a start of the web interface has set up all that is in the folder."""
+    return (folder / MASK_KEY).exists() and (folder / "postgres").exists()
+
+
+def empty_or_kept_folder(name: str) -> Path:
     """Return a folder that a user names, made where it is missing.
 
-    :raises argparse.ArgumentTypeError: when there is something in it, which is not ours to remove.
+    :raises argparse.ArgumentTypeError: when there is something else in it, which is not ours to
+        remove.
     """
     folder = Path(name).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
+    if any(folder.iterdir()) and not is_whole(folder):
         raise argparse.ArgumentTypeError(f"the folder {folder} is not empty")
     return folder
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from example_dags.demo import shop
 from example_dags.demo.environment import airflow_environment, connections, web_environment
-from example_dags.demo.folders import kept_server_folder, remove_kept
+from example_dags.demo.folders import MASK_KEY, is_whole, kept_server_folder, remove_kept
 from example_dags.demo.prepare import prepare
 from example_dags.demo.terminal import Terminal, terminal_beside_log
 from example_dags.services import PostgresServer, free_ports, is_free, postgres_server
@@ -27,8 +27,6 @@ STEPS_LATER = 3
 STARTUP_SECONDS = 300
 SHUTDOWN_SECONDS = 10
 USUAL_PORT = 8080
-# It is written when all else is there, so that a folder without it is not whole.
-_MASK_KEY = "mask_key"
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def ui(folder: Path) -> None:
     :param folder: an empty one, or that of an earlier start, which goes on from there; what a start
         that failed has left is removed.
     """
-    is_new = not _is_whole(folder)
+    is_new = not is_whole(folder)
     if is_new:
         remove_kept(folder)
     log = folder / "airflow.log"
@@ -76,7 +74,7 @@ def demo_airflow(
     :param path: what the URL has after the port.
     :param variables: environment variables of Airflow beside those of the demo.
     """
-    is_new = not _is_whole(folder)
+    is_new = not is_whole(folder)
     with ExitStack() as stack:
         with terminal.step("Start PostgreSQL"):
             server = stack.enter_context(postgres_server(kept_server_folder(folder)))
@@ -89,19 +87,15 @@ def demo_airflow(
                 shop.create_shop(server)
         text = "Set up Airflow, and make a week of dumps" if is_new else "Set up Airflow"
         with terminal.step(text):
-            key = secrets.token_urlsafe(32) if is_new else (folder / _MASK_KEY).read_text()
+            key = secrets.token_urlsafe(32) if is_new else (folder / MASK_KEY).read_text()
             history = (server, folder / "dumps") if is_new else None
             prepare(environment, connections(server, key), history)
-            (folder / _MASK_KEY).touch(mode=0o600)
-            (folder / _MASK_KEY).write_text(key)
+            (folder / MASK_KEY).touch(mode=0o600)
+            (folder / MASK_KEY).write_text(key)
         with terminal.step("Start Airflow (about a minute)"):
             process = stack.enter_context(_standalone(environment))
             _wait_until_up(f"http://127.0.0.1:{port}{path}/api/v2/monitor/health", process)
         yield DemoAirflow(f"http://127.0.0.1:{port}{path}", server, process)
-
-
-def _is_whole(folder: Path) -> bool:
-    return (folder / _MASK_KEY).exists() and (folder / "postgres").exists()
 
 
 @contextmanager
