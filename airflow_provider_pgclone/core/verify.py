@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from airflow_provider_pgclone.core.archive import required_signing_key
@@ -48,17 +48,33 @@ log = logging.getLogger(__name__)
 Level = Literal["archive", "restore"]
 
 
+@dataclass(frozen=True)
+class VerifyOptions:
+    """How to verify.
+
+    :param level: ``archive`` checks every byte; ``restore`` restores the dump into a new database
+        and drops that afterwards.
+    :param load: how to restore.
+    :param record: whether to store the verdict beside the dump.
+    :param require_masked: whether to refuse to restore a dump that is not masked.
+    :param require_signed: whether to refuse a dump that was not signed with the signing key.
+    :param signing_key: the secret with which dumps were signed.
+    """
+
+    level: Level
+    load: LoadOptions
+    record: bool
+    require_masked: bool = False
+    require_signed: bool = False
+    signing_key: str | None = field(default=None, repr=False)
+
+
 def verify(
     storage: Storage,
     text: str,
-    level: Level,
     maintenance: Database,
-    load: LoadOptions,
+    options: VerifyOptions,
     *,
-    record: bool,
-    require_masked: bool = False,
-    require_signed: bool = False,
-    signing_key: str | None = None,
     on_progress: ProgressCallback,
     cancellation: Cancellation,
     report_seconds: float = REPORT_SECONDS,
@@ -66,14 +82,7 @@ def verify(
     """Verify a dump, and return its key.
 
     :param text: a dump key, or a prefix; the newest dump under a prefix is verified.
-    :param level: ``archive`` checks every byte; ``restore`` restores the dump into a new database
-        and drops that afterwards.
     :param maintenance: a database of the server to restore on.
-    :param load: how to restore.
-    :param record: whether to store the verdict beside the dump.
-    :param require_masked: whether to refuse to restore a dump that is not masked.
-    :param require_signed: whether to refuse a dump that was not signed with the signing key.
-    :param signing_key: the secret with which dumps were signed.
     :param report_seconds: the time between two reports of the progress of a restore.
     :raises ArchiveError: when the dump is damaged.
     :raises MismatchError: when the restored database differs from what was dumped, also when it is
@@ -82,38 +91,38 @@ def verify(
     :raises UnsupportedError: when the bytes of a dump that this package did not write are to be
         checked.
     """
-    if record:
+    if options.record:
         storage.check_writable()
     dump = find_dump(storage, text)
     details = {}
     try:
         archive = open_archive(storage, dump)
-        if require_signed:
-            check_signed(archive, required_signing_key(signing_key))
-        if level == "archive":
+        if options.require_signed:
+            check_signed(archive, required_signing_key(options.signing_key))
+        if options.level == "archive":
             check_bytes(archive, cancellation)
         else:
-            if require_masked:
+            if options.require_masked:
                 check_masked(archive)
             details = _drill_twice_if_different(
                 archive,
                 maintenance,
-                load,
+                options.load,
                 lambda: ProgressMeter(on_progress, interval_seconds=report_seconds),
                 cancellation,
             )
     except MismatchError as error:
-        if record:
+        if options.record:
             _record_damage(storage, dump.key, error)
         raise
     except ArchiveError as error:
         # A bit may have flipped between storage and here.
-        if record and not _is_whole(storage, dump, cancellation):
+        if options.record and not _is_whole(storage, dump, cancellation):
             _record_damage(storage, dump.key, error)
         raise
-    log.info("verified %s, level %s", dump.key, level)
-    if record:
-        _record_success(archive, level, details)
+    log.info("verified %s, level %s", dump.key, options.level)
+    if options.record:
+        _record_success(archive, options.level, details)
     return dump.key
 
 

@@ -155,8 +155,7 @@ class PgCloneHook(BaseHook):
 
         call = self._call("swap", options, temp_database=temp_database)
         swapped = swap(
-            call.maintenance,
-            temp_database,
+            *(call.maintenance, temp_database),
             restore_over=call.allowed_targets(),
             create_target=call.value("create_target", bool),
             wait_seconds=call.value("wait_seconds", float),
@@ -303,17 +302,16 @@ class PgCloneHook(BaseHook):
 
         :param key: a dump key or a prefix (its newest dump).
         """
-        from airflow_provider_pgclone.core.verify import verify
+        from airflow_provider_pgclone.core.verify import VerifyOptions, verify
 
         call = self._call("verify", options, key=key)
-        level = call.level()
-        wanted = {n: call.value(n, bool) for n in ("record", "require_masked", "require_signed")}
-        return verify(
-            *(call.storage(), key, level, call.maintenance, call.load_options()),
-            **wanted,
-            signing_key=call.signing_key(),
-            **self._watch,
-        )
+        more = {
+            "level": call.level(),
+            "load": call.load_options(),
+            "signing_key": call.signing_key(),
+        }
+        wanted = call.fill(VerifyOptions, **more)
+        return verify(call.storage(), key, call.maintenance, wanted, **self._watch)
 
     def prune(self, prefix: str, **options: Unpack[PruneArguments]) -> "Pruned":
         """Delete the dumps that no rule keeps, and what killed dumps, restores and copies left.

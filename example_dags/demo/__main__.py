@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument(
         "--folder",
         type=empty_or_kept_folder,
-        help="an empty folder for all files, or for ui that of an earlier start (default: in .demo)",
+        help="an empty folder for all files, or that of an earlier ui (default: in .demo)",
     )
     arguments = parser.parse_args()
     command, default_folder = COMMANDS[arguments.command]
