@@ -15,12 +15,13 @@ CERT_OF_PIP := $(BIN)/python -m pip config list 2>/dev/null | sed -n "s/^global\
 UV := file="$${SSL_CERT_FILE:-$${PIP_CERT:-$$($(CERT_OF_PIP))}}"; \
 	$${file:+env SSL_CERT_FILE="$$file"} $(BIN)/uv
 
-.PHONY: help demo ui test pytest test-random test-matrix test-faults test-airflow lint format bench docs clean
+.PHONY: help demo ui test pytest test-ui docs-screenshots test-random test-matrix test-faults test-airflow lint format bench docs clean
 
 help:
 	@echo "make demo         dump and refresh a small shop database in a real Airflow"
 	@echo "make ui           the same in Airflow's web interface"
 	@echo "make test         lint, types and the tests"
+	@echo "make test-ui      the test in a browser, which it installs where it is missing (minutes)"
 	@echo "make test-random  all tests, in another order each time"
 	@echo "make test-matrix  PostgreSQL 14 to 18 in every pair, and random databases (half an hour)"
 	@echo "make test-airflow adapters on Airflow 3.1 to 3.3 with Python 3.11 to 3.13 (half an hour)"
@@ -28,6 +29,7 @@ help:
 	@echo "make lint         ruff and mypy only"
 	@echo "make bench        how long each verb takes, beside its peers (an hour)"
 	@echo "make docs         the documentation, as a site in docs/_build/html"
+	@echo "make docs-screenshots the pictures of the documentation, made by the test in a browser"
 	@echo "make clean        remove what these commands have made"
 
 $(INSTALLED): pyproject.toml
@@ -53,6 +55,19 @@ WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 pytest: $(INSTALLED)
 	$(PYTEST)
+
+# In Debian's chromium; `make test` runs it as well, where chromium is there.
+BROWSER_TEST := $(BIN)/python -m pytest tests/ui
+SUDO = $(shell test "$$(id -u)" = 0 || echo sudo)
+INSTALL_CHROMIUM = command -v chromium >/dev/null || \
+	{ $(SUDO) apt-get update --quiet && $(SUDO) apt-get install --quiet --yes chromium; }
+test-ui: $(INSTALLED)
+	@$(INSTALL_CHROMIUM)
+	$(BROWSER_TEST)
+
+docs-screenshots: $(INSTALLED)
+	@$(INSTALL_CHROMIUM)
+	TEST_SCREENSHOTS=docs/images $(BROWSER_TEST)
 
 test-random: $(INSTALLED)
 	$(PYTEST) -p randomly

@@ -22,6 +22,7 @@ from airflow_provider_pgclone.task_groups import pick, restore_task_group
 with DAG(
     "manual_restore",
     schedule=None,
+    is_paused_upon_creation=False,  # it runs only when somebody starts it
     doc_md=__doc__,
     tags=["pgclone"],
     params={

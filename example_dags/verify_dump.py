@@ -14,6 +14,7 @@ from airflow_provider_pgclone.operators import PgCloneVerifyOperator
 with DAG(
     "verify_dump",
     schedule=None,
+    is_paused_upon_creation=False,  # it runs only when somebody starts it
     doc_md=__doc__,
     tags=["pgclone"],
     params={

@@ -48,7 +48,7 @@ def make_history(server: PostgresServer, dumps: Path, now: datetime) -> None:
             rows = _GROW.format(first=last + 1, last=last + users, orders=orders)
             shop.run(server, shop.PRODUCTION, rows)
         key = at(day, lambda: hook.dump(instance=_INSTANCE, **masked))
-        if day == 2:
+        if day == 3:
             _damage(dumps / key)
             with suppress(ArchiveError):
                 hook.verify(key)

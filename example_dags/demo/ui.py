@@ -54,6 +54,7 @@ def ui(folder: Path) -> None:
             terminal.say(f"\nOpen {airflow.url} in a browser; there is no login.")
             terminal.say("Browse > Dumps has a week of dumps: restore one, and undo it.")
             terminal.say("The DAG manual_restore lets you pick a dump and approve the swap.")
+            terminal.say("The DAGs of every night are paused: unpause one, and it runs at once.")
             terminal.say("Ctrl-C stops it all. The next make ui goes on from here.")
             with suppress(KeyboardInterrupt):
                 airflow.process.wait()

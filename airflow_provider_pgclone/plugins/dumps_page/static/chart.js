@@ -12,6 +12,10 @@ const ceiling = (value) => {
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 1e-9)));
   return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((one) => one >= value) ?? value;
 };
+const ceilingOfBytes = (value) => {
+  const unit = 1024 ** Math.floor(Math.log2(value) / 10);
+  return ceiling(value / unit) * unit;
+};
 const kindOf = (point) => (point.finding === "damaged" ? "bad" : point.is_partial ? "warn" : "bar");
 const wordsOf = (point) => [short(point.created_at), bytes(point.size_bytes),
   typeof point.seconds === "number" ? `took ${duration(point.seconds)}` : "duration unknown",
@@ -48,7 +52,7 @@ export const Chart = ({ points, onOpen }) => {
 };
 
 const Drawing = ({ points, width, at, setAt, onOpen }) => {
-  const largest = ceiling(Math.max(...points.map((one) => one.size_bytes), 1));
+  const largest = ceilingOfBytes(Math.max(...points.map((one) => one.size_bytes), 1));
   const slowest = ceiling(Math.max(...points.map((one) => one.seconds ?? 0), 0.1));
   const inner = width - LEFT - RIGHT;
   const step = inner / points.length;

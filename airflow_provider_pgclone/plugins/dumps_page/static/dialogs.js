@@ -1,11 +1,13 @@
 // Restore, undo, verify: each starts a run of a DAG that the configuration names, and links to it.
 import { bytes, databaseOf, exact, short } from "./format.js";
-import { addressOf, h, trigger, useRoute, useState } from "./host.js";
-import { Age, Badges, Copy, Dialog, Facts, Maker, Problem, Size, Waiting } from "./parts.js";
+import { addressOf, h, isPaused, trigger, useRoute, useState } from "./host.js";
+import { Age, Badges, Dialog, Facts, Maker, Problem, Size, Waiting } from "./parts.js";
 
-const Started = ({ dag, run }) =>
+const Started = ({ dag, run, isWaiting }) =>
   h("div", { className: "pgc-started", role: "status" },
-    h("p", null, "The run has started. Airflow shows how far it is, and asks there if it needs an answer."),
+    isWaiting
+      ? h("p", { className: "pgc-note" }, "The run waits: the DAG ", h("code", null, dag), " is paused. Unpause it in Airflow, and the run starts.")
+      : h("p", null, "The run has started. Airflow shows how far it is, and asks there if it needs an answer."),
     h("p", null, h("a", {
       className: "pgc-button pgc-primary", autoFocus: true,
       href: addressOf(`dags/${encodeURIComponent(dag)}/runs/${encodeURIComponent(run.dag_run_id)}`).href,
@@ -16,9 +18,13 @@ const Start = ({ dag, conf, label, isDangerous, isOff }) => {
   const [state, setState] = useState({});
   const start = () => {
     setState({ isBusy: true });
-    trigger(dag, conf).then((run) => setState({ run })).catch((error) => setState({ problem: error.message }));
+    const begin = async () => {
+      const isWaiting = await isPaused(dag);
+      setState({ run: await trigger(dag, conf), isWaiting });
+    };
+    begin().catch((error) => setState({ problem: error.message }));
   };
-  if (state.run) return h(Started, { dag, run: state.run });
+  if (state.run) return h(Started, { dag, ...state });
   return h("footer", null,
     state.problem && h(Problem, null, state.problem),
     h("span", { className: "pgc-muted" }, "Starts the DAG ", h("code", null, dag), "."),
@@ -69,7 +75,7 @@ export const Restore = ({ dump, targets, onClose }) => {
   return h(Dialog, { title: "Restore a dump", onClose },
     h("section", null,
       h("h3", null, `${dump.database}, ${short(dump.created_at)}`), h(Badges, { dump }),
-      h("p", { className: "pgc-keyline" }, h("code", null, dump.key), h(Copy, { text: dump.key }))),
+      h("p", { className: "pgc-keyline" }, h("code", null, dump.key))),
     warnings.map((text) => h("p", { key: text, className: "pgc-note" }, text)),
     h("section", null,
       h("h3", { id: "pgc-over" }, "Over"),

@@ -31,11 +31,12 @@ export const exact = (text) => (dateOf(text) ? EXACT.format(dateOf(text)) : Stri
 export const short = (text) => (dateOf(text) ? SHORT.format(dateOf(text)) : String(text ?? ""));
 export const day = (text) => (dateOf(text) ? DAY.format(dateOf(text)) : "");
 
+// In the units of the package's logs and approvals, so that a size reads the same everywhere.
 export const bytes = (value) => {
   if (typeof value !== "number") return "unknown";
-  const names = ["bytes", "kB", "MB", "GB", "TB", "PB"];
-  const power = Math.min(names.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, value)) / 3)));
-  const scaled = value / 1000 ** power;
+  const names = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"];
+  const power = Math.min(names.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, value)) / 10)));
+  const scaled = value / 1024 ** power;
   return `${power && scaled < 99.95 ? scaled.toFixed(1) : COUNT.format(Math.round(scaled))} ${names[power]}`;
 };
 export const count = (value) => (typeof value === "number" ? COUNT.format(value) : "unknown");

@@ -50,6 +50,10 @@ export const trigger = (dag, conf) =>
     body: JSON.stringify({ logical_date: null, conf }),
   });
 
+// A run of a paused DAG waits until someone unpauses it.
+export const isPaused = async (dag) =>
+  (await send(addressOf(`api/v2/dags/${encodeURIComponent(dag)}`), {})).is_paused;
+
 // What a route answers: {data, problem, isLoading, reload}; it keeps the last answer while it reads.
 export const useRoute = (route, query, isWanted = true) => {
   const [state, setState] = useState({ data: null, problem: null, isLoading: isWanted });
