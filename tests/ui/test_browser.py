@@ -19,8 +19,8 @@ _COLOURS = """element => {
         paint.fillRect(0, 0, 1, 1);
         return paint.getImageData(0, 0, 1, 1).data.slice(0, 3).reduce((sum, one) => sum + one);
     };
-    return [getComputedStyle(element).color, getComputedStyle(document.body).backgroundColor]
-        .map(light);
+    const behind = getComputedStyle(document.documentElement).backgroundColor;
+    return [light(getComputedStyle(element).color), light(behind)];
 }"""
 
 
@@ -172,8 +172,13 @@ def _pick_from_the_list(person: Person) -> None:
     person.wait_for_question(run, "restore.pick")
     person.page.goto(f"{run}/tasks/restore.pick/required_actions")
     expect(person.page.get_by_text("Which dump?")).to_be_visible()
+    person.page.get_by_role("combobox").last.click()
+    dumps = person.page.get_by_role("option")
+    expect(dumps).to_have_count(7)  # without the damaged one, and the one that is not masked
     person.picture("pick")
+    dumps.filter(has_text="partial").click()
     person.page.get_by_role("button", name="Take this dump").click()
+    expect(person.page.get_by_text("response successful").first).to_be_visible()
     person.page.goto(run)
     _reject(person)
     assert person.state_of_run(run) == "success"
@@ -188,9 +193,12 @@ def _test_a_connection(person: Person) -> None:
 
 
 def _turn_the_light_off(person: Person) -> None:
-    person.page.emulate_media(color_scheme="dark")
-    person.page.evaluate("localStorage.setItem('theme', 'dark')")
     _open_dumps(person)
     text, background = person.page.locator(".pgc").evaluate(_COLOURS)
+    assert text < background - 300
+    person.page.get_by_role("button", name="User").click()
+    person.page.get_by_role("menuitem", name="Appearance").click()
+    person.page.get_by_role("menuitemradio", name="Dark Mode").click()
+    expect(person.page.locator("html.dark")).to_be_attached()
+    text, background = person.page.locator(".pgc").evaluate(_COLOURS)
     assert text > background + 300
-    person.picture("dumps-dark")

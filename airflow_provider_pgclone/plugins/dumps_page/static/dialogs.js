@@ -35,7 +35,7 @@ const Start = ({ dag, conf, label, isDangerous, isOff }) => {
 export const held = (state) => {
   if (!state) return "unknown";
   if (!state.key) return "not restored by this package";
-  return state.key.startsWith(":") ? state.key : `${databaseOf(state.key)} of ${short(state.key && keyTime(state.key))}`;
+  return state.key.startsWith(":") ? `what was kept as ${state.key}` : `${databaseOf(state.key)} of ${short(state.key && keyTime(state.key))}`;
 };
 // The time in a key, as ISO 8601.
 export const keyTime = (key) => {
