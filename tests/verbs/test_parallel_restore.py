@@ -25,6 +25,7 @@ from airflow_provider_pgclone.core.errors import (
     RestoreError,
     StorageError,
 )
+from airflow_provider_pgclone.core.loading import units
 from airflow_provider_pgclone.core.reading import page_ranges, table_choice
 from airflow_provider_pgclone.core.storage.objects import ObjectStorage
 from airflow_provider_pgclone.hooks import PgCloneHook
@@ -53,6 +54,7 @@ SELECT lo_from_bytea(0, decode(repeat('ff00', 2000000), 'hex')), lo_create(0);
 def source(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", SMALL)
     monkeypatch.setattr(page_ranges, "RANGE_BYTES", SMALL)
+    monkeypatch.setattr(units, "SMALL_BYTES", SMALL)
     return make_database(SQL)
 
 

@@ -9,9 +9,9 @@ from functools import partial
 from airflow_provider_pgclone.core.archive import BlockContent, Manifest, Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking import check_checksums, check_encoding, check_rows
-from airflow_provider_pgclone.core.loading.data_file import DataFile
 from airflow_provider_pgclone.core.loading.fetch import BlockFetcher
-from airflow_provider_pgclone.core.loading.pg_restore import load_pipes, load_stream
+from airflow_provider_pgclone.core.loading.parallel import load_parallel
+from airflow_provider_pgclone.core.loading.pg_restore import BlockSink, load_stream
 from airflow_provider_pgclone.core.loading.schedule import schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
@@ -77,23 +77,24 @@ def _load_blocks(
     entries = {entry.block.dump_id: entry for entry in manifest.entries}
     toc = loading.restored(archive.toc)
     plan = schedule(toc, {id_: entry.block.raw_bytes for id_, entry in entries.items()})
-    order = [plan.old_ids[new_id] for new_id in plan.start_order(loading.sessions)]
+    with_data = [entry.dump_id for entry in plan.toc.entries if entry.has_data]
+    order = sorted(with_data, key=lambda dump_id: -plan.chains[dump_id])
     blocks = [entries[dump_id].block for dump_id in order]
-    ahead = READS_AHEAD_OF_SESSION * loading.sessions
+    ahead = READS_AHEAD_OF_SESSION * loading.jobs
     read_range = partial(archive.storage.read_range, archive.dump.key)
     with BlockFetcher(read_range, blocks, ahead=ahead) as fetcher:
 
-        def feed(dump_id: int, file: DataFile) -> None:
+        def feed(dump_id: int, sink: BlockSink) -> None:
             entry = entries[dump_id]
-            pieces = meter.counted(fetcher.pieces(entry.block, file.check))
+            pieces = meter.counted(fetcher.pieces(entry.block, sink.check))
             content = BlockContent(entry, pieces, toc.compression)
-            if file.holds_large_objects:
-                file.write_large_objects(content.large_objects())
+            if sink.holds_large_objects:
+                sink.write_large_objects(content.large_objects())
             else:
-                file.write_rows(content.rows())
+                sink.write_rows(content.rows())
                 meter.add(rows=entry.block.rows)
 
-        load_pipes(plan, feed, database, loading, cancellation=cancellation)
+        load_parallel(plan, feed, database, loading, cancellation=cancellation)
 
 
 def _check_loaded(session: Session, toc: Toc, manifest: Manifest, *, checksums: bool) -> None:

@@ -26,8 +26,6 @@ from airflow_provider_pgclone.core.postgres import (
 log = logging.getLogger(__name__)
 
 _TEXT = re.compile(r"(?:(error|warning|detail|hint): )?(.*)")
-# The severity of a message of another process may precede it.
-_LAUNCHING = re.compile(r"(?:(?:error|warning|detail|hint): )*launching item (\d+) .*")
 _STAGE_LINE = re.compile(r"while [A-Z ]+:")
 _ENTRY_LINE = re.compile(r"from TOC entry \d+; \d+ \d+ (.*)")
 _IGNORED_LINE = re.compile(r"errors ignored on restore: (\d+)")
@@ -114,18 +112,11 @@ class RestoreMessages:
 
     :param own_lines: tells which lines are pg_restore's own.
     :param on_error: called with each complete error.
-    :param on_launch: called with the id of each entry that a parallel pg_restore starts.
     """
 
-    def __init__(
-        self,
-        own_lines: OwnLines,
-        on_error: Callable[[RestoreMessage], None],
-        on_launch: Callable[[int], None],
-    ) -> None:
+    def __init__(self, own_lines: OwnLines, on_error: Callable[[RestoreMessage], None]) -> None:
         self._own_lines = own_lines
         self._on_error = on_error
-        self._on_launch = on_launch
         self._lines: list[str] = []
         self._entry = ""
         self._has_started = False
@@ -135,15 +126,12 @@ class RestoreMessages:
 
     def feed(self, line: str) -> None:
         """Parse a line."""
-        texts = self._own_lines.read(line)
-        if texts is None:
+        own = self._own_lines.read(line)
+        if own is None:
             self._continue(line)
             return
         self._has_started = True
-        if launching := _LAUNCHING.fullmatch(texts[-1]):
-            self._on_launch(int(launching.group(1)))
-            return
-        severity, text = _parts(texts)
+        severity, text = cast("re.Match[str]", _TEXT.fullmatch(own)).groups()
         if severity in ("detail", "hint") and self._lines:
             self._lines.append(f"{severity.upper()}:  {text}")
             return
@@ -180,25 +168,16 @@ class RestoreMonitor:
     """Watches the messages of pg_restore, and ends it at the first error that matters.
 
     :param server_major: the major version of the server.
-    :param on_launch: called with the id of each entry that a parallel pg_restore starts.
     :param guarded: the objects on which rights are restored only if the user owns them, by id.
     """
 
-    def __init__(
-        self,
-        server_major: int,
-        on_launch: Callable[[int], None] | None = None,
-        *,
-        guarded: Mapping[int, str] | None = None,
-    ) -> None:
+    def __init__(self, server_major: int, *, guarded: Mapping[int, str] | None = None) -> None:
         self._server_major = server_major
-        self._on_launch = on_launch
-        self._has_workers = False
         self._guarded = guarded or {}
         self._left_out: dict[int, None] = {}
         own_lines = OwnLines()
         self.environment = own_lines.environment
-        self._messages = RestoreMessages(own_lines, self._handle, self._launch)
+        self._messages = RestoreMessages(own_lines, self._handle)
         self._harmless: list[RestoreMessage] = []
         self._fatal: list[RestoreMessage] = []
         self._child: Child | None = None
@@ -231,16 +210,8 @@ class RestoreMonitor:
             raise RestoreError(f"{child.failure(code)}{f': {before}' if before else ''}")
         warn_of_foreign([name for id_, name in self._guarded.items() if id_ in self._left_out])
 
-    def _launch(self, dump_id: int) -> None:
-        if not self._has_workers:
-            self._messages.close()
-            self._has_workers = True
-        if self._on_launch is not None:
-            self._on_launch(dump_id)
-
     def _handle(self, message: RestoreMessage) -> None:
-        # Several processes may write into one line. No error of theirs is known to be harmless.
-        kind = None if self._has_workers else harmless_name(message, self._server_major)
+        kind = harmless_name(message, self._server_major)
         if kind is not None:
             self._harmless.append(message)
             log.info("harmless error of pg_restore (%s): %s", kind, message)
@@ -248,13 +219,6 @@ class RestoreMonitor:
         self._fatal.append(message)
         if self._child is not None:
             self._child.kill()
-
-
-def _parts(texts: list[str]) -> tuple[str | None, str]:
-    """Return the severity and the text of a message."""
-    severity, text = cast("re.Match[str]", _TEXT.fullmatch(texts[0])).groups()
-    # What another process has written into the line may be text of the server.
-    return severity, text if len(texts) == 1 else f"{text}{REDACTED}"
 
 
 def _message(lines: list[str], entry: str) -> RestoreMessage:

@@ -1,26 +1,15 @@
-"""Numbers the entries of an archive in the order in which a parallel pg_restore should start them.
-
-pg_restore starts the ready entry with the most data first, and among equals that with the lowest id
-(``TocEntrySizeCompareQsort`` in pg_backup_archiver.c). It does not know the size of data in named
-pipes, so only the ids decide. Pure.
-"""
+"""Measures the work of the entries of an archive, and which must wait for which. Pure."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from airflow_provider_pgclone.core.archive import (
-    SECTION_DATA,
     SECTION_POST_DATA,
     Toc,
     TocEntry,
     complete_dependencies,
 )
-
-# Ids that no entry gets. pg_restore treats the first dependency of a TABLE DATA entry as its table.
-# So the first dependency of a range is not an entry: see add_ranges() in reading/page_ranges.py.
-_NO_TABLE, _MISSING = 1, 2
-_FIRST_ID = 3
 
 # Smaller tables are loaded in the order of the archive, where one read fetches many of them.
 SMALL_TABLE_BYTES = 4 * 1024 * 1024
@@ -32,59 +21,38 @@ _CONSTRAINT_WEIGHT = 0.2
 
 @dataclass(frozen=True)
 class Schedule:
-    """An archive with new ids, in the order in which its entries should start.
+    """An archive with the work of its entries.
 
-    :param old_ids: maps the new ids of the entries to the old ones.
+    :param toc: the table of contents, with all dependencies that a parallel restore needs.
+    :param own: the work of each entry by id, in bytes of data.
+    :param chains: the work of each entry and of the longest chain after it; 0 if that is little.
     """
 
     toc: Toc
-    old_ids: Mapping[int, int]
-
-    def start_order(self, sessions: int) -> list[int]:
-        """Return the new ids of the entries with data, in the order in which they start.
-
-        :param sessions: the number of sessions of pg_restore. A single session uses the order of
-            the archive.
-        """
-        ids = [entry.dump_id for entry in self.toc.entries if entry.has_data]
-        return ids if sessions == 1 else sorted(ids)
+    own: Mapping[int, float]
+    chains: Mapping[int, float]
 
 
 def schedule(toc: Toc, raw_bytes: Mapping[int, int], *, first: Collection[int] = ()) -> Schedule:
-    """Renumber the entries, so that the longest chains of work start first.
+    """Measure the longest chains of work, which should start first.
 
     A chain is loading a table, then its slowest index, then the entries that depend on the index.
 
     :param raw_bytes: the uncompressed size of the data of each entry, by id.
-    :param first: the ids of entries that start before all others, in the order of the archive.
+    :param first: the ids of entries that start before all others.
     """
     toc = replace(toc, entries=tuple(_indexes_after_constraints(toc)))
     toc = replace(toc, entries=tuple(_attached_one_by_one(toc)))
     toc = complete_dependencies(toc)  # older archives, and what a copy loads, do not have them
     toc = replace(toc, entries=tuple(_event_triggers_last(toc)))
-    lengths = _chain_lengths(toc, raw_bytes)
-    for place, entry in enumerate(toc.entries):
-        if entry.dump_id in first:
-            lengths[place] = math.inf
-    order = sorted(range(len(toc.entries)), key=lambda place: (-lengths[place], place))
-    new_ids = {toc.entries[place].dump_id: _FIRST_ID + rank for rank, place in enumerate(order)}
-    entries = tuple(
-        replace(
-            entry,
-            dump_id=new_ids[entry.dump_id],
-            dependencies=tuple(_new_dependencies(entry, new_ids)),
-        )
-        for entry in toc.entries
-    )
-    return Schedule(replace(toc, entries=entries), {new: old for old, new in new_ids.items()})
+    own, chains = _work(toc, raw_bytes)
+    return Schedule(toc, own, {**chains, **dict.fromkeys(first, math.inf)})
 
 
 def _indexes_after_constraints(toc: Toc) -> Iterator[TocEntry]:
     """Make the indexes of a table depend on its primary key and unique constraints.
 
-    Their locks conflict, so one session would wait in the server for the other, instead of working
-    on another entry. ``has_lock_conflicts`` in pg_backup_archiver.c does not consider indexes.
-    pg_dump writes constraints first.
+    Their locks conflict, so that one of them must be first. pg_dump writes constraints first.
     """
     tables = {entry.dump_id for entry in toc.entries if entry.description == "TABLE"}
     constraints: dict[int, list[int]] = {}
@@ -104,7 +72,7 @@ def _attached_one_by_one(toc: Toc) -> Iterator[TocEntry]:
     """Make each INDEX ATTACH depend on the one before.
 
     If two run at the same time for a table with partitioned partitions, they may lock each other's
-    indexes and fail with "deadlock detected". ``has_lock_conflicts`` does not consider them.
+    indexes and fail with "deadlock detected".
     """
     before: int | None = None
     for entry in toc.entries:
@@ -138,14 +106,10 @@ def _event_triggers_last(toc: Toc) -> Iterator[TocEntry]:
         yield entry
 
 
-def _new_dependencies(entry: TocEntry, new_ids: Mapping[int, int]) -> Iterator[int]:
-    for place, dependency in enumerate(entry.dependencies):
-        is_table = entry.section == SECTION_DATA and place == 0
-        yield new_ids.get(dependency, _NO_TABLE if is_table else _MISSING)
-
-
-def _chain_lengths(toc: Toc, raw_bytes: Mapping[int, int]) -> list[float]:
-    """Return the work of each entry and of the longest chain after it, in bytes of data."""
+def _work(
+    toc: Toc, raw_bytes: Mapping[int, int]
+) -> tuple[Mapping[int, float], Mapping[int, float]]:
+    """Return the work of each entry, and that of the longest chain that starts with it."""
     of_table: dict[tuple[str, str], int] = {}
     for entry in toc.entries:
         name = entry.table
@@ -156,24 +120,26 @@ def _chain_lengths(toc: Toc, raw_bytes: Mapping[int, int]) -> list[float]:
         if entry.description == "TABLE"
     }
     behind: dict[int, float] = {}  # the longest chain that depends on an id
-    lengths = [0.0] * len(toc.entries)
+    own: dict[int, float] = {}
+    chains: dict[int, float] = {}
     # pg_dump writes an entry after the entries that it depends on.
-    for place in range(len(toc.entries) - 1, -1, -1):
-        entry = toc.entries[place]
+    for entry in reversed(toc.entries):
+        id_ = entry.dump_id
         if entry.section == SECTION_POST_DATA:
             tables = (size_of.get(dependency, 0) for dependency in entry.dependencies)
-            length = _weight(entry) * max(tables, default=0) + behind.get(entry.dump_id, 0.0)
-        elif entry.has_data:
-            # The size of the whole table, because an index waits for the last range.
-            length = float(of_table[entry.table])
-            length += max(behind.get(id_, 0.0) for id_ in (entry.dump_id, *entry.dependencies))
-        else:
-            continue
-        lengths[place] = length if length >= SMALL_TABLE_BYTES else 0.0
-        if entry.section == SECTION_POST_DATA:
+            own[id_] = _weight(entry) * max(tables, default=0)
+            length = own[id_] + behind.get(id_, 0.0)
             for dependency in entry.dependencies:
                 behind[dependency] = max(behind.get(dependency, 0.0), length)
-    return lengths
+        elif entry.has_data:
+            own[id_] = float(raw_bytes.get(id_, 0))
+            # The size of the whole table, because an index waits for the last range.
+            length = float(of_table[entry.table])
+            length += max(behind.get(one, 0.0) for one in (id_, *entry.dependencies))
+        else:
+            continue
+        chains[id_] = length if length >= SMALL_TABLE_BYTES else 0.0
+    return own, chains
 
 
 def _weight(entry: TocEntry) -> float:

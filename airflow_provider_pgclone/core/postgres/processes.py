@@ -54,7 +54,6 @@ class Child:
         self._stderr_thread.start()
         self._end_signal = end_signal
         self._kill_at: float | None = None
-        self._workers: list[int] = []
 
     @property
     def stdin(self) -> IO[bytes]:
@@ -86,20 +85,8 @@ class Child:
         if gathered:
             yield b"".join(gathered)
 
-    def read_line(self) -> str:
-        """Return the next line of stdout without its end, or an empty string at the end."""
-        return cast("IO[bytes]", self._process.stdout).readline().decode().rstrip("\n")
-
-    def ended_by_broken_pipe(self) -> bool:
-        """Wait for the end of the program, and tell whether it wrote to a pipe without a reader."""
-        return self._process.wait() == -signal.SIGPIPE
-
-    def is_talking(self) -> bool:
-        """Tell whether the program, or a process that it forked, still has its stderr open."""
-        return self._stderr_thread.is_alive()
-
     def wait_exit(self) -> None:
-        """Wait for the end of the program, but not of processes that it forked."""
+        """Wait for the end of the program; kill it if it does not heed its end signal."""
         while True:
             try:
                 self._process.wait(POLL_SECONDS)
@@ -114,7 +101,6 @@ class Child:
         :raises CancelledError: when a stop was requested.
         """
         code = self._process.wait()
-        self._kill_workers()
         self._stderr_thread.join()
         self._cancellation.check()
         return code
@@ -141,23 +127,10 @@ class Child:
             self._process.send_signal(self._end_signal)
 
     def stop(self) -> None:
-        """End the program and the processes that it forked, and wait for the program."""
+        """End the program, and wait for its end."""
         if self._process.poll() is None:
             self.kill()
         self.wait_exit()
-        self._kill_workers()
-
-    def note_workers(self) -> None:
-        """Register the processes that the program has forked, so that they end with it.
-
-        Only Linux lists them. On other systems they end after their current statement.
-        """
-        if self._workers:
-            return
-        pid = self._process.pid
-        with suppress(OSError):
-            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-                self._workers.append(os.pidfd_open(int(child)))
 
     def reap(self) -> None:
         """Close our ends of the pipes, end the program if it still runs, and wait for its end."""
@@ -166,13 +139,6 @@ class Child:
                 _close(pipe)
         self.stop()
         self._stderr_thread.join()
-        while self._workers:
-            os.close(self._workers.pop())
-
-    def _kill_workers(self) -> None:
-        for descriptor in self._workers:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
 
     def _drain_stderr(self) -> None:
         with cast("IO[bytes]", self._process.stderr) as stream:

@@ -6,7 +6,6 @@ for the lock of the interpreter.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from airflow_provider_pgclone.core.archive import COPY_END
 from airflow_provider_pgclone.core.catalog import table_name
@@ -18,7 +17,6 @@ from airflow_provider_pgclone.core.postgres import (
     READING_SESSION,
     SAFE_PATH,
     Child,
-    ReaderGoneError,
     connection_arguments,
     open_service_pipe,
     run_child,
@@ -54,53 +52,6 @@ class RangeReader:
             yield from psql.output()
             psql.wait_for_success()
         yield COPY_END
-
-
-class CopySession:
-    """A psql that writes one range after another to files; the rows do not pass this process."""
-
-    def __init__(self, psql: Child) -> None:
-        self._psql = psql
-
-    def end(self) -> None:
-        """Let psql end, and with it its transaction."""
-        with suppress(BrokenPipeError):
-            self._psql.stdin.close()
-
-    def copy(self, pages: PageRange, path: Path) -> int:
-        """Write the rows of a range to a file, and return the number of rows.
-
-        :raises ReaderGoneError: when the file is a pipe and its reader ended too early.
-        :raises ToolError: when psql failed.
-        """
-        # With \o instead of \g psql would not count the rows. The savepoint releases the locks on
-        # the table, its indexes and its TOAST table: a server has room for few locks.
-        script = (
-            f"SAVEPOINT range;\n{_before(pages)}"
-            f"{copy_query(pages)} \\g {_quoted(path)}\n"
-            "\\set PGCLONE_ROWS :ROW_COUNT\n"
-            "ROLLBACK TO SAVEPOINT range;\nRELEASE SAVEPOINT range;\n"
-            "\\echo :PGCLONE_ROWS\n"
-        )
-        with suppress(BrokenPipeError):
-            self._psql.stdin.write(script.encode())
-            self._psql.stdin.flush()
-        line = self._psql.read_line()
-        if not line:
-            if self._psql.ended_by_broken_pipe():
-                raise ReaderGoneError
-            with _naming_masked(pages):
-                self._psql.wait_for_success()
-        if not line.isdecimal():
-            raise ToolError(f"psql did not return the number of rows of {pages.table.display_name}")
-        return int(line)
-
-
-@contextmanager
-def open_copy_session(snapshot: Snapshot) -> Iterator[CopySession]:
-    """Run a psql in the snapshot while the block runs."""
-    with _psql(snapshot) as psql:
-        yield CopySession(psql)
 
 
 @contextmanager
@@ -171,9 +122,3 @@ def _lock(pages: PageRange) -> str:
     session, forever. pg_dump does the same: lockTableForWorker() in parallel.c.
     """
     return f"LOCK TABLE ONLY {table_name(pages.table)} IN ACCESS SHARE MODE NOWAIT;\n"
-
-
-def _quoted(path: Path) -> str:
-    """Quote a path for the commands of psql."""
-    text = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"

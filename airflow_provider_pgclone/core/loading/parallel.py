@@ -1,0 +1,124 @@
+"""Restores the units of an archive by several sessions at once."""
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.loading.pg_restore import Feed, load_entries
+from airflow_provider_pgclone.core.loading.schedule import Schedule
+from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.loading.units import Unit, divide, entries_of_each_run
+from airflow_provider_pgclone.core.postgres import Database
+
+POLL_SECONDS = 0.5
+
+
+def load_parallel(
+    plan: Schedule,
+    feed: Feed,
+    database: Database,
+    loading: Loading,
+    *,
+    serial: Collection[int] = (),
+    cancellation: Cancellation,
+) -> None:
+    """Restore an archive into an empty database, by as many sessions as there are jobs.
+
+    :param feed: writes the data of an entry; called in threads.
+    :param serial: the ids of entries whose data comes in the order of the archive.
+    :raises RestoreError: at the first error that is not harmless.
+    :raises PgCloneError: the error of ``feed``.
+    """
+    of_each_run = entries_of_each_run(plan.toc)
+    with cancellation.own() as own:
+
+        def restore(unit: Unit) -> None:
+            entries = [*of_each_run, *unit.entries]
+            load_entries(plan.toc, entries, feed, database, loading, cancellation=own)
+
+        passes = divide(plan, serial=serial)
+        load_units(passes, restore, sessions=loading.jobs, cancellation=own)
+
+
+def load_units(
+    passes: Sequence[Sequence[Unit]],
+    restore: Callable[[Unit], None],
+    *,
+    sessions: int,
+    cancellation: Cancellation,
+) -> None:
+    """Restore the units of each pass, as many at once as there are sessions.
+
+    :param restore: restores one unit; called in threads.
+    :param cancellation: cancelled when a unit fails, so that the others end.
+    :raises PgCloneError: the first error of ``restore``.
+    """
+    for units in passes:
+        queue = _Queue(units, cancellation)
+
+        def work(queue: _Queue = queue) -> None:
+            while (unit := queue.take()) is not None:
+                try:
+                    restore(unit)
+                except BaseException as error:  # noqa: BLE001  # raised below
+                    queue.fail(error)
+                    return
+                queue.finish(unit)
+
+        workers = min(sessions, len(units))
+        # Not in this thread: a child ends with the thread that started it, and a pass may follow.
+        with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
+            for _ in range(workers):
+                pool.submit(work)
+        queue.raise_failure()
+
+
+class _Queue:
+    """The units of a pass: those that wait, that run, and that are done."""
+
+    def __init__(self, units: Sequence[Unit], cancellation: Cancellation) -> None:
+        self._cancellation = cancellation
+        self._changed = threading.Condition()
+        # The costliest first, and among equals in the order of the archive.
+        self._waiting = sorted(units, key=lambda unit: (-unit.cost, unit.number))
+        self._running: dict[int, Unit] = {}
+        self._done: set[int] = set()
+        self._failure: BaseException | None = None
+
+    def take(self) -> Unit | None:
+        """Return the costliest unit that is ready; wait for one, and return ``None`` at the end."""
+        with self._changed:
+            while self._waiting and self._failure is None:
+                self._cancellation.check()
+                unit = next(filter(self._is_ready, self._waiting), None)
+                if unit is not None:
+                    self._waiting.remove(unit)
+                    self._running[unit.number] = unit
+                    return unit
+                self._changed.wait(POLL_SECONDS)
+            return None
+
+    def finish(self, unit: Unit) -> None:
+        with self._changed:
+            del self._running[unit.number]
+            self._done.add(unit.number)
+            self._changed.notify_all()
+
+    def fail(self, error: BaseException) -> None:
+        with self._changed:
+            is_first = self._failure is None
+            self._failure = self._failure or error
+            self._changed.notify_all()
+        if is_first:
+            self._cancellation.cancel()
+
+    def raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._cancellation.check()
+
+    def _is_ready(self, unit: Unit) -> bool:
+        return unit.waits_for <= self._done and not any(
+            unit.conflicts_with(other) for other in self._running.values()
+        )
