@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Variable, conf
@@ -16,6 +17,8 @@ CONFIGS_KEY = "configs"
 CONNECTIONS_KEY = "connections"
 CONFIGS_VARIABLE = "pgclone_configs"
 EXTRA_KEY = "pgclone"
+# How alike two ids are of which one may be meant by the other, such as prod and prd.
+_NEAR = 0.75
 # Airflow reads an option that is declared sensitive from a command or a secrets backend, too:
 # https://airflow.apache.org/docs/apache-airflow/stable/howto/set-config.html
 _SENSITIVE = (*SECRETS, CONFIGS_KEY, CONNECTIONS_KEY)
@@ -88,6 +91,12 @@ def source_of_connection_id(conn_id: str) -> OptionSource:
     source = OptionSource(label, _mapping(values, label))
     source.check()
     return source
+
+
+def near_connection_ids(conn_id: str) -> list[str]:
+    """Return the ids in the section that are spelled like one which the section does not have."""
+    ids = [str(one) for one in _section_mapping(CONNECTIONS_KEY)]
+    return [] if conn_id in ids else get_close_matches(conn_id, ids, cutoff=_NEAR)
 
 
 def _declare_sensitive() -> None:

@@ -1,9 +1,10 @@
 """Restore a dump over the staging database, chosen in the form of Airflow's Trigger button.
 
 Connections: ``staging``, a PostgreSQL connection to the server. Whoever fills the form may type any
-database of that server and any dump, so the connection's extra says what is allowed:
-``{"pgclone": {"restore_over": ["shop_staging"], "require_masked": true}}``. The storage location is
-the one that Airflow's config section ``[pgclone]`` or the connection's extra names.
+database of that server and any dump, so Airflow's config section ``[pgclone]`` says what is
+allowed, in its key ``connections``:
+``{"staging": {"restore_over": ["shop_staging"], "require_masked": true}}``. The storage location is
+the one that the section names.
 """
 
 from airflow.sdk import DAG, Param

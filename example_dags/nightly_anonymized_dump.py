@@ -3,10 +3,12 @@
 The dump is made from an anonymized copy, so that production is neither changed nor dumped as it is.
 The copy is made by stream, which ends no session on production.
 That needs a second database of that size, and is for what SQL has to say of many rows at once;
-nightly_masked_dump needs none.
+nightly_masked_dump needs none. A copy that a killed run has left is dropped first, so that the
+guard ``allow_restore``, without which no copy replaces a database, may be false for ``prod``.
 
-Connections: ``prod``, a PostgreSQL connection to the shop database. The dump goes to the storage
-location that Airflow's config section ``[pgclone]`` or the connection's extra names.
+Connections: ``prod``, a PostgreSQL connection to the shop database, for which ``allow_copy`` must
+not be false. The dump goes to the storage
+location that Airflow's config section ``[pgclone]`` names.
 """
 
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
@@ -16,6 +18,7 @@ from pendulum import datetime
 from airflow_provider_pgclone.operators import PgCloneCopyOperator, PgCloneDumpOperator
 
 COPY = "shop_anonymized"
+DROP_COPY = f"DROP DATABASE IF EXISTS {COPY} WITH (FORCE)"
 ANONYMIZED_DUMP = Asset("anonymized_shop_dump")
 
 
@@ -61,12 +64,12 @@ with DAG(
         database=COPY,
         outlets=[ANONYMIZED_DUMP],
     )
+    drop_old_copy = SQLExecuteQueryOperator(
+        task_id="drop_old_copy", conn_id="prod", sql=DROP_COPY, autocommit=True
+    )
     # A teardown runs whatever failed before it, and the run fails all the same.
     drop_copy = SQLExecuteQueryOperator(
-        task_id="drop_copy",
-        conn_id="prod",
-        sql=f"DROP DATABASE IF EXISTS {COPY} WITH (FORCE)",
-        autocommit=True,
+        task_id="drop_copy", conn_id="prod", sql=DROP_COPY, autocommit=True
     ).as_teardown(setups=copy)
 
-    copy >> anonymize >> check_anonymized() >> dump >> drop_copy
+    drop_old_copy >> copy >> anonymize >> check_anonymized() >> dump >> drop_copy

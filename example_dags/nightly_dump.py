@@ -3,7 +3,7 @@
 Kept are the newest dump of each of the last 7 days, 4 weeks and 12 months.
 
 Connections: ``prod``, a PostgreSQL connection to the shop database. The dumps are in the storage
-location that Airflow's config section ``[pgclone]`` or the connection's extra names.
+location that Airflow's config section ``[pgclone]`` names.
 """
 
 from airflow.sdk import DAG

@@ -4,7 +4,7 @@ A column that somebody adds tomorrow fails the dump until it is masked or declar
 
 Connections: ``prod``, a PostgreSQL connection to the shop database, and ``mask_key``, one of any
 type whose password is the secret by which masks are the same each night. The dump goes to the
-storage location that Airflow's config section ``[pgclone]`` or the connection's extra names.
+storage location that Airflow's config section ``[pgclone]`` names.
 """
 
 from airflow.sdk import DAG, Asset

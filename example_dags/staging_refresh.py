@@ -5,9 +5,10 @@ another way; then it takes the place of the old one, which stays as ``:pre``. Wh
 the restored database is dropped and staging stays as it is. Of several dumps that have waited, the
 newest is taken; a run by hand takes the newest of all. A dump that is not masked is refused.
 
-Connections: ``staging``, a PostgreSQL connection to the staging database; with the extra
-``{"pgclone": {"restore_over": ["shop_staging"]}}`` it replaces no other. The storage location is
-that of the nightly dump. The worker needs ``psql`` on PATH.
+Connections: ``staging``, a PostgreSQL connection to the staging database. With
+``{"staging": {"restore_over": ["shop_staging"]}}`` in the key ``connections`` of Airflow's config
+section ``[pgclone]`` it replaces no other. The storage location is that of the nightly dump. The
+worker needs ``psql`` on PATH.
 """
 
 from typing import Any

@@ -60,7 +60,7 @@ def copy_by_template(
     :param replace: whether to replace an existing database of that name once the copy is complete.
     :param restore_over: which names a setting allows.
     :param wait_seconds: the longest wait for another copy to the same name, and for a dump of the
-        source, in seconds.
+        source or of what it replaces, in seconds.
     :raises BusyError: when one of them has not finished by then.
     :raises NotAllowedError: when a setting does not allow the name.
     :raises InvalidInputError: when the name is reserved or is taken.
@@ -100,7 +100,8 @@ class StreamCopyOptions:
     :param restore_over: which targets a setting allows.
     :param create_target: whether the target is made if it does not exist.
     :param require_masked: whether to refuse a copy in which no column is masked.
-    :param wait_seconds: the longest wait for another copy to the same name, in seconds.
+    :param wait_seconds: the longest wait for another copy to the same name, and for a dump of what
+        it replaces, in seconds.
     """
 
     selection: Selection = field(default_factory=Selection)
@@ -143,10 +144,9 @@ def copy_by_stream(
         check_makeable(session, target.name, create=options.create_target)
         attempt = Attempt(
             session,
-            Marker("temp", target.name, secrets.token_hex(4)),
+            Marker("temp", target.name, secrets.token_hex(4), may_create=options.create_target),
             new_properties=lambda: properties,
             may_replace=options.replace,
-            may_create=options.create_target,
         )
 
         def fill(attempt: Attempt) -> None:

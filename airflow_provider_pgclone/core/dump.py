@@ -248,4 +248,5 @@ def _manifest(work: _Dump, toc: Toc, start: bytes, writer: BlockWriter) -> Manif
         masking=snapshot.masks.facts,
         made_by=work.options.made_by,
         seconds=round(time.monotonic() - work.started, 3),
+        instance=work.key.instance,
     )

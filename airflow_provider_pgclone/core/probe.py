@@ -8,6 +8,15 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.catalog import (
+    Selection,
+    check_schemas,
+    check_trusted_owners,
+    describe_missing,
+    display_name,
+    missing_rights,
+    tables_of_others,
+)
 from airflow_provider_pgclone.core.errors import (
     CancelledError,
     NotFoundError,
@@ -24,10 +33,12 @@ from airflow_provider_pgclone.core.postgres import (
     tools_for_restore,
 )
 from airflow_provider_pgclone.core.replacing import (
+    AllowedTargets,
     check_may_create,
     check_may_replace,
     check_not_maintenance,
     check_primary,
+    usable_targets,
 )
 from airflow_provider_pgclone.core.storage import Storage
 
@@ -37,6 +48,7 @@ PROGRAMS = ("pg_dump", "psql", "pg_restore")
 CONNECT_SECONDS = 10
 # Not a dump key, so that no listing shows it as a dump.
 PROBE_PREFIX = ".pgclone-probe-"
+SHOWN_TARGETS = 3
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,9 @@ class Usage:
     :param may_dump: whether dumps are allowed.
     :param may_restore: whether restores or copies are allowed, which create databases.
     :param pg_bin_dir: the folder of the client programs; ``None`` searches for it.
+    :param selection: the part of the database that a dump without arguments reads.
+    :param restore_over: which databases may be replaced or made.
+    :param create_target: whether a restore makes a database that does not exist.
     """
 
     maintenance: Database
@@ -68,6 +83,9 @@ class Usage:
     may_dump: bool
     may_restore: bool
     pg_bin_dir: str | None
+    selection: Selection
+    restore_over: AllowedTargets
+    create_target: bool
 
 
 def report(findings: Sequence[ProbeResult]) -> tuple[bool, str]:
@@ -166,29 +184,43 @@ def _probe_databases(
     elif isinstance(database, PgCloneError):
         yield ProbeResult("database", False, str(database))
     elif database is not None:
-        yield _probe("database", lambda: _readable(database))
+        yield _probe("database", lambda: _readable(usage, database))
 
 
-def _readable(session: Session) -> str:
-    """Describe the database, and name a table that a dump could not read.
-
-    This is not an error: such tables may be excluded from dumps on purpose.
-    """
-    name, size, unreadable, first = session.fetch_row(
+def _readable(usage: Usage, session: Session) -> str:
+    """Describe the database, and refuse one of which a dump could not read all that it reads."""
+    name, size, user = session.fetch_row(
         "SELECT current_database(), pg_size_pretty(pg_database_size(current_database())), "
-        "count(*), min(unreadable) FROM ("
-        "SELECT quote_ident(nspname) || '.' || quote_ident(relname) AS unreadable "
-        "FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
-        "WHERE relkind IN ('r', 'p', 'S') AND relpersistence <> 't' AND nspname !~ '^pg_' "
-        "AND nspname <> 'information_schema' AND NOT (has_schema_privilege(n.oid, 'USAGE') "
-        "AND CASE relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') "
-        "ELSE has_table_privilege(c.oid, 'SELECT') END)) AS tables"
+        "current_user"
     )
     found = f"{name!r}, {size}"
-    if not unreadable:
+    if not usage.may_dump:
         return found
-    hint = "which a dump needs; grant pg_read_all_data, or exclude their schemas"
-    return f"{found}; no right to read {unreadable} of its tables, such as {first}, {hint}"
+    check_trusted_owners(session)
+    check_schemas(session, [*usage.selection.schemas, *usage.selection.exclude_schemas])
+    if missing := missing_rights(session, usage.selection):
+        what, hint = describe_missing(missing)
+        raise UnsupportedError(
+            f"{found}; the user {user!r} cannot read {what}, which a dump reads",
+            hint=f"{hint} If the connection is not for dumps, set allow_dump to false.",
+        )
+    return found + _untrusted(session, usage.selection)
+
+
+def _untrusted(session: Session, selection: Selection) -> str:
+    """Return of whose tables some dumps are refused. Others are not, so that it is no error."""
+    tables = [
+        table
+        for table in tables_of_others(session)
+        if not table.may_hold and selection.includes_schema(table.schema)
+    ]
+    if not tables:
+        return ""
+    first = tables[0]
+    return (
+        f"; of {len(tables)} of its tables, such as {display_name(first.schema, first.name)} of "
+        f"{first.owner}, masks and checksums are refused, unless trusted_owners names their owners"
+    )
 
 
 def _client(usage: Usage, major: int) -> str:
@@ -213,11 +245,28 @@ def _probe_rights(usage: Usage, session: Session) -> Iterator[ProbeResult]:
     may_write = _probe("primary", lambda: _primary(session))
     yield may_create
     yield may_write
-    if usage.database is not None and may_create.ok and may_write.ok:
-        name = usage.database.name
+    if usage.restore_over.patterns:
+        yield _probe("restore_over", lambda: _allowed(usage, session))
+    name = usage.database.name if usage.database is not None else None
+    if name is None or not usage.restore_over.allow(name):
+        return
+    if may_create.ok and may_write.ok:
         target = _probe("target", lambda: _target(session, usage.maintenance, name))
         if not target.ok:
             yield target
+
+
+def _allowed(usage: Usage, session: Session) -> str:
+    """Name the databases that may be replaced."""
+    names = usable_targets(
+        session,
+        usage.restore_over,
+        maintenance=usage.maintenance.name,
+        create=usage.create_target,
+    )
+    shown = ", ".join(map(repr, names[:SHOWN_TARGETS])) or "no database that exists now"
+    more = f" and {len(names) - SHOWN_TARGETS} more" if len(names) > SHOWN_TARGETS else ""
+    return f"it allows {shown}{more}"
 
 
 def _rights(session: Session) -> str:

@@ -70,7 +70,8 @@ class RestoreOptions:
     :param require_masked: whether to refuse a dump that is not masked.
     :param require_signed: whether to refuse a dump that was not signed with the signing key.
     :param signing_key: the secret with which dumps were signed.
-    :param wait_seconds: the longest wait for another restore of the target, in seconds.
+    :param wait_seconds: the longest wait for another restore of the target, and for a dump of it,
+        in seconds.
     :param maker: a name for who restores. A database that the same maker left waiting for its swap
         is dropped.
     :param run: a name for this run of the maker. A retry uses the same name, and so does not keep
@@ -153,7 +154,6 @@ def restore(
             session,
             _marker(target.name, key, options),
             new_properties=new_properties,
-            may_create=options.create_target,
         )
         if attempt.marker.reversible:
             check_kept_names(session, target.name)
@@ -193,6 +193,7 @@ def _marker(target: str, key: str, options: RestoreOptions) -> Marker:
         run=options.run,
         key=key,
         reversible=options.reversible and not key.startswith(LOCAL_MARK),
+        may_create=options.create_target,
     )
 
 

@@ -1,6 +1,7 @@
 """Swap in a database that a restore left waiting."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
@@ -24,6 +25,7 @@ def swap(
     temp_name: str,
     *,
     restore_over: AllowedTargets,
+    create_target: bool,
     wait_seconds: float,
     cancellation: Cancellation,
 ) -> str:
@@ -34,10 +36,15 @@ def swap(
 
     :param temp_name: the temporary database, as the restore returned it.
     :param restore_over: which targets are allowed.
-    :param wait_seconds: the longest wait for another restore of the target, in seconds.
+    :param create_target: whether the target is made if it does not exist, and the restore may make
+        it as well.
+    :param wait_seconds: the longest wait for another restore of the target, and for a dump of it,
+        in seconds.
     :return: the name of the target.
     :raises NotAllowedError: when a setting does not allow the target.
-    :raises NotFoundError: when the database does not exist.
+    :raises NotFoundError: when the database does not exist, or the target does not and may not be
+        made.
+    :raises BusyError: when another restore or a dump of the target has not finished by then.
     :raises InvalidInputError: when it does not wait for a swap.
     :raises UnsupportedError: when the target's sessions, slots or subscriptions forbid the swap.
     """
@@ -51,7 +58,15 @@ def swap(
                 return target
             # Read again: another swap may have taken the database during the wait.
             marker = _ready_marker(session, temp_name, restore_over)
-            swap_in(session, temp_name, marker, partial(target_properties, session, target))
+            if not create_target:
+                marker = replace(marker, may_create=False)
+            swap_in(
+                session,
+                temp_name,
+                marker,
+                partial(target_properties, session, target),
+                wait_seconds=wait_seconds,
+            )
     return target
 
 

@@ -1,9 +1,10 @@
 """A call of the hook: its options, looked up, and the server and storage that they name."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.exceptions import AirflowProviderDeprecationWarning
@@ -14,8 +15,11 @@ from airflow_provider_pgclone.hooks.connections import (
     get_connection,
     s3_access_of,
     server_of,
+    warn_if_misspelled,
 )
 from airflow_provider_pgclone.options import (
+    BY_NAME,
+    HOOK_ARGUMENTS,
     METHOD_ARGUMENTS,
     OPTIONS,
     OptionSource,
@@ -33,12 +37,10 @@ from airflow_provider_pgclone.settings import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_pgclone.core.cancellation import Cancellation
     from airflow_provider_pgclone.core.catalog import Selection
     from airflow_provider_pgclone.core.loading import LoadOptions
     from airflow_provider_pgclone.core.masking.planning import Masking
     from airflow_provider_pgclone.core.postgres import Database
-    from airflow_provider_pgclone.core.probe import ProbeResult
     from airflow_provider_pgclone.core.replacing import AllowedTargets
     from airflow_provider_pgclone.core.repository import DumpKey
     from airflow_provider_pgclone.core.storage import Storage
@@ -138,8 +140,9 @@ class Call:
         if location is None:
             raise InvalidInputError(
                 "no storage location was given",
-                hint="Set storage_location in the call, a configuration, the connection's extra or "
-                "the section [pgclone] of Airflow's config.",
+                hint="Set storage_location in the call, in a configuration, or in the section "
+                "[pgclone] of Airflow's config, for all connections or for this one by its key "
+                "connections.",
             )
         return open_storage(location, lambda: s3_access_of(self.value("storage_conn_id", str)))
 
@@ -245,31 +248,12 @@ class Call:
             )
         return self.may_restore if asked is None else asked
 
-    def probe(self, cancellation: "Cancellation") -> "list[ProbeResult]":
-        """Try out the server and the storage, for the verbs that are allowed."""
-        from airflow_provider_pgclone.core.probe import (
-            ProbeResult,
-            Usage,
-            probe_server,
-            probe_storage,
-        )
+    def of_verb(self, verb: Verb) -> "Call":
+        """Return this call with the options of another verb, which no guard has been asked about.
 
-        name = self.optional("database", str) or self.server.name
-        usage = self.fill(
-            Usage,
-            maintenance=self.maintenance,
-            database=self.server.named(name) if name else None,
-            may_dump=self.may_dump,
-            may_restore=self.may_restore or self.may_copy,
-        )
-        found = probe_server(usage, cancellation)
-        if self.options["storage_location"] is None:
-            nothing = "no storage_location is configured, so none was tried; dumps need one"
-            return [*found, ProbeResult("storage", True, nothing)]
-        return [
-            *found,
-            *probe_storage(self.storage, may_dump=self.may_dump, cancellation=cancellation),
-        ]
+        :raises InvalidInputError: for a value that an option of the verb cannot have.
+        """
+        return replace(self, options=_options_of(verb, self.sources, self.guards))
 
 
 def resolve_call(
@@ -290,19 +274,21 @@ def resolve_call(
     """
     for name in of_method:
         if name not in METHOD_ARGUMENTS[verb]:
-            raise TypeError(f"PgCloneHook.{verb}() got an unexpected keyword argument {name!r}")
+            raise TypeError(
+                f"PgCloneHook.{verb}() got an unexpected keyword argument {name!r}"
+                f"{_meant(name, METHOD_ARGUMENTS[verb])}"
+            )
     given = OptionSource("the arguments", {**of_hook, **of_method})
     configuration, section = configuration_source(config), section_source()
     conn_id = value_of("postgres_conn_id", [given, configuration, section])
     connection = get_connection(conn_id)
+    warn_if_misspelled(conn_id)
     of_connection = connection_sources(connection)
     sources = [given, configuration, *of_connection, section]
     options = values_of(verb, sources)
     options["postgres_conn_id"] = conn_id
     guards = [configuration, *of_connection, section, *_storage_guards(options)]
-    for name in ("require_masked", "require_signed"):
-        if name in options:  # if one source requires it, no other can lift it
-            options[name] = any(one.get(name) for one in (given, *guards))
+    options |= _requirements(verb, [given, *guards])
     for source in sources if warns else ():
         for text in source.deprecations(verb):
             warnings.warn(text, AirflowProviderDeprecationWarning, stacklevel=_STACK_LEVEL)
@@ -317,6 +303,29 @@ def resolve_call(
         may_copy=all(source.get("allow_copy") is not False for source in guards),
         server=server_of(connection),
     )
+
+
+def _meant(name: str, arguments: Collection[str]) -> str:
+    """Return the end of an error about an argument that a method does not have."""
+    if name in HOOK_ARGUMENTS:
+        return f"; PgCloneHook() itself has {name}"
+    near = get_close_matches(name, sorted(arguments), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _options_of(
+    verb: Verb, sources: Sequence[OptionSource], guards: Sequence[OptionSource]
+) -> dict[str, Any]:
+    given, *_ = sources
+    return {**values_of(verb, sources), **_requirements(verb, [given, *guards])}
+
+
+def _requirements(verb: Verb, sources: Sequence[OptionSource]) -> dict[str, bool]:
+    """Return what is required of dumps: if one source requires it, no other can lift it."""
+    names = ("require_masked", "require_signed")
+    return {
+        name: any(one.get(name) for one in sources) for name in names if verb in BY_NAME[name].verbs
+    }
 
 
 def _kind_to_list(sources: Sequence[OptionSource]) -> str:
@@ -343,7 +352,9 @@ def _storage_guards(options: Mapping[str, Any]) -> list[OptionSource]:
     if conn_id is None or not (location or "").startswith("s3://"):
         return []
     try:
-        return connection_sources(get_connection(conn_id))
+        found = connection_sources(get_connection(conn_id))
+        warn_if_misspelled(conn_id)
+        return found
     except NotFoundError:
         if conn_id != DEFAULT_AWS_CONN_ID:
             raise

@@ -1,5 +1,6 @@
 """Airflow connections, turned into the core's values."""
 
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -9,11 +10,18 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow.sdk import Connection
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError, ServerError
-from airflow_provider_pgclone.settings import EXTRA_KEY
+from airflow_provider_pgclone.settings import (
+    CONNECTIONS_KEY,
+    EXTRA_KEY,
+    SECTION,
+    near_connection_ids,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.postgres import Database
     from airflow_provider_pgclone.core.storage import S3Access
+
+log = logging.getLogger(__name__)
 
 # If no connection is named and this one does not exist, boto3 looks for credentials itself.
 DEFAULT_AWS_CONN_ID = "aws_default"
@@ -32,11 +40,31 @@ def get_connection(conn_id: str) -> Connection:
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as error:
+        near = near_connection_ids(conn_id)
+        meant = [f"Did you mean {' or '.join(map(repr, near))}?"] if near else []
+        add = f"Add it in Airflow, or set the environment variable AIRFLOW_CONN_{conn_id.upper()}."
         raise NotFoundError(
-            f"the connection {conn_id!r} does not exist",
-            hint="Add it in Airflow, or set the environment variable "
-            f"AIRFLOW_CONN_{conn_id.upper()}.",
+            f"the connection {conn_id!r} does not exist", hint=" ".join([*meant, add])
         ) from error
+
+
+def warn_if_misspelled(conn_id: str) -> None:
+    """Warn if the section gives a connection nothing, but one of a similar id that does not exist.
+
+    Nobody can tell all connections: they may be in backends that cannot be listed.
+    """
+    for near in near_connection_ids(conn_id):
+        try:
+            BaseHook.get_connection(near)
+        except AirflowNotFoundException:
+            log.warning(
+                "the key %s of the section [%s] has options for the connection %r, which does not "
+                "exist, and none for %r: correct the id if you mean that one",
+                CONNECTIONS_KEY,
+                SECTION,
+                near,
+                conn_id,
+            )
 
 
 def server_of(connection: Connection) -> "Database":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.errors import InvalidInputError, PgCloneError
+from airflow_provider_pgclone.core.errors import CancelledError, InvalidInputError, PgCloneError
 from airflow_provider_pgclone.hooks.call import Call, resolve_call
 from airflow_provider_pgclone.hooks.copying import check_options, choose_key, copy_database
 from airflow_provider_pgclone.options import (
@@ -43,9 +43,9 @@ class PgCloneHook(BaseHook):
     """Dump, list, restore, swap, copy, verify and prune PostgreSQL databases.
 
     Every argument, of the hook and of its methods, may be left out. Its value then comes from the
-    named configuration, the extra ``pgclone`` of the connection, the section ``[pgclone]`` of
-    Airflow's config, or the default. The options of a method are the fields of the TypedDict that
-    it unpacks; the reference has the table of all options.
+    named configuration, what the section ``[pgclone]`` of Airflow's config gives the connection (or
+    the connection's extra ``pgclone``), the section itself, or the default. The options of a method
+    are the fields of the TypedDict that it unpacks; the reference has the table of all options.
 
     :param postgres_conn_id: the Airflow connection of the PostgreSQL server. Default:
         postgres_default.
@@ -154,6 +154,7 @@ class PgCloneHook(BaseHook):
             call.maintenance,
             temp_database,
             restore_over=call.allowed_targets(),
+            create_target=call.value("create_target", bool),
             wait_seconds=call.value("wait_seconds", float),
             cancellation=self._cancellation,
         )
@@ -331,12 +332,14 @@ class PgCloneHook(BaseHook):
         :return: whether all is well, and what was found; otherwise what is wrong and what to do.
         """
         from airflow_provider_pgclone.core.probe import report
+        from airflow_provider_pgclone.hooks.probing import probe
 
         try:
-            call = self._call("test_connection", {})
+            return report(probe(self._call("test_connection", {}), self._cancellation))
+        except CancelledError:
+            raise
         except PgCloneError as error:
             return False, str(error)
-        return report(call.probe(self._cancellation))
 
     def drop_temp(self, temp_database: str) -> None:
         """Drop a database that ``restore(swap=False)`` left, instead of swapping it in.

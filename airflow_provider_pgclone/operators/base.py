@@ -30,8 +30,9 @@ _STACK_LEVEL = 3
 class PgCloneBaseOperator(BaseOperator):
     """The arguments of every operator.
 
-    The value of an option that is left out comes from the named configuration, the extra
-    ``pgclone`` of the connection, the section ``[pgclone]`` of Airflow's config, or the default.
+    The value of an option that is left out comes from the named configuration, what the section
+    ``[pgclone]`` of Airflow's config gives the connection (or the connection's extra ``pgclone``),
+    the section itself, or the default.
 
     An operator names its verb and its subjects. All arguments of its ``__init__`` are template
     fields; they are spelled out there, because Airflow fills ``default_args`` by their names. A

@@ -33,8 +33,9 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
     :param restore_over: the only databases that may be replaced or made, as patterns such as
         ``shop_staging*`` in the syntax of Python's fnmatch; if several sources set it, each must
         allow the database. Default: all.
-    :param create_target: whether a restore or a copy by ``stream`` makes its target if no database
-        has that name; otherwise it is refused, as a wrong name would be. Default: True.
+    :param create_target: whether a restore, a swap or a copy by ``stream`` makes its target if no
+        database has that name; otherwise it is refused, as a wrong name would be. A swap makes none
+        either if its restore may not. Default: True.
     :param exclude: tables whose rows are left out, as patterns of ``pg_dump --exclude-table-data``;
         the partitions of a partitioned table are left out with it. Default: none.
     :param schemas: the only schemas to read, as patterns of ``pg_dump --schema``. Default: all.
@@ -78,7 +79,8 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
     :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major
         version. Default: PATH, then the folders of the usual packages.
     :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same
-        database runs, or a dump of the database that the server is to clone. Default: 0.0.
+        database runs, or a dump of a database that the server is to clone or to replace. Default:
+        0.0.
     :param maintenance_database: the database to connect to while other databases are created,
         renamed and dropped. Default: postgres.
     """

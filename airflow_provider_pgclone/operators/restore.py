@@ -29,8 +29,9 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     :param restore_over: the only databases that may be replaced or made, as patterns such as
         ``shop_staging*`` in the syntax of Python's fnmatch; if several sources set it, each must
         allow the database. Default: all.
-    :param create_target: whether a restore or a copy by ``stream`` makes its target if no database
-        has that name; otherwise it is refused, as a wrong name would be. Default: True.
+    :param create_target: whether a restore, a swap or a copy by ``stream`` makes its target if no
+        database has that name; otherwise it is refused, as a wrong name would be. A swap makes none
+        either if its restore may not. Default: True.
     :param no_owner: whether restored objects belong to the connection's user instead of their
         owners. Default: on, unless the server has all owners and the user may act for them.
     :param no_acl: whether privileges on restored objects are left out; ``false`` fails where one of
@@ -59,7 +60,8 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     :param signing_key_conn_id: the Airflow connection whose password is the signing key. Default:
         none.
     :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same
-        database runs, or a dump of the database that the server is to clone. Default: 0.0.
+        database runs, or a dump of a database that the server is to clone or to replace. Default:
+        0.0.
     :param maintenance_database: the database to connect to while other databases are created,
         renamed and dropped. Default: postgres.
     :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major

@@ -16,8 +16,12 @@ class PgCloneSwapOperator(PgCloneBaseOperator):
     :param restore_over: the only databases that may be replaced or made, as patterns such as
         ``shop_staging*`` in the syntax of Python's fnmatch; if several sources set it, each must
         allow the database. Default: all.
+    :param create_target: whether a restore, a swap or a copy by ``stream`` makes its target if no
+        database has that name; otherwise it is refused, as a wrong name would be. A swap makes none
+        either if its restore may not. Default: True.
     :param wait_seconds: how many seconds to wait while another restore, swap or copy into the same
-        database runs, or a dump of the database that the server is to clone. Default: 0.0.
+        database runs, or a dump of a database that the server is to clone or to replace. Default:
+        0.0.
     :param maintenance_database: the database to connect to while other databases are created,
         renamed and dropped. Default: postgres.
     """
@@ -30,6 +34,7 @@ class PgCloneSwapOperator(PgCloneBaseOperator):
         *,
         temp_database: "str | XComArg",
         restore_over: Sequence[str] | str | None = None,
+        create_target: bool | str | None = None,
         wait_seconds: float | str | None = None,
         maintenance_database: str | None = None,
         **kwargs: Any,

@@ -104,6 +104,7 @@ class SwapArguments(TypedDict, total=False):
     """The options of a swap."""
 
     restore_over: RestoreOver
+    create_target: CreateTarget
     wait_seconds: WaitSeconds
 
 

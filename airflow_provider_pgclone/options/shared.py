@@ -337,8 +337,9 @@ CreateTarget = Annotated[
     Option(
         values.flag,
         True,
-        "Whether a restore or a copy by `stream` makes its target if no database has that name; "
-        "otherwise it is refused, as a wrong name would be.",
+        "Whether a restore, a swap or a copy by `stream` makes its target if no database has that "
+        "name; otherwise it is refused, as a wrong name would be. A swap makes none either if its "
+        "restore may not.",
     ),
 ]
 WaitSeconds = Annotated[
@@ -347,7 +348,7 @@ WaitSeconds = Annotated[
         values.seconds,
         0.0,
         "How many seconds to wait while another restore, swap or copy into the same database runs, "
-        "or a dump of the database that the server is to clone.",
+        "or a dump of a database that the server is to clone or to replace.",
     ),
 ]
 

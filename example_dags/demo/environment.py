@@ -10,6 +10,10 @@ from example_dags.demo import shop
 from example_dags.demo.folders import EXAMPLE_DAGS
 from example_dags.services import PostgresServer, free_ports
 
+# By its connection only staging is replaced, and only by masked dumps: production is on the same
+# server, and the form of manual_restore takes any name.
+OPTIONS_OF_CONNECTIONS = {"staging": {"restore_over": [shop.STAGING], "require_masked": True}}
+
 
 def airflow_environment(folder: Path, server: PostgresServer) -> dict[str, str]:
     """Return the variables for an Airflow with the example DAGs, its files below ``folder``."""
@@ -21,8 +25,9 @@ def airflow_environment(folder: Path, server: PostgresServer) -> dict[str, str]:
         "PATH": os.pathsep.join(programs),
         "AIRFLOW_HOME": str(home),
         "AIRFLOW_CONN_PROD": server.uri(shop.PRODUCTION),
-        "AIRFLOW_CONN_STAGING": staging_connection(server),
+        "AIRFLOW_CONN_STAGING": server.uri(shop.STAGING),
         "AIRFLOW_CONN_MASK_KEY": f"generic://:{secrets.token_urlsafe(32)}@",
+        "AIRFLOW__PGCLONE__CONNECTIONS": json.dumps(OPTIONS_OF_CONNECTIONS),
         "AIRFLOW__PGCLONE__STORAGE_LOCATION": str(dumps),
         "AIRFLOW__PGCLONE__PG_BIN_DIR": str(server.bin_dir),
         "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLE_DAGS),
@@ -31,25 +36,6 @@ def airflow_environment(folder: Path, server: PostgresServer) -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
     }
-
-
-def staging_connection(server: PostgresServer) -> str:
-    """Return the connection to staging, by which only staging is replaced, and only masked.
-
-    Production is on the same server, and the form of manual_restore takes any name.
-    """
-    guards = {"restore_over": [shop.STAGING], "require_masked": True}
-    return json.dumps(
-        {
-            "conn_type": "postgres",
-            "host": server.host,
-            "port": server.port,
-            "login": server.user,
-            "password": server.password,
-            "schema": shop.STAGING,
-            "extra": {"pgclone": guards},
-        }
-    )
 
 
 def web_environment(port: int) -> dict[str, str]:

@@ -11,7 +11,7 @@ import yaml
 
 from airflow_provider_pgclone.options.declared import OPTIONS
 from example_dags.demo import shop
-from example_dags.demo.environment import staging_connection
+from example_dags.demo.environment import OPTIONS_OF_CONNECTIONS
 from tests.support import REPOSITORY
 from tests.support.fixtures.databases import Server
 
@@ -60,23 +60,22 @@ def test_connections_of_the_dags_are_given_and_lead_to_services(compose: dict[st
     assert used == {"prod", "staging", "mask_key"}
     assert environment["AIRFLOW_CONN_MASK_KEY"]
     assert "@postgres:5432/" in environment["AIRFLOW_CONN_PROD"]
-    staging = json.loads(environment["AIRFLOW_CONN_STAGING"])
-    assert (staging["host"], staging["port"]) == ("postgres", 5432)
+    assert environment["AIRFLOW_CONN_STAGING"].endswith(f"@postgres:5432/{shop.STAGING}")
 
 
-def test_staging_is_guarded_as_in_the_demo(compose: dict[str, Any], server: Server) -> None:
+def test_staging_is_guarded_as_in_the_demo(compose: dict[str, Any]) -> None:
     """Else the form of manual_restore would replace production, which is on the same server."""
-    staging = json.loads(airflow_environment(compose)["AIRFLOW_CONN_STAGING"])
-    of_demo = json.loads(staging_connection(server.server))
-    assert staging["extra"] == of_demo["extra"]
-    assert staging["schema"] == of_demo["schema"]
+    given = json.loads(airflow_environment(compose)["AIRFLOW__PGCLONE__CONNECTIONS"])
+    assert given == OPTIONS_OF_CONNECTIONS
+    assert given["staging"]["restore_over"] == [shop.STAGING]
 
 
 def test_options_are_those_of_the_package(compose: dict[str, Any]) -> None:
     prefix = "AIRFLOW__PGCLONE__"
     given = {name for name in airflow_environment(compose) if name.startswith(prefix)}
     assert given
-    assert given <= {f"{prefix}{option.name.upper()}" for option in OPTIONS}
+    names = {"connections", *(option.name for option in OPTIONS)}
+    assert given <= {f"{prefix}{name.upper()}" for name in names}
 
 
 def test_storage_has_the_bucket_and_the_keys_of_the_connection(compose: dict[str, Any]) -> None:

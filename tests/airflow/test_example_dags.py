@@ -1,5 +1,6 @@
 """The example DAGs, run by Airflow on a real server; what they have done is read from the data."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from airflow_provider_pgclone.core.repository.keys import DumpKey
 from airflow_provider_pgclone.hooks import PgCloneHook
 from example_dags.demo import shop
-from example_dags.demo.environment import staging_connection
+from example_dags.demo.environment import OPTIONS_OF_CONNECTIONS
 from tests.support import REPOSITORY
 from tests.support.fixtures.databases import Server
 
@@ -53,7 +54,8 @@ def shop_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     dumps.mkdir()
     shop.create_shop(postgres)
     monkeypatch.setenv("AIRFLOW_CONN_PROD", postgres.uri(shop.PRODUCTION))
-    monkeypatch.setenv("AIRFLOW_CONN_STAGING", staging_connection(postgres))
+    monkeypatch.setenv("AIRFLOW_CONN_STAGING", postgres.uri(shop.STAGING))
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", json.dumps(OPTIONS_OF_CONNECTIONS))
     monkeypatch.setenv("AIRFLOW_CONN_MASK_KEY", f"generic://:{MASK_KEY}@")
     monkeypatch.setenv("AIRFLOW__PGCLONE__STORAGE_LOCATION", str(dumps))
     monkeypatch.setenv("AIRFLOW__PGCLONE__PG_BIN_DIR", str(postgres.bin_dir))
@@ -139,6 +141,17 @@ def test_nightly_dump_has_no_real_email_and_leaves_no_copy(
     assert "shop_anonymized" not in shop_server.names()
 
 
+def test_nightly_dump_replaces_the_copy_of_a_killed_run_where_no_restore_is_allowed(
+    example_dags: "dict[str, DAG]", shop_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guarded = {**OPTIONS_OF_CONNECTIONS, "prod": {"allow_restore": False}}
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", json.dumps(guarded))
+    shop_server.run("postgres", "CREATE DATABASE shop_anonymized")
+    assert example_dags["nightly_anonymized_dump"].test().state == "success"
+    assert len(keys("prod/shop_anonymized")) == 1
+    assert "shop_anonymized" not in shop_server.names()
+
+
 def test_nightly_dump_fails_without_a_dump_where_an_email_is_left(
     example_dags: "dict[str, DAG]", shop_server: Server
 ) -> None:
@@ -152,6 +165,7 @@ def test_nightly_dump_fails_without_a_dump_where_an_email_is_left(
 
     assert dag_run.state == "failed"
     assert states(dag_run) == {
+        "drop_old_copy": "success",
         "copy": "success",
         "anonymize": "success",
         "check_anonymized": "failed",

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -281,6 +282,21 @@ def test_an_argument_that_a_method_does_not_have_is_named(
     told = rf"PgCloneHook\.{verb}\(\) got an unexpected keyword argument '{name}'"
     with pytest.raises(TypeError, match=told):
         getattr(hook, verb)(*arguments, **{name: None})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("masked", "; did you mean 'masks'?"),
+        ("exclude_schema", "; did you mean 'exclude_schemas'?"),
+        ("database", "; PgCloneHook() itself has database"),
+        ("zzz", ""),
+    ],
+)
+def test_an_argument_that_was_mistyped_is_told_with_what_was_meant(name: str, meant: str) -> None:
+    told = re.escape(f"unexpected keyword argument '{name}'{meant}") + "$"
+    with pytest.raises(TypeError, match=told):
+        PgCloneHook("no_such").dump(**{name: "x"})  # type: ignore[arg-type]
 
 
 def test_the_options_of_a_call_fill_the_dataclasses_of_the_core(

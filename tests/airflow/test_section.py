@@ -13,6 +13,7 @@ from airflow.configuration import conf as shown_conf
 from airflow_provider_pgclone.core.errors import (
     InvalidInputError,
     NotAllowedError,
+    NotFoundError,
     UnknownOptionError,
 )
 from airflow_provider_pgclone.options import SECRETS
@@ -105,6 +106,36 @@ def test_the_section_guards_a_bucket_by_its_connection(
     monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", connections)
     with pytest.raises(NotAllowedError, match="'aws_default'"):
         make_hook(shop, storage_location="s3://dumps/").dump()
+
+
+def test_a_connection_id_that_is_misspelled_in_the_section_is_told(
+    shop: str,
+    make_hook: MakeHook,
+    postgres_connection: str,
+    local_storage: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    local_storage.mkdir()
+    monkeypatch.setenv("AIRFLOW_CONN_PROD_DB", os.environ["AIRFLOW_CONN_PG"])
+    connections = json.dumps({"prod-db": {"allow_dump": False}, "other": {"allow_dump": False}})
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", connections)
+    hook = make_hook(shop, postgres_conn_id="prod_db")
+    hook.ls()
+    told = "has options for the connection 'prod-db', which does not exist, and none for 'prod_db'"
+    assert told in caplog.text
+    assert "'other'" not in caplog.text
+    with pytest.raises(NotFoundError, match="'prod_dbs' does not exist") as raised:
+        make_hook(shop, postgres_conn_id="prod_dbs").ls()
+    assert "Did you mean 'prod-db'?" in str(raised.value.hint)
+
+    caplog.clear()
+    monkeypatch.setenv("AIRFLOW_CONN_PROD_DB2", os.environ["AIRFLOW_CONN_PG"])
+    for ids in (["prod_db2"], ["prod_db", "prod-db"]):
+        given = json.dumps({one: {"instance": "x"} for one in ids})
+        monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", given)
+        hook.ls()
+    assert "does not exist" not in caplog.text
 
 
 @pytest.mark.parametrize(

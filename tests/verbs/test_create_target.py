@@ -44,6 +44,56 @@ def test_a_target_that_exists_is_replaced(
     assert server.value(staging, "SELECT count(*) FROM orders") == 2000
 
 
+def test_a_swap_makes_no_target_that_its_restore_may_not_make(
+    server: Server, shop: str, staging: str, make_hook: MakeHook
+) -> None:
+    hook = make_hook(staging)
+    hook.restore(make_hook(shop).dump(), create_target=False, swap=False)
+    waiting = hook.temp_database
+    assert waiting is not None
+    server.drop(staging)
+    before = server.names()
+    with pytest.raises(NotFoundError, match="'shop_staging' does not exist and may not be made"):
+        hook.swap(waiting)
+    assert server.names() == before
+    server.run("postgres", f"CREATE DATABASE {staging}")
+    hook.swap(waiting)
+    assert server.value(staging, "SELECT count(*) FROM orders") == 2000
+
+
+def test_a_swap_makes_no_target_if_it_may_not_itself(
+    server: Server, shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = make_hook("shop_new")
+    hook.restore(make_hook(shop).dump(), swap=False)
+    waiting = hook.temp_database
+    assert waiting is not None
+    with pytest.raises(NotFoundError, match="'shop_new' does not exist and may not be made"):
+        hook.swap(waiting, create_target=False)
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CREATE_TARGET", "false")
+    with pytest.raises(NotFoundError, match="'shop_new' does not exist and may not be made"):
+        hook.swap(waiting)
+    hook.swap(waiting, create_target=True)
+    assert server.value("shop_new", "SELECT count(*) FROM orders") == 2000
+
+
+def test_a_target_that_is_dropped_while_its_restore_loads_is_not_made(
+    server: Server, shop: str, staging: str, make_hook: MakeHook
+) -> None:
+    key = make_hook(shop).dump()
+    before = server.names()
+    drop = f"DROP DATABASE {staging}"
+
+    def drop_staging(progress: object) -> None:
+        if staging in server.names():
+            server.run("postgres", drop)
+
+    hook = make_hook(staging, progress_callback=drop_staging)
+    with pytest.raises(NotFoundError, match="'shop_staging' does not exist and may not be made"):
+        hook.restore(key, create_target=False)
+    assert server.names() == before - {staging}
+
+
 def test_the_option_is_not_for_a_copy_by_template(
     shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_pgclone.core import probe
+from airflow_provider_pgclone.core.errors import ToolError
 from airflow_provider_pgclone.core.probe import PROBE_PREFIX
 from example_dags.services import S3Server, standby_server
 from tests.support.fixtures.databases import SHOP_SQL, MakeDatabase, Server
@@ -172,7 +173,7 @@ def test_a_target_of_somebody_else_is_told(
     server: Server,
     set_connection: SetConnection,
 ) -> None:
-    role = make_role("probe_creator", "CREATEDB")
+    role = make_role("probe_creator", "CREATEDB IN ROLE pg_read_all_data")
     hook = make_hook(shop)
     set_connection(role)
     ok, said = hook.test_connection()
@@ -181,22 +182,223 @@ def test_a_target_of_somebody_else_is_told(
     assert said.endswith(f'. Grant it: GRANT "{server.server.user}" TO "{role}".')
 
 
-def test_tables_that_cannot_be_read_and_sessions_that_cannot_be_ended_are_told(
+def test_sessions_that_cannot_be_ended_are_told(
     make_database: MakeDatabase,
     make_hook: MakeHook,
     make_role: Callable[..., str],
     server: Server,
     set_connection: SetConnection,
 ) -> None:
-    role = make_role("probe_owner", "CREATEDB")
+    role = make_role("probe_owner", "CREATEDB IN ROLE pg_read_all_data")
     name = make_database(SHOP_SQL)
-    server.run(name, f'GRANT SELECT ON users TO {role}; ALTER DATABASE "{name}" OWNER TO {role}')
+    server.run(name, f'ALTER DATABASE "{name}" OWNER TO {role}')
     hook = make_hook(name)
     set_connection(role)
     ok, said = hook.test_connection()
     assert ok, said
-    assert "no right to read 2 of its tables, such as public.orders," in said
     assert "but may end only sessions of its own roles" in said
+
+
+UNREADABLE_SQL = (
+    SHOP_SQL
+    + """
+CREATE SCHEMA audit; CREATE TABLE audit.events (id int);
+CREATE TABLE secured (id int); ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
+SELECT lo_from_bytea(60000 + n, 'x') FROM generate_series(1, 5) n;
+GRANT SELECT ON LARGE OBJECT 60005 TO PUBLIC;
+"""
+)
+
+
+def test_what_a_dump_could_not_read_is_told_by_name_and_number(
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    make_role: Callable[..., str],
+    server: Server,
+    set_connection: SetConnection,
+) -> None:
+    role = make_role("probe_reader")
+    name = make_database(UNREADABLE_SQL)
+    server.run(name, f"GRANT SELECT ON users, secured TO {role}")
+    hook = make_hook(name)
+    dumps = {"allow_restore": False, "allow_copy": False}
+    set_connection(role, **dumps)
+    ok, said = hook.test_connection()
+    assert not ok
+    assert said.startswith(f"database: '{name}', ")
+    assert f"the user '{role}' cannot read " in said
+    assert "tables (2 of 4: audit.events, public.orders)" in said
+    assert "sequences (1 of 1: public.orders_id_seq)" in said
+    assert "tables with row level security (1: public.secured)" in said
+    assert "large objects (4 of 5: 60001, 60002, 60003, 1 more)" in said
+    assert "Grant pg_read_all_data to the user" in said
+    assert "Give the user BYPASSRLS" in said
+    assert "If the connection is not for dumps, set allow_dump to false." in said
+    set_connection(role, allow_dump=False, **dumps)
+    ok, said = hook.test_connection()
+    assert ok, said
+
+    server.run(name, f"GRANT SELECT ON orders, orders_id_seq TO {role}")
+    set_connection(
+        role,
+        **dumps,
+        exclude=["secured"],
+        exclude_schemas=["audit"],
+        pg_dump_args=["--no-blobs"],
+    )
+    ok, said = hook.test_connection()
+    assert ok, said
+    assert hook.dump()
+
+
+@pytest.mark.parametrize(
+    ("made", "message", "hint"),
+    [
+        (
+            "ALTER TABLE users ENABLE ROW LEVEL SECURITY",
+            "row-level security",
+            "tables with row level security (1: public.users). Give the user BYPASSRLS",
+        ),
+        (
+            "SELECT lo_from_bytea(60001, 'x')",
+            "60001",
+            "large objects (1 of 1: 60001). Grant SELECT on each large object",
+        ),
+    ],
+)
+def test_a_dump_that_lacks_a_right_says_which_and_what_to_do(
+    made: str,
+    message: str,
+    hint: str,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    make_role: Callable[..., str],
+    set_connection: SetConnection,
+) -> None:
+    role = make_role("probe_reader", "IN ROLE pg_read_all_data")
+    hook = make_hook(make_database(f"{SHOP_SQL}; {made}"))
+    set_connection(role)
+    with pytest.raises(ToolError) as raised:
+        hook.dump()
+    assert message in raised.value.message
+    assert f"The user of the connection cannot read {hint}" in str(raised.value.hint)
+
+
+def test_nothing_that_can_be_read_is_told(
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    make_role: Callable[..., str],
+    set_connection: SetConnection,
+) -> None:
+    role = make_role("probe_nobody")
+    hook = make_hook(make_database(SHOP_SQL))
+    set_connection(role, allow_restore=False, allow_copy=False)
+    ok, said = hook.test_connection()
+    assert not ok
+    assert "cannot read sequences (1 of 1: public.orders_id_seq), tables (2 of 2: " in said
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"exclude": ["no_such"]}, "no table of database '{}' matches the exclude pattern"),
+        ({"schemas": ["publc"]}, "matches 'publc'. Did you mean 'public'?"),
+        ({"trusted_owners": ["no_such"]}, "no role 'no_such', which trusted_owners names"),
+        ({"jobs": "many"}, "jobs 'many' is not a whole number"),
+    ],
+)
+def test_options_that_would_fail_a_dump_are_told(
+    options: dict[str, object],
+    told: str,
+    shop: str,
+    make_hook: MakeHook,
+    server: Server,
+    set_connection: SetConnection,
+) -> None:
+    hook = make_hook(shop)
+    set_connection(server.server.user, server.server.password, **options)
+    ok, said = hook.test_connection()
+    assert not ok
+    assert told.format(shop) in said
+
+
+def test_tables_of_owners_who_are_not_trusted_are_told(
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    make_role: Callable[..., str],
+    server: Server,
+    set_connection: SetConnection,
+) -> None:
+    role = make_role("probe_untrusting", "IN ROLE pg_read_all_data")
+    owner = make_role("probe_other")
+    name = make_database(SHOP_SQL)
+    server.run(name, f"ALTER TABLE users OWNER TO {owner}")
+    hook = make_hook(name)
+    only_dumps = {"allow_restore": False, "allow_copy": False}
+    set_connection(role, **only_dumps)
+    ok, said = hook.test_connection()
+    assert ok, said
+    assert f"; of 1 of its tables, such as public.users of {owner}, masks and checksums" in said
+    set_connection(role, **only_dumps, trusted_owners=[owner])
+    ok, said = hook.test_connection()
+    assert (ok, "trusted_owners" in said) == (True, False)
+
+
+SHORT = "too short"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"require_signed": True}, "signing key: require_signed needs the signing key"),
+        (
+            {"require_signed": True, "signing_key_conn_id": "no_such"},
+            "signing key: the connection 'no_such' does not exist",
+        ),
+        ({"signing_key": SHORT}, "signing key: the signing key has fewer than 16 characters"),
+        ({"mask_key_conn_id": "no_such"}, "masks: the connection 'no_such' does not exist"),
+        ({"restore_over": []}, "restore_over: restore_over allows no database"),
+        ({"restore_over": ["postgres", "template*"], "create_target": False}, "restore_over: "),
+        ({"restore_over": ["template1"]}, "restore_over: restore_over allows no database"),
+    ],
+)
+def test_guards_that_nothing_can_satisfy_are_told(
+    options: dict[str, object],
+    told: str,
+    shop: str,
+    make_hook: MakeHook,
+    server: Server,
+    set_connection: SetConnection,
+) -> None:
+    hook = make_hook(shop)
+    set_connection(server.server.user, server.server.password, **options)
+    ok, said = hook.test_connection()
+    assert not ok
+    assert said.startswith(told)
+    assert SHORT not in said
+
+
+def test_guards_that_contradict_each_other_are_told(
+    shop: str,
+    make_hook: MakeHook,
+    server: Server,
+    set_connection: SetConnection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hook = make_hook(shop)
+    monkeypatch.setenv("AIRFLOW__PGCLONE__RESTORE_OVER", "shop_*")
+    set_connection(server.server.user, server.server.password, restore_over=["staging"])
+    ok, said = hook.test_connection()
+    assert not ok
+    assert "the extra 'pgclone' of connection 'pg' sets it to ['staging']" in said
+    assert "sets it to ['shop_*']" in said
+    set_connection(server.server.user, server.server.password, restore_over=["shop_eu"])
+    ok, said = hook.test_connection()
+    assert ok, said
+    assert "restore_over: it allows 'shop_eu'." in said
+    set_connection(server.server.user, server.server.password, allow_restore=False)
+    ok, said = hook.test_connection()
+    assert ok, said
 
 
 def test_a_maintenance_database_that_refuses_is_told(

@@ -26,7 +26,6 @@ from airflow_provider_pgclone.core.archive.dependencies import complete_dependen
 from airflow_provider_pgclone.core.archive.encoding import DATA, MAGIC, ArchiveReader
 from airflow_provider_pgclone.core.archive.manifest import (
     BY_COLUMN,
-    BY_ROW,
     HEAD_BYTES,
     TAIL_BYTES,
     Block,
@@ -68,7 +67,6 @@ from airflow_provider_pgclone.core.archive.toc import (
 
 __all__ = [
     "BY_COLUMN",
-    "BY_ROW",
     "COPY_END",
     "DATA",
     "HEAD_BYTES",

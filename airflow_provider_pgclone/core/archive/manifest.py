@@ -163,6 +163,8 @@ class Manifest:
     :param checksums: the checksum of each table; ``None`` if the dump took none.
     :param made_by: who made the dump, such as the ``dag``, the ``task`` and the ``run`` of Airflow.
     :param seconds: how long the dump took; ``None`` if not known.
+    :param instance: the part of the dump's key that stands for its instance; ``None`` in dumps of
+        earlier versions, which gave several instances one part.
     """
 
     entries: tuple[ManifestEntry, ...]
@@ -183,6 +185,7 @@ class Manifest:
     checksums: Mapping[TableName, TableChecksum] | None = None
     made_by: Mapping[str, str] = field(default_factory=dict)
     seconds: float | None = None
+    instance: str | None = None
 
     @property
     def rows_of_tables(self) -> dict[TableName, int]:
@@ -243,6 +246,8 @@ class Manifest:
         facts = {name: value for name, value in vars(self).items() if name != "entries"}
         facts["content"] = {name: list(value) for name, value in self.content.items()}
         del facts["masking"], facts["checksums"]
+        if self.instance is None:
+            del facts["instance"]
         if self.masking is not None:
             facts["masking"] = self.masking.as_json()
         if self.checksums is not None:

@@ -13,6 +13,11 @@ from airflow_provider_pgclone.core.catalog.holding import (
     selected_of_others,
     tables_of_others,
 )
+from airflow_provider_pgclone.core.catalog.missing_rights import (
+    MissingRight,
+    describe_missing,
+    missing_rights,
+)
 from airflow_provider_pgclone.core.catalog.patterns import (
     ColumnPattern,
     display_name,
@@ -80,6 +85,7 @@ __all__ = [
     "Index",
     "Kind",
     "Masked",
+    "MissingRight",
     "Selection",
     "Table",
     "Unreadable",
@@ -88,10 +94,12 @@ __all__ = [
     "check_readable_tables",
     "check_schemas",
     "check_trusted_owners",
+    "describe_missing",
     "display_name",
     "excluded_tables",
     "families",
     "holds_casts",
+    "missing_rights",
     "named_rows_query",
     "owner",
     "parse_column_pattern",

@@ -1,12 +1,20 @@
 """The part of a database that a user selects by patterns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
-from airflow_provider_pgclone.core.catalog.patterns import parse_schema_pattern, parse_table_pattern
+from airflow_provider_pgclone.core.catalog.patterns import (
+    display_name,
+    parse_schema_pattern,
+    parse_table_pattern,
+)
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.postgres import USER_PATH_TRANSACTION, Session
+
+_WITH_BLOBS = frozenset({"-b", "--blobs", "--large-objects"})
+_WITHOUT_BLOBS = frozenset({"-B", "--no-blobs", "--no-large-objects"})
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,14 @@ class Selection:
     def patterns(self) -> list[str]:
         """All patterns of tables and schemas."""
         return [*self.exclude, *self.schemas, *self.exclude_schemas]
+
+    @property
+    def reads_large_objects(self) -> bool:
+        """Whether large objects are dumped; beside chosen schemas, only if they are asked for."""
+        arguments = {*self.pg_dump_args}
+        if self.schemas:
+            return not arguments.isdisjoint(_WITH_BLOBS)
+        return arguments.isdisjoint(_WITHOUT_BLOBS)
 
     def as_dict(self) -> dict[str, list[str]]:
         """Return the selection for a manifest."""
@@ -61,8 +77,10 @@ def check_schemas(session: Session, patterns: Sequence[str]) -> None:
     for text in patterns:
         pattern = parse_schema_pattern(text)
         if not any(pattern.fullmatch(schema) for schema in schemas):
+            users = sorted(one for one in schemas if not one.startswith("pg_"))
             raise InvalidInputError(
-                f"no schema of database {session.database.name!r} matches {text!r}"
+                f"no schema of database {session.database.name!r} matches {text!r}",
+                hint=f"{_did_you_mean(text, users)}Correct the pattern, or leave it out.",
             )
 
 
@@ -97,13 +115,28 @@ def excluded_tables(session: Session, patterns: Sequence[str]) -> list[int]:
             raise InvalidInputError(
                 f"no table of database {session.database.name!r} matches the exclude pattern "
                 f"{text!r}",
-                hint="Correct the pattern, or the dump would contain data that you want left out.",
+                hint=f"{_did_you_mean(text, _names_like(text, tables))}Correct the pattern, or the "
+                "dump would contain data that you want left out.",
             )
         found += matches
     rows = session.execute(
         "SELECT relid::oid FROM unnest(%s::oid[]) AS root, pg_partition_tree(root)", [found]
     )
     return [*found, *(row[0] for row in rows)]
+
+
+def _names_like(text: str, tables: Iterable[tuple[Any, ...]]) -> list[str]:
+    """Return the names of tables in the form of a pattern: with their schema if it has one."""
+    shown = (1, 2) if "." in text else (2,)
+    return sorted(
+        {display_name(*(row[n] for n in shown)) for row in tables if row[1] != "pg_catalog"}
+    )
+
+
+def _did_you_mean(text: str, names: Sequence[str]) -> str:
+    """Return a sentence with the names that are spelled like a pattern, empty if none is."""
+    near = get_close_matches(text, names)
+    return f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
 
 
 def _matches(patterns: Sequence[str], schema: str) -> bool:

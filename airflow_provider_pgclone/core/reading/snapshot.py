@@ -30,6 +30,7 @@ from airflow_provider_pgclone.core.postgres import (
     tool_environment,
     tools_for_dump,
 )
+from airflow_provider_pgclone.core.reading.missing_rights import telling_missing_rights
 from airflow_provider_pgclone.core.reading.references import check_references
 from airflow_provider_pgclone.core.reading.table_choice import (
     choose_ranged,
@@ -242,7 +243,8 @@ def open_snapshot(
         session.execute(SNAPSHOT_SESSION)
         held = _begin(session, selection, masking, all_too=small_too or checksums)
         snapshot = _take(session, database, tools, selection, masking, held, small_too=small_too)
-        yield snapshot
+        with telling_missing_rights(database, selection):
+            yield snapshot
         snapshot.release()
 
 

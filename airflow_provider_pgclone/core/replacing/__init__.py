@@ -5,7 +5,7 @@ removal of what earlier attempts left. How a database is filled does not belong 
 passes a function that does it.
 """
 
-from airflow_provider_pgclone.core.replacing.allowed import AllowedTargets
+from airflow_provider_pgclone.core.replacing.allowed import AllowedTargets, usable_targets
 from airflow_provider_pgclone.core.replacing.attempt import (
     Attempt,
     Ending,
@@ -86,5 +86,6 @@ __all__ = [
     "swap_in",
     "target_lock",
     "target_properties",
+    "usable_targets",
     "wait_for_readers",
 ]

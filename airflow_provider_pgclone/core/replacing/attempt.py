@@ -41,14 +41,12 @@ class Attempt:
     :param new_properties: returns the properties of the new database if there is no target to take
         them from; ``None`` leaves it its own.
     :param may_replace: whether the target may exist; by default it may.
-    :param may_create: whether the target may be missing; by default it may.
     """
 
     session: Session
     marker: Marker
     new_properties: Callable[[], Properties] | None = None
     may_replace: bool = True
-    may_create: bool = True
 
     @property
     def temp(self) -> Database:
@@ -146,14 +144,14 @@ def replace_database(attempt: Attempt, fill: Fill, *, ending: Ending, wait_secon
 
     :param fill: creates the temporary database, loads it and checks it.
     :param ending: what to do with the temporary database when it is complete.
-    :param wait_seconds: the time to wait for another restore, swap or copy into the target; 0 does
-        not wait.
+    :param wait_seconds: the time to wait for another restore, swap or copy into the target, and
+        before the swap for a dump of it.
     :raises BusyError: when the other one has not finished by then.
     """
     session, marker = attempt.session, attempt.marker
     with target_lock(session, marker.target, wait_seconds=wait_seconds):
         check_replaceable(session, marker.target, replace=attempt.may_replace)
-        check_makeable(session, marker.target, create=attempt.may_create)
+        check_makeable(session, marker.target, create=marker.may_create)
         remove_leftovers(session, marker.target, maker=marker.maker)
         with dropped_on_error(session, [attempt.temp.name, attempt.post_temp_name]):
             fill(attempt)
@@ -167,6 +165,7 @@ def replace_database(attempt: Attempt, fill: Fill, *, ending: Ending, wait_secon
                         marker,
                         attempt.properties,
                         may_replace=attempt.may_replace,
+                        wait_seconds=wait_seconds,
                     )
                 case "leave":
                     set_comment(session, attempt.temp.name, marker.made_ready().text())

@@ -104,7 +104,7 @@ def clone_database(
     statement = _create_statement(name, source)
     if strategy is not None:
         statement += sql.SQL(" STRATEGY {}").format(sql.Literal(strategy))
-    with terminating(session, [oid], spare_ours_on=source if spares_ours else None):
+    with terminating(session, [oid], spare_ours_on=[source] if spares_ours else ()):
         if strategy == "file_copy" and _offers_clone(session):
             _clone_files(session, statement, name)
         else:

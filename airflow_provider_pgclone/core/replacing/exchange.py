@@ -33,8 +33,9 @@ from airflow_provider_pgclone.core.replacing.sessions import (
     naming_what_is_bound,
     terminate_connecting,
     terminating,
+    wait_for_readers,
 )
-from airflow_provider_pgclone.core.replacing.target import check_replaceable
+from airflow_provider_pgclone.core.replacing.target import check_makeable, check_replaceable
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Swap:
     :param post: the present and the new name of the copy that becomes *post*; ``None`` if there is
         no copy.
     :param may_replace: whether the target may exist.
+    :param may_create: whether the target may be missing.
     """
 
     new: str
@@ -75,6 +77,12 @@ class Swap:
     moved_aside: Mapping[str, str] = field(default_factory=dict)
     post: tuple[str, str] | None = None
     may_replace: bool = True
+    may_create: bool = True
+
+    @property
+    def given_up(self) -> list[str]:
+        """The databases that lose their names."""
+        return [self.target, *self.moved_aside]
 
 
 def swap_in(
@@ -84,23 +92,33 @@ def swap_in(
     new_properties: Callable[[], Properties | None],
     *,
     may_replace: bool = True,
+    wait_seconds: float,
 ) -> None:
     """Swap a database in for its target, then drop the databases that are not kept.
 
     The caller holds the target's lock.
 
     :param temp_name: the database to swap in.
-    :param marker: its marker, which names the target.
+    :param marker: its marker, which names the target, and says whether the target may be missing.
     :param new_properties: returns the properties that the database gets, or ``None`` to leave it
         its own. It is called at the last moment: a right may have been revoked meanwhile.
     :param may_replace: whether the target may exist; by default it may.
+    :param wait_seconds: the longest wait for a dump or a copy of the target, which the swap would
+        end; a few seconds at least.
+    :raises BusyError: when one of them has not finished by then.
     :raises InvalidInputError: when the target exists and may not be replaced.
+    :raises NotFoundError: when the target does not exist and may not be made.
     :raises UnsupportedError: when something is bound to a database that must be renamed, or the
         user lacks a right.
     """
-    plan = replace(_plan_swap(session, temp_name, marker), may_replace=may_replace)
-    for name in (plan.target, *plan.moved_aside):
+    plan = replace(
+        _plan_swap(session, temp_name, marker),
+        may_replace=may_replace,
+        may_create=marker.may_create,
+    )
+    for name in plan.given_up:
         check_nothing_bound(session, name)
+        wait_for_readers(session, name, wait_seconds=wait_seconds)
     with turn_to_exchange(session):
         _exchange_again_if_deadlocked(session, plan, new_properties())
     drop_old(session, marker.target)
@@ -138,6 +156,7 @@ def exchange(session: Session, plan: Swap, properties: Properties | None) -> Non
     renamed = [plan.new, plan.target, *plan.moved_aside, *(plan.post or ())[:1]]
     oids = existing_oids(session, renamed)
     check_replaceable(session, plan.target, replace=plan.may_replace)
+    check_makeable(session, plan.target, create=plan.may_create)
     takes_place = plan.may_replace and database_exists(session, plan.target)
     with session.beside() as watcher, session.transaction():
         session.execute(_BOUNDED)
@@ -145,9 +164,12 @@ def exchange(session: Session, plan: Swap, properties: Properties | None) -> Non
             carry_over(session, plan.new, properties)
         open_database(session, plan.new)
         # The watcher still sees the old names, and everything that was bound since the last check.
-        with terminating(session, oids), naming_what_is_bound(watcher, renamed):
+        with (
+            terminating(session, oids, spare_ours_on=plan.given_up),
+            naming_what_is_bound(watcher, renamed),
+        ):
             _rename_all(session, plan, takes_place=takes_place)
-        for name in (plan.target, *plan.moved_aside):
+        for name in plan.given_up:
             check_nothing_bound(watcher, name)
         made = plan.retired_marker
         origin = Origin(made.key, plan.new, made.maker, made.run)

@@ -16,6 +16,10 @@ BIRTHMARK_CONNECTION_LIMIT = 1_886_840_687
 Role = Literal["temp", "post_temp", "pre", "post", "old", "drill"]
 
 
+# Earlier versions know no marker that has these, so they are written only where they say something.
+_NOT_KNOWN_EARLIER = ("held_key", "held_since", "may_create")
+
+
 @dataclass(frozen=True)
 class Marker:
     """The purpose and the origin of a database.
@@ -31,6 +35,7 @@ class Marker:
     :param ready: whether the database is complete, so that it can be swapped in.
     :param key: the key of the dump or local database that was restored.
     :param reversible: whether the swap keeps *pre* and *post*.
+    :param may_create: whether the swap makes a target that does not exist.
     :param created_at: the time when the database was created or became ready, in ISO 8601; empty if
         unknown.
     :param held_key: of a database that was swapped out, the key that it was restored from; empty if
@@ -49,10 +54,15 @@ class Marker:
     created_at: str = ""
     held_key: str = ""
     held_since: str = ""
+    may_create: bool = True
 
     def text(self) -> str:
         """Return the comment for the database."""
-        return _HEAD + json.dumps(asdict(self), sort_keys=True)
+        values = asdict(self)
+        for name in _NOT_KNOWN_EARLIER:
+            if values[name] == getattr(type(self), name):
+                del values[name]
+        return _HEAD + json.dumps(values, sort_keys=True)
 
     def made_ready(self) -> "Marker":
         """Return the marker of the database once it is complete."""

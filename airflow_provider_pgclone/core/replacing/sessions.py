@@ -21,7 +21,7 @@ READER_POLL_SECONDS = 0.1
 # Every user can see the database, the role and the application of other roles' sessions:
 # pg_stat_get_activity() in pgstatfuncs.c. Autovacuum has no role.
 _SESSIONS = """
-SELECT pid, application_name FROM pg_stat_get_activity(NULL)
+SELECT pid, datid, application_name FROM pg_stat_get_activity(NULL)
 WHERE datid = ANY(%s) AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
   AND backend_type IS DISTINCT FROM 'parallel worker'
 """
@@ -36,25 +36,26 @@ WHERE NOT granted AND locktype = 'object' AND classid = 1262 AND objid = ANY(%s)
 
 @contextmanager
 def terminating(
-    session: Session, oids: Sequence[int], *, spare_ours_on: str | None = None
+    session: Session, oids: Sequence[int], *, spare_ours_on: Sequence[str] = ()
 ) -> Iterator[None]:
     """Terminate all sessions on some databases, again and again, while the block runs.
 
     A second session does this. A statement of the block locks the databases, so that new sessions
     wait.
 
-    :param spare_ours_on: the one database on which sessions of this package are left alone.
+    :param spare_ours_on: the databases on which sessions of this package are left alone.
     :raises BusyError: when the block fails because of such a session.
     :raises UnsupportedError: when the block fails because the user has no right to terminate a
         session; names the session.
     """
     refused: list[str] = []
+    spared = existing_oids(session, spare_ours_on)
     done = threading.Event()
 
     def terminate(ender: Session) -> None:
         while not done.is_set():
             try:
-                refused[:] = _terminate_all(ender, oids, spares_ours=spare_ours_on is not None)
+                refused[:] = _terminate_all(ender, oids, spare_ours_on=spared)
             except psycopg.Error:
                 return
             done.wait(TERMINATE_POLL_SECONDS)
@@ -65,8 +66,9 @@ def terminating(
         try:
             yield
         except psycopg.errors.ObjectInUse as error:
-            if spare_ours_on is not None and _has_readers(ender, spare_ours_on):
-                raise _read_by_others(spare_ours_on) from error
+            for name in spare_ours_on:
+                if _has_readers(ender, name):
+                    raise _read_by_others(name) from error
             if not refused:
                 raise
             raise UnsupportedError(
@@ -149,23 +151,25 @@ def wait_for_readers(session: Session, name: str, *, wait_seconds: float) -> Non
 def _has_readers(session: Session, name: str) -> bool:
     """Tell whether another session of this package is on a database."""
     found = session.execute(_SESSIONS, [existing_oids(session, [name])]).fetchall()
-    return any(application == APPLICATION_NAME for _, application in found)
+    return any(application == APPLICATION_NAME for *_, application in found)
 
 
 def _read_by_others(name: str) -> BusyError:
-    """Return the error that a database cannot be cloned now."""
+    """Return the error that a database cannot be cloned or swapped out now."""
     return BusyError(
-        f"a dump or a copy of database {name!r} is running, and would be ended if the server "
-        "cloned the database",
-        hint="Wait until it has finished, or set wait_seconds. A copy by stream ends no session.",
+        f"a dump or a copy of database {name!r} is running, and would be ended",
+        hint="Wait until it has finished, or set wait_seconds. To copy the database meanwhile, "
+        "set method to stream.",
     )
 
 
-def _terminate_all(session: Session, oids: Sequence[int], *, spares_ours: bool) -> list[str]:
+def _terminate_all(
+    session: Session, oids: Sequence[int], *, spare_ours_on: Sequence[int]
+) -> list[str]:
     """Terminate the sessions on some databases, and return an error for each that we may not."""
     refused = []
-    for pid, application in session.execute(_SESSIONS, [list(oids)]).fetchall():
-        if spares_ours and application == APPLICATION_NAME:
+    for pid, oid, application in session.execute(_SESSIONS, [list(oids)]).fetchall():
+        if oid in spare_ours_on and application == APPLICATION_NAME:
             continue
         try:
             session.execute("SELECT pg_terminate_backend(%s)", [pid])

@@ -8,6 +8,8 @@ from airflow_provider_pgclone.core.replacing.marker import read_markers
 from airflow_provider_pgclone.core.replacing.names import check_database_name
 from airflow_provider_pgclone.core.replacing.sessions import check_nothing_bound
 
+_HOW_TO_MAKE = "Create it, or set create_target to true for the restore and its swap, or the copy."
+
 
 def check_target(session: Session, name: str) -> None:
     """Refuse a target before anything is created for it.
@@ -117,7 +119,7 @@ def check_makeable(session: Session, name: str, *, create: bool) -> None:
     meant = [f"Did you mean {' or '.join(map(repr, near))}?"] if near else []
     raise NotFoundError(
         f"database {name!r} does not exist and may not be made",
-        hint=" ".join([*meant, "Set create_target to true to make it."]),
+        hint=" ".join([*meant, _HOW_TO_MAKE]),
     )
 
 

@@ -125,15 +125,17 @@ def _expired_keys(
 ) -> list[str]:
     """Return the keys of the dumps that no rule keeps, the oldest first.
 
-    Where a series may be of several databases, the rules hold for each. That keeps the same dumps
-    and more, so manifests are read only of such series of which something would be deleted.
+    Where a series may be of several databases or instances, the rules hold for each. That keeps the
+    same dumps and more, so manifests are read only of such series of which something would be
+    deleted.
     """
     going = expired(dumps, rules, now)
     all_series, keys = by_series(dumps), set[str]()
     for name, found in by_series(going).items():
-        if may_be_shared(DumpKey.parse(found[0].key).database):
-            databases = by_origin(storage, all_series[name], cancellation)
-            found = [dump for series in databases for dump in expired(series, rules, now)]
+        key = DumpKey.parse(found[0].key)
+        if may_be_shared(key.instance) or may_be_shared(key.database):
+            origins = by_origin(storage, all_series[name], cancellation)
+            found = [dump for series in origins for dump in expired(series, rules, now)]
         keys |= {dump.key for dump in found}
     return [dump.key for dump in going if dump.key in keys]
 

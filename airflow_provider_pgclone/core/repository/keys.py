@@ -15,6 +15,7 @@ _PART = re.compile(r"[A-Za-z0-9_-]+")
 _OTHER_CHARACTER = re.compile(r"[^A-Za-z0-9_-]")
 _REPLACEMENT = "_"
 _HASH_DIGITS = 8
+_HASH = re.compile(rf"[0-9a-f]{{{_HASH_DIGITS}}}")
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}-\d{1,6}", re.ASCII)
 
 
@@ -38,6 +39,12 @@ def is_part_of(part: str, name: str) -> bool:
 def may_be_shared(part: str) -> bool:
     """Tell whether several names may share a part, as in the keys of earlier versions."""
     return _REPLACEMENT in part
+
+
+def shares_old_part(part: str, other: str) -> bool:
+    """Tell whether the name of another part had this part in the keys of earlier versions."""
+    cleaned, _, digits = other.rpartition("-")
+    return cleaned == part and _HASH.fullmatch(digits) is not None
 
 
 @dataclass(frozen=True, order=True)
@@ -120,6 +127,11 @@ class KeyPrefix:
                 f"no dump key starts with {text!r}", hint=" ".join([PREFIX_HINT, *written])
             )
         return cls(folders, "".join(rest))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parts that stand for the instance and the database, as far as the prefix has them."""
+        return self.folders[:2]
 
     @property
     def database(self) -> str | None:

@@ -1,5 +1,6 @@
 """Finds the dump that a key or a prefix means."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import islice
@@ -13,9 +14,12 @@ from airflow_provider_pgclone.core.repository.keys import (
     KeyPrefix,
     key_part,
     may_be_shared,
+    shares_old_part,
 )
 from airflow_provider_pgclone.core.repository.origins import origin_of
 from airflow_provider_pgclone.core.storage import Storage
+
+log = logging.getLogger(__name__)
 
 # How many of the newest dumps are looked at for one that was probably meant.
 _NEAR_DUMPS = 20
@@ -26,7 +30,7 @@ def find_dump(storage: Storage, text: str) -> Dump:
 
     :raises NotFoundError: when there is no such dump.
     :raises InvalidInputError: when the text is neither a key nor a prefix, or is a prefix under
-        which the newest dump may be of another database than the one that is meant.
+        which the newest dump may be of another database or instance than the one that is meant.
     """
     storage.check_readable()
     if text.endswith(SUFFIX):
@@ -51,24 +55,45 @@ def find_dump(storage: Storage, text: str) -> Dump:
             f"no dump under {text!r} in {storage.location}",
             hint=_near_hint(storage, prefix, text) or PREFIX_HINT,
         )
-    if prefix.database is not None and may_be_shared(prefix.database):
-        _check_one_database(storage, prefix, newest, dumps)
+    if any(may_be_shared(part) for part in prefix.names):
+        origin = origin_of(storage, newest)
+        if origin is not None:  # what is not an archive is refused when it is opened
+            if origin.instance is None:
+                _check_one_instance(storage, prefix, newest)
+            _check_one_database(storage, prefix, origin.database, dumps)
     return newest
 
 
+def _check_one_instance(storage: Storage, prefix: KeyPrefix, newest: Dump) -> None:
+    """Refuse a prefix whose newest dump does not tell its instance, if there are two to tell apart.
+
+    Without the keys of another instance beside it, nothing speaks for that there was another.
+    """
+    part = prefix.folders[0]
+    page = next(storage.list(f"{part}-", delimiter="/"))
+    others = [name for child in page.prefixes if shares_old_part(part, name := child.rstrip("/"))]
+    if others:
+        raise InvalidInputError(
+            f"the newest dump under {str(prefix)!r} may be of another instance, such as that of "
+            f"{others[0]!r}",
+            hint="Give the whole key of the dump that you mean.",
+        )
+    log.warning("%s does not tell its instance: an earlier version made it", newest.key)
+
+
 def _check_one_database(
-    storage: Storage, prefix: KeyPrefix, newest: Dump, others: Iterable[Dump]
+    storage: Storage, prefix: KeyPrefix, database: str, others: Iterable[Dump]
 ) -> None:
     """Refuse a prefix whose newest dump may be of another database than the one that is meant.
 
     Only keys of earlier versions cause this, in which ``sales_eu`` may stand for ``sales.eu``. The
     manifests of more dumps than the newest are read only if it has such a key.
 
+    :param database: the database of the newest dump.
     :param others: the other dumps under the prefix.
     """
-    part, database = prefix.database, origin_of(storage, newest)
-    # What is not an archive is refused when it is opened.
-    if database is None or part is None or key_part(database) == part:
+    part = prefix.database
+    if part is None or key_part(database) == part:
         return
     moved = KeyPrefix((prefix.folders[0], key_part(database), *prefix.folders[2:]))
     if next(newest_first(storage, moved), None):
@@ -77,10 +102,10 @@ def _check_one_database(
             hint=f"Use the prefix {str(moved).rstrip('/')}, or give the whole key of an old dump.",
         )
     found = (origin_of(storage, dump) for dump in others)
-    other = next((name for name in found if name not in (None, database)), None)
+    other = next((one for one in found if one is not None and one.database != database), None)
     if other is not None:
         raise InvalidInputError(
-            f"{str(prefix)!r} has dumps of two databases, {database!r} and {other!r}",
+            f"{str(prefix)!r} has dumps of two databases, {database!r} and {other.database!r}",
             hint="Give the whole key of the dump that you mean; inspect shows its database.",
         )
 

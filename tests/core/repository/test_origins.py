@@ -36,7 +36,7 @@ def storage() -> CountedStorage:
     return CountedStorage()
 
 
-def archive_of(database: str) -> bytes:
+def archive_of(database: str, instance: str | None = None) -> bytes:
     """Return the end of an archive, which is all that tells the database."""
     manifest = Manifest(
         entries=(),
@@ -52,16 +52,28 @@ def archive_of(database: str) -> bytes:
         database=database,
         database_bytes=1,
         encoding="UTF8",
+        instance=instance,
     )
     return manifest_block(manifest, dump_id=1, offset=0)
 
 
-def put(storage: MemoryStorage, folder: str, databases: Sequence[str | None]) -> list[str]:
-    """Write a dump of each database, one a day; ``None`` is one that cannot be read."""
+def put(
+    storage: MemoryStorage,
+    folder: str,
+    databases: Sequence[str | None],
+    *,
+    start: datetime = START,
+    instance: str | None = None,
+) -> list[str]:
+    """Write a dump of each database, one a day; ``None`` is one that cannot be read.
+
+    :param instance: the instance that the dumps tell, ``None`` for those of earlier versions.
+    """
     keys = []
     for day, database in enumerate(databases):
-        keys.append(str(DumpKey(START + timedelta(days=day), *folder.split("/"))))
-        write(storage, keys[-1], b"x" if database is None else archive_of(database))
+        keys.append(str(DumpKey(start + timedelta(days=day), *folder.split("/"))))
+        data = b"x" if database is None else archive_of(database, instance)
+        write(storage, keys[-1], data)
     return keys
 
 
@@ -160,3 +172,47 @@ def test_a_prefix_reads_the_newest_manifest_alone_and_only_where_the_key_does_no
     assert storage.read_paths == set()
     find_dump(storage, "prod/sales_eu")
     assert storage.read_paths == {keys[2]}
+
+
+LATER = START + timedelta(days=10)
+
+
+def test_a_prune_keeps_old_dumps_that_may_be_of_another_instance(
+    storage: CountedStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = put(storage, "sales_eu/shop/none", ["shop", "shop", None])
+    new = put(storage, "sales_eu/shop/none", ["shop"] * 3, start=LATER, instance="sales_eu")
+    assert pruned(storage, "sales_eu", keep_last=1) == new[:2]
+    assert f"2 dumps of an earlier version are kept, such as {old[0]}" in caplog.text
+    assert f"{old[2]} is kept: it cannot be read" in caplog.text
+    assert pruned(storage, "*", keep_last=1) == []
+
+
+def test_a_prune_counts_dumps_that_tell_their_instance(storage: CountedStorage) -> None:
+    keys = put(storage, "sales_eu/shop/none", ["shop", None, "shop"], instance="sales_eu")
+    assert pruned(storage, "sales_eu", keep_last=1) == keys[:2]
+
+
+def test_an_old_dump_is_of_its_instance_where_no_other_can_have_the_part(
+    storage: CountedStorage,
+) -> None:
+    keys = put(storage, "prod/sales_eu/none", ["sales_eu"] * 3)
+    assert pruned(storage, "prod", keep_last=1) == keys[:2]
+
+
+@pytest.mark.parametrize("prefix", ["sales_eu", "sales_eu/shop", "sales_eu/shop/none"])
+def test_a_prefix_does_not_take_one_instance_for_another(
+    storage: CountedStorage, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = put(storage, "sales_eu/shop/none", ["shop"])[0]
+    assert find_dump(storage, prefix).key == old
+    assert f"{old} does not tell its instance" in caplog.text
+    of_other = DumpKey.new(instance="sales.eu", database="shop", config="none", created_at=LATER)
+    write(storage, str(of_other), archive_of("shop", of_other.instance))
+    with pytest.raises(InvalidInputError, match="may be of another instance, such as that of") as e:
+        find_dump(storage, prefix)
+    assert of_other.instance in str(e.value)
+    assert find_dump(storage, old).key == old
+    assert find_dump(storage, of_other.series.rstrip("/")).key == str(of_other)
+    new = put(storage, "sales_eu/shop/none", ["shop"], start=LATER, instance="sales_eu")[0]
+    assert find_dump(storage, prefix).key == new

@@ -14,7 +14,6 @@ from airflow_provider_pgclone.core.masking.planning.literals import (
 from airflow_provider_pgclone.core.postgres import Session
 
 LARGE_OBJECTS = "large objects"
-_WITHOUT_BLOBS = frozenset({"-B", "--no-blobs", "--no-large-objects"})
 # The arguments with which pg_dump leaves out a kind of objects.
 _LEFT_OUT_BY = {
     COMMENT: "--no-comments",
@@ -65,7 +64,7 @@ def find_unmasked(session: Session, selection: Selection) -> list[UnmaskedObject
 
 def _large_objects(session: Session, selection: Selection) -> list[UnmaskedObject]:
     (count,) = session.fetch_row("SELECT count(*) FROM pg_largeobject_metadata")
-    if not count or _WITHOUT_BLOBS.intersection(selection.pg_dump_args):
+    if not count or not selection.reads_large_objects:
         return []
     return [UnmaskedObject(LARGE_OBJECTS, f"{count} of them", Secret("pg_largeobject", "data"))]
 
