@@ -14,6 +14,7 @@ from airflow_provider_pgclone.core.loading.parallel import load_parallel
 from airflow_provider_pgclone.core.loading.pg_restore import BlockSink, load_stream
 from airflow_provider_pgclone.core.loading.schedule import schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.loading.units import data_order, divide
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.repository import Archive, naming
@@ -77,9 +78,8 @@ def _load_blocks(
     entries = {entry.block.dump_id: entry for entry in manifest.entries}
     toc = loading.restored(archive.toc)
     plan = schedule(toc, {id_: entry.block.raw_bytes for id_, entry in entries.items()})
-    with_data = [entry.dump_id for entry in plan.toc.entries if entry.has_data]
-    order = sorted(with_data, key=lambda dump_id: -plan.chains[dump_id])
-    blocks = [entries[dump_id].block for dump_id in order]
+    passes = divide(plan, sessions=loading.jobs)
+    blocks = [entries[dump_id].block for dump_id in data_order(passes)]
     ahead = READS_AHEAD_OF_SESSION * loading.jobs
     read_range = partial(archive.storage.read_range, archive.dump.key)
     with BlockFetcher(read_range, blocks, ahead=ahead) as fetcher:
@@ -94,7 +94,7 @@ def _load_blocks(
                 sink.write_rows(content.rows())
                 meter.add(rows=entry.block.rows)
 
-        load_parallel(plan, feed, database, loading, cancellation=cancellation)
+        load_parallel(plan.toc, passes, feed, database, loading, cancellation=cancellation)
 
 
 def _check_loaded(session: Session, toc: Toc, manifest: Manifest, *, checksums: bool) -> None:

@@ -20,6 +20,7 @@ from airflow_provider_pgclone.core.loading.parallel import load_parallel
 from airflow_provider_pgclone.core.loading.pg_restore import BlockSink
 from airflow_provider_pgclone.core.loading.schedule import schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.loading.units import divide
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.reading import (
@@ -156,7 +157,8 @@ def load_database(
     )
     entries = len(in_skeleton) + len(ranges)
     feed = SnapshotFeed(snapshot, ranges, blocks, meter, entries=entries)
-    load_parallel(plan, feed, temp, loading, serial=in_skeleton, cancellation=snapshot.cancellation)
+    passes = divide(plan, sessions=loading.jobs, serial=in_skeleton)
+    load_parallel(plan.toc, passes, feed, temp, loading, cancellation=snapshot.cancellation)
     blocks.finish()
     meter.finish()
     return _rows_of_tables(toc, feed.rows)

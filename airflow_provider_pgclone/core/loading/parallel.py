@@ -1,48 +1,48 @@
 """Restores the units of an archive by several sessions at once."""
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.loading.pg_restore import Feed, load_entries
-from airflow_provider_pgclone.core.loading.schedule import Schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.loading.units import Unit, divide, entries_of_each_run
+from airflow_provider_pgclone.core.loading.units import Passes, Unit, entries_of_each_run
 from airflow_provider_pgclone.core.postgres import Database
 
 POLL_SECONDS = 0.5
 
 
 def load_parallel(
-    plan: Schedule,
+    toc: Toc,
+    passes: Passes,
     feed: Feed,
     database: Database,
     loading: Loading,
     *,
-    serial: Collection[int] = (),
     cancellation: Cancellation,
 ) -> None:
     """Restore an archive into an empty database, by as many sessions as there are jobs.
 
+    :param passes: the entries of the archive.
     :param feed: writes the data of an entry; called in threads.
-    :param serial: the ids of entries whose data comes in the order of the archive.
     :raises RestoreError: at the first error that is not harmless.
     :raises PgCloneError: the error of ``feed``.
     """
-    of_each_run = entries_of_each_run(plan.toc)
+    of_each_run = entries_of_each_run(toc)
     with cancellation.own() as own:
 
         def restore(unit: Unit) -> None:
             entries = [*of_each_run, *unit.entries]
-            load_entries(plan.toc, entries, feed, database, loading, cancellation=own)
+            load_entries(toc, entries, feed, database, loading, cancellation=own)
 
-        passes = divide(plan, serial=serial)
         load_units(passes, restore, sessions=loading.jobs, cancellation=own)
 
 
 def load_units(
-    passes: Sequence[Sequence[Unit]],
+    passes: Passes,
     restore: Callable[[Unit], None],
     *,
     sessions: int,
@@ -75,25 +75,29 @@ def load_units(
 
 
 class _Queue:
-    """The units of a pass: those that wait, that run, and that are done."""
+    """The units of a pass: those that wait for others, that are ready, that run, and the done."""
 
     def __init__(self, units: Sequence[Unit], cancellation: Cancellation) -> None:
         self._cancellation = cancellation
         self._changed = threading.Condition()
-        # The costliest first, and among equals in the order of the archive.
-        self._waiting = sorted(units, key=lambda unit: (-unit.cost, unit.number))
+        self._missing = {unit.number: set(unit.waits_for) for unit in units if unit.waits_for}
+        self._after: dict[int, list[Unit]] = defaultdict(list)
+        for unit in units:
+            for number in unit.waits_for:
+                self._after[number].append(unit)
+        self._ready = [unit for unit in units if not unit.waits_for]
         self._running: dict[int, Unit] = {}
-        self._done: set[int] = set()
         self._failure: BaseException | None = None
 
     def take(self) -> Unit | None:
-        """Return the costliest unit that is ready; wait for one, and return ``None`` at the end."""
+        """Return the costliest unit that can run; wait for one, and return ``None`` at the end."""
         with self._changed:
-            while self._waiting and self._failure is None:
+            while (self._missing or self._ready) and self._failure is None:
                 self._cancellation.check()
-                unit = next(filter(self._is_ready, self._waiting), None)
+                free = filter(self._is_free, self._ready)
+                unit = min(free, key=lambda one: one.rank, default=None)
                 if unit is not None:
-                    self._waiting.remove(unit)
+                    self._ready.remove(unit)
                     self._running[unit.number] = unit
                     return unit
                 self._changed.wait(POLL_SECONDS)
@@ -102,7 +106,12 @@ class _Queue:
     def finish(self, unit: Unit) -> None:
         with self._changed:
             del self._running[unit.number]
-            self._done.add(unit.number)
+            for one in self._after[unit.number]:
+                missing = self._missing[one.number]
+                missing.discard(unit.number)
+                if not missing:
+                    del self._missing[one.number]
+                    self._ready.append(one)
             self._changed.notify_all()
 
     def fail(self, error: BaseException) -> None:
@@ -118,7 +127,5 @@ class _Queue:
             raise self._failure
         self._cancellation.check()
 
-    def _is_ready(self, unit: Unit) -> bool:
-        return unit.waits_for <= self._done and not any(
-            unit.conflicts_with(other) for other in self._running.values()
-        )
+    def _is_free(self, unit: Unit) -> bool:
+        return not any(unit.conflicts_with(other) for other in self._running.values())

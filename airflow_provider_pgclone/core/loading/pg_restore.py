@@ -27,17 +27,12 @@ from airflow_provider_pgclone.core.progress import ProgressMeter
 
 
 class BlockSink:
-    """The standard input of a pg_restore that waits for the block of an entry.
+    """The standard input of a pg_restore that waits for the block of an entry."""
 
-    :ivar check: raises an error if the block is not needed any more.
-    """
-
-    def __init__(
-        self, write: Callable[[bytes], object], entry: TocEntry, check: Callable[[], None]
-    ) -> None:
+    def __init__(self, write: "_Input", entry: TocEntry) -> None:
         self._write = write
         self._entry = entry
-        self.check = check
+        self.check = write.check
 
     @property
     def holds_large_objects(self) -> bool:
@@ -101,13 +96,13 @@ def load_entries(
         write(write_toc(part))
         for entry in entries:
             if entry.has_data:
-                feed(entry.dump_id, BlockSink(write, entry, cancellation.check))
+                feed(entry.dump_id, BlockSink(write, entry))
 
 
 @contextmanager
 def _pg_restore(
     database: Database, loading: Loading, cancellation: Cancellation
-) -> Iterator[Callable[[bytes], object]]:
+) -> Iterator["_Input"]:
     """Run pg_restore while the block writes an archive to it.
 
     If it ends before it has read all, the block is left, and its messages say why it ended.
@@ -124,21 +119,54 @@ def _pg_restore(
     ) as child:
         monitor.attach(child)
         has_read_all = False
-        with suppress(BrokenPipeError):
-            yield _writer(child, cancellation)
-            child.stdin.close()
-            has_read_all = True
+        with suppress(_EndedError):
+            try:
+                yield _Input(child, cancellation)
+            except BaseException:
+                child.kill()  # before its input ends, which it would report
+                raise
+            has_read_all = _close(child)
         monitor.raise_for_result(child.wait(), child)
         if not has_read_all:
             raise RestoreError("pg_restore has ended before it had read the whole archive")
 
 
-def _writer(child: Child, cancellation: Cancellation) -> Callable[[bytes], object]:
-    def write(data: bytes) -> None:
-        cancellation.check()
-        child.stdin.write(data)
+class _EndedError(Exception):
+    """pg_restore has ended before it has read everything."""
 
-    return write
+
+class _Input:
+    """Writes to the standard input of a pg_restore."""
+
+    def __init__(self, child: Child, cancellation: Cancellation) -> None:
+        self._child = child
+        self._cancellation = cancellation
+
+    def __call__(self, data: bytes) -> None:
+        self._cancellation.check()
+        try:
+            self._child.stdin.write(data)
+        except BrokenPipeError as error:
+            raise _EndedError from error
+
+    def check(self) -> None:
+        """Check that pg_restore waits for more, before and while that is fetched.
+
+        :raises CancelledError: when a stop was requested.
+        :raises Exception: when pg_restore has ended; :func:`load_entries` tells why.
+        """
+        self._cancellation.check()
+        if self._child.has_ended:
+            raise _EndedError
+
+
+def _close(child: Child) -> bool:
+    """Close the input of a pg_restore, and tell whether it has read everything."""
+    try:
+        child.stdin.close()
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _with_toc(toc: Toc, chunks: Iterator[bytes]) -> Iterator[bytes]:

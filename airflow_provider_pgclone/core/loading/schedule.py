@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from airflow_provider_pgclone.core.archive import (
     SECTION_POST_DATA,
+    TableName,
     Toc,
     TocEntry,
     complete_dependencies,
@@ -42,8 +43,8 @@ def schedule(toc: Toc, raw_bytes: Mapping[int, int], *, first: Collection[int] =
     :param first: the ids of entries that start before all others.
     """
     toc = replace(toc, entries=tuple(_indexes_after_constraints(toc)))
-    toc = replace(toc, entries=tuple(_attached_one_by_one(toc)))
     toc = complete_dependencies(toc)  # older archives, and what a copy loads, do not have them
+    toc = replace(toc, entries=tuple(_after_data(toc)))
     toc = replace(toc, entries=tuple(_event_triggers_last(toc)))
     own, chains = _work(toc, raw_bytes)
     return Schedule(toc, own, {**chains, **dict.fromkeys(first, math.inf)})
@@ -68,18 +69,23 @@ def _indexes_after_constraints(toc: Toc) -> Iterator[TocEntry]:
         yield entry
 
 
-def _attached_one_by_one(toc: Toc) -> Iterator[TocEntry]:
-    """Make each INDEX ATTACH depend on the one before.
+def _after_data(toc: Toc) -> Iterator[TocEntry]:
+    """Make what comes after the data depend on the data of its tables.
 
-    If two run at the same time for a table with partitioned partitions, they may lock each other's
-    indexes and fail with "deadlock detected".
+    pg_dump lets it depend on the tables alone, and pg_restore changes that when it restores in
+    parallel: ``repoint_table_dependencies()`` in pg_backup_archiver.c.
     """
-    before: int | None = None
+    data: dict[TableName, list[int]] = {}
     for entry in toc.entries:
-        if entry.description == "INDEX ATTACH":
-            if before is not None:
-                entry = replace(entry, dependencies=(*entry.dependencies, before))
-            before = entry.dump_id
+        if entry.description == "TABLE DATA":
+            data.setdefault(entry.table, []).append(entry.dump_id)
+    data_of = {e.dump_id: data.get(e.table, []) for e in toc.entries if e.description == "TABLE"}
+    for entry in toc.entries:
+        if entry.section == SECTION_POST_DATA:
+            known = set(entry.dependencies)
+            of_tables = (id_ for table in known for id_ in data_of.get(table, ()))
+            more = dict.fromkeys(id_ for id_ in of_tables if id_ not in known)
+            entry = replace(entry, dependencies=(*entry.dependencies, *more))
         yield entry
 
 
@@ -146,5 +152,7 @@ def _weight(entry: TocEntry) -> float:
     if entry.description == "INDEX":
         _, _, method = entry.definition.partition(" USING ")
         return _INDEX_WEIGHT.get(method.partition(" ")[0], _OTHER_INDEX_WEIGHT)
-    is_unique = entry.description == "CONSTRAINT"  # it has an index
-    return _OTHER_INDEX_WEIGHT if is_unique else _CONSTRAINT_WEIGHT
+    if entry.description == "CONSTRAINT":  # it has an index
+        return _OTHER_INDEX_WEIGHT
+    # Nothing else reads the rows.
+    return _CONSTRAINT_WEIGHT if "CONSTRAINT" in entry.description else 0.0

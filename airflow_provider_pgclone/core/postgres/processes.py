@@ -59,6 +59,10 @@ class Child:
     def stdin(self) -> IO[bytes]:
         return cast("IO[bytes]", self._process.stdin)
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     def output(self) -> Iterator[bytes]:
         """Yield stdout in chunks of about 1 MiB, or smaller ones when the program pauses.
 
@@ -92,16 +96,18 @@ class Child:
                 self._process.wait(POLL_SECONDS)
                 return
             except subprocess.TimeoutExpired:
-                if self._kill_at is not None and time.monotonic() >= self._kill_at:
-                    self._process.kill()
+                self._kill_if_late()
 
     def wait(self) -> int:
         """Wait for the end of the program and of its stderr, and return the exit code.
 
         :raises CancelledError: when a stop was requested.
         """
+        # A wait for the process with a timeout would poll, and cost each of our many runs 50 ms.
+        while self._stderr_thread.is_alive():
+            self._stderr_thread.join(POLL_SECONDS)
+            self._kill_if_late()
         code = self._process.wait()
-        self._stderr_thread.join()
         self._cancellation.check()
         return code
 
@@ -139,6 +145,10 @@ class Child:
                 _close(pipe)
         self.stop()
         self._stderr_thread.join()
+
+    def _kill_if_late(self) -> None:
+        if self._kill_at is not None and time.monotonic() >= self._kill_at:
+            self._process.kill()
 
     def _drain_stderr(self) -> None:
         with cast("IO[bytes]", self._process.stderr) as stream:

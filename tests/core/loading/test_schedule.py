@@ -1,9 +1,10 @@
-"""In which order a restore starts what is ready."""
+"""The work of entries, the longest chains of it, and what must wait for what."""
 
 from airflow_provider_pgclone.core.archive.toc import (
     NO_DATA,
     POSITION_NOT_SET,
     SECTION_DATA,
+    SECTION_NONE,
     SECTION_POST_DATA,
     Toc,
     TocEntry,
@@ -58,12 +59,11 @@ def planned(entries: list[TocEntry], sizes: dict[int, int]) -> Schedule:
     return schedule(toc, sizes)
 
 
-def started(plan: Schedule) -> list[int]:
-    """Return the old ids in the order of the new ones."""
-    return [plan.old_ids[new_id] for new_id in sorted(plan.old_ids)]
+def by_id(plan: Schedule) -> dict[int, TocEntry]:
+    return {entry.dump_id: entry for entry in plan.toc.entries}
 
 
-def test_the_table_with_the_longest_chain_starts_first() -> None:
+def test_a_chain_is_a_table_and_its_slowest_index() -> None:
     plan = planned(
         [
             table(10, "large"),
@@ -74,7 +74,8 @@ def test_the_table_with_the_longest_chain_starts_first() -> None:
         ],
         {20: 100 * MIB, 21: 60 * MIB},
     )
-    assert [id_ for id_ in started(plan) if id_ in (20, 21)] == [21, 20]
+    assert plan.own == {20: 100 * MIB, 21: 60 * MIB, 30: 180 * MIB}
+    assert plan.chains == {20: 100 * MIB, 21: 240 * MIB, 30: 180 * MIB}
 
 
 def test_all_ranges_of_a_table_count_for_each_of_them() -> None:
@@ -87,25 +88,47 @@ def test_all_ranges_of_a_table_count_for_each_of_them() -> None:
         ],
         {20: 50 * MIB, **dict.fromkeys((21, 22, 23), 40 * MIB)},
     )
-    assert [plan.old_ids[id_] for id_ in plan.start_order(sessions=2)] == [21, 22, 23, 20]
-    assert [plan.old_ids[id_] for id_ in plan.start_order(sessions=1)] == [20, 21, 22, 23]
+    assert plan.chains == {20: 50 * MIB, **dict.fromkeys((21, 22, 23), 120 * MIB)}
 
 
-def test_small_tables_start_in_the_order_of_the_archive() -> None:
+def test_chains_of_small_tables_do_not_differ() -> None:
     ids = range(100, 120)
     plan = planned([data(id_, f"t{id_}", 5) for id_ in ids], {id_: 5000 - id_ for id_ in ids})
-    assert started(plan) == list(ids)
+    assert set(plan.chains.values()) == {0.0}
 
 
-def test_the_first_dependency_of_a_range_is_still_no_entry() -> None:
-    plan = planned([table(10, "t"), data(20, "t", 5, 10), entry(30, "INDEX", "i", 10, 20, 6)], {})
-    new_ids = {entry.dump_id for entry in plan.toc.entries}
-    by_old_id = {plan.old_ids[entry.dump_id]: entry for entry in plan.toc.entries}
-    no_table = by_old_id[20].dependencies[0]
-    assert no_table not in new_ids
-    assert no_table <= max(new_ids)
-    # pg_restore puts the range in the place of that id: it may be nobody else's dependency.
-    assert no_table not in by_old_id[30].dependencies
+def test_what_comes_after_the_data_waits_for_all_data_of_its_tables() -> None:
+    """pg_dump writes the tables alone; otherwise a trigger would change rows as they are loaded."""
+    plan = planned(
+        [
+            table(10, "whole"),
+            table(11, "ranges"),
+            data(20, "whole", 10),
+            data(21, "ranges", 5, 11),
+            data(22, "ranges", 5, 11),
+            entry(30, "TRIGGER", "whole t", 10),
+            entry(31, "FK CONSTRAINT", "whole fk", 10, 11),
+            entry(32, "COMMENT", "TABLE whole", 10, section=SECTION_NONE),
+        ],
+        {},
+    )
+    assert by_id(plan)[30].dependencies == (10, 20)
+    assert set(by_id(plan)[31].dependencies) == {10, 11, 20, 21, 22}
+    assert by_id(plan)[32].dependencies == (10,)
+
+
+def test_only_what_reads_rows_is_work() -> None:
+    plan = planned(
+        [
+            table(10, "t"),
+            data(20, "t", 10),
+            entry(30, "CONSTRAINT", "t_pkey", 10),
+            entry(31, "FK CONSTRAINT", "t_fk", 10),
+            entry(32, "TRIGGER", "t t", 10),
+        ],
+        {20: 100 * MIB},
+    )
+    assert plan.own == {20: 100 * MIB, 30: 50 * MIB, 31: 20 * MIB, 32: 0}
 
 
 def test_indexes_wait_for_the_constraints_of_their_table() -> None:
@@ -119,22 +142,23 @@ def test_indexes_wait_for_the_constraints_of_their_table() -> None:
         ],
         {},
     )
-    by_old_id = {plan.old_ids[entry.dump_id]: entry for entry in plan.toc.entries}
-    assert by_old_id[30].dump_id in by_old_id[31].dependencies
-    assert by_old_id[30].dump_id not in by_old_id[32].dependencies
+    assert 30 in by_id(plan)[31].dependencies
+    assert 30 not in by_id(plan)[32].dependencies
 
 
-def test_indexes_of_partitions_are_attached_one_by_one() -> None:
-    """Two at once lock each other out where partitions are partitioned."""
-    attached = [entry(30 + number, "INDEX ATTACH", f"i{number}", 10) for number in range(3)]
-    plan = planned([table(10, "a"), *attached], {})
-    by_old_id = {plan.old_ids[entry.dump_id]: entry for entry in plan.toc.entries}
-    assert by_old_id[30].dump_id in by_old_id[31].dependencies
-    assert by_old_id[31].dump_id in by_old_id[32].dependencies
+def test_event_triggers_wait_for_refreshes_and_statistics() -> None:
+    plan = planned(
+        [
+            entry(30, "EVENT TRIGGER", "noting"),
+            entry(31, "MATERIALIZED VIEW DATA", "v"),
+            entry(32, "STATISTICS DATA", "v"),
+        ],
+        {},
+    )
+    assert by_id(plan)[30].dependencies == (31, 32)
 
 
-def test_the_order_of_the_archive_and_all_but_the_ids_stays() -> None:
+def test_the_order_and_the_ids_of_the_archive_stay() -> None:
     entries = [table(10, "a"), table(11, "b"), data(20, "a", 10), data(21, "b", 11)]
     plan = planned(entries, {21: 90 * MIB})
-    assert [entry.tag for entry in plan.toc.entries] == ["a", "b", "a", "b"]
-    assert [plan.old_ids[entry.dump_id] for entry in plan.toc.entries] == [10, 11, 20, 21]
+    assert list(plan.toc.entries) == entries
