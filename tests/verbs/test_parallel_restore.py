@@ -25,8 +25,8 @@ from airflow_provider_pgclone.core.errors import (
     RestoreError,
     StorageError,
 )
-from airflow_provider_pgclone.core.loading import groups
 from airflow_provider_pgclone.core.reading import page_ranges, table_choice
+from airflow_provider_pgclone.core.scheduling import groups
 from airflow_provider_pgclone.core.storage.objects import ObjectStorage
 from airflow_provider_pgclone.hooks import PgCloneHook
 from tests.support.fixtures.background import in_background

@@ -54,7 +54,6 @@ from airflow_provider_pgclone.core.archive.signing import (
 from airflow_provider_pgclone.core.archive.toc import (
     POSITION_NOT_SET,
     SECTION_DATA,
-    SECTION_NONE,
     SECTION_POST_DATA,
     TableName,
     Toc,
@@ -73,7 +72,6 @@ __all__ = [
     "MAGIC",
     "POSITION_NOT_SET",
     "SECTION_DATA",
-    "SECTION_NONE",
     "SECTION_POST_DATA",
     "SIGNATURE",
     "TAIL_BYTES",

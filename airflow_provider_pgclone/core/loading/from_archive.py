@@ -12,12 +12,11 @@ from airflow_provider_pgclone.core.checking import check_checksums, check_encodi
 from airflow_provider_pgclone.core.loading.fetch import BlockFetcher
 from airflow_provider_pgclone.core.loading.parallel import load_parallel
 from airflow_provider_pgclone.core.loading.pg_restore import BlockSink, load_stream
-from airflow_provider_pgclone.core.loading.schedule import schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.loading.units import data_order, divide
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.repository import Archive, naming
+from airflow_provider_pgclone.core.scheduling import data_order, divide, schedule
 
 log = logging.getLogger(__name__)
 

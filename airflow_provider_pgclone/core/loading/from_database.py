@@ -5,6 +5,7 @@ block after another.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 
 from airflow_provider_pgclone.core.archive import (
     DATA,
@@ -18,9 +19,7 @@ from airflow_provider_pgclone.core.archive import (
 from airflow_provider_pgclone.core.errors import ArchiveError
 from airflow_provider_pgclone.core.loading.parallel import load_parallel
 from airflow_provider_pgclone.core.loading.pg_restore import BlockSink
-from airflow_provider_pgclone.core.loading.schedule import schedule
 from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.loading.units import divide
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.reading import (
@@ -30,6 +29,7 @@ from airflow_provider_pgclone.core.reading import (
     Snapshot,
     add_ranges,
 )
+from airflow_provider_pgclone.core.scheduling import divide, schedule
 
 
 class SkeletonBlocks:
@@ -117,13 +117,14 @@ class SnapshotFeed:
     def _copy(self, range_entry: RangeEntry, sink: BlockSink) -> int:
         rows = 0
 
-        def counted() -> Iterator[bytes]:
+        def counted(pieces: Iterator[bytes]) -> Iterator[bytes]:
             nonlocal rows
-            for piece in self._reader.pieces(range_entry.pages):
+            for piece in pieces:
                 rows += count_rows(piece)
                 yield piece
 
-        sink.write_rows(counted())
+        with closing(self._reader.pieces(range_entry.pages)) as pieces:
+            sink.write_rows(counted(pieces))
         return rows
 
 

@@ -119,7 +119,8 @@ class RestoreMessages:
         self._on_error = on_error
         self._lines: list[str] = []
         self._entry = ""
-        self._has_started = False
+        # Whether pg_restore has written a line of its own, as it does when it connects.
+        self.has_started = False
         # Messages from before pg_restore started, such as those of the dynamic loader.
         self.before_start = ""
         self.ignored_count = 0
@@ -130,7 +131,7 @@ class RestoreMessages:
         if own is None:
             self._continue(line)
             return
-        self._has_started = True
+        self.has_started = True
         severity, text = cast("re.Match[str]", _TEXT.fullmatch(own)).groups()
         if severity in ("detail", "hint") and self._lines:
             self._lines.append(f"{severity.upper()}:  {text}")
@@ -157,10 +158,10 @@ class RestoreMessages:
         """Take a line that pg_restore repeats, or that was there before it started."""
         if self._lines:
             self._lines.append(line)
-        elif not self._has_started and is_unmarked(line):
-            self._has_started = True
+        elif not self.has_started and is_unmarked(line):
+            self.has_started = True
             self._on_error(RestoreMessage(_UNMARKED))
-        elif not self._has_started:
+        elif not self.has_started:
             self.before_start += line
 
 
@@ -169,10 +170,19 @@ class RestoreMonitor:
 
     :param server_major: the major version of the server.
     :param guarded: the objects on which rights are restored only if the user owns them, by id.
+    :param logged: the kinds of harmless errors that other runs have logged. Each of many runs may
+        have the same error, and one line is enough.
     """
 
-    def __init__(self, server_major: int, *, guarded: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self,
+        server_major: int,
+        *,
+        guarded: Mapping[int, str] | None = None,
+        logged: set[str] | None = None,
+    ) -> None:
         self._server_major = server_major
+        self._logged = set() if logged is None else logged
         self._guarded = guarded or {}
         self._left_out: dict[int, None] = {}
         own_lines = OwnLines()
@@ -208,13 +218,17 @@ class RestoreMonitor:
         if code != 0 and not explained:
             before = self._messages.before_start
             raise RestoreError(f"{child.failure(code)}{f': {before}' if before else ''}")
+        if not self._messages.has_started:
+            raise RestoreError("pg_restore has ended without a word: it has restored nothing")
         warn_of_foreign([name for id_, name in self._guarded.items() if id_ in self._left_out])
 
     def _handle(self, message: RestoreMessage) -> None:
         kind = harmless_name(message, self._server_major)
         if kind is not None:
             self._harmless.append(message)
-            log.info("harmless error of pg_restore (%s): %s", kind, message)
+            if kind not in self._logged:
+                self._logged.add(kind)
+                log.info("harmless error of pg_restore (%s): %s", kind, message)
             return
         self._fatal.append(message)
         if self._child is not None:

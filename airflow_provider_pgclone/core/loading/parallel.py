@@ -9,8 +9,8 @@ from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.loading.pg_restore import Feed, load_entries
 from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.loading.units import Passes, Unit, entries_of_each_run
 from airflow_provider_pgclone.core.postgres import Database
+from airflow_provider_pgclone.core.scheduling import Passes, Unit, entries_of_each_run
 
 POLL_SECONDS = 0.5
 
@@ -31,12 +31,12 @@ def load_parallel(
     :raises RestoreError: at the first error that is not harmless.
     :raises PgCloneError: the error of ``feed``.
     """
-    of_each_run = entries_of_each_run(toc)
+    of_each_run, logged = entries_of_each_run(toc), set[str]()
     with cancellation.own() as own:
 
         def restore(unit: Unit) -> None:
             entries = [*of_each_run, *unit.entries]
-            load_entries(toc, entries, feed, database, loading, cancellation=own)
+            load_entries(toc, entries, feed, database, loading, logged=logged, cancellation=own)
 
         load_units(passes, restore, sessions=loading.jobs, cancellation=own)
 

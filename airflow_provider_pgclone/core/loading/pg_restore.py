@@ -1,7 +1,7 @@
 """Runs pg_restore, which reads an archive or a part of one from its standard input.
 
-It is never given a file: from 2026 on, pg_restore refuses files that are not regular ones, so that
-an archive in directory format cannot come from named pipes.
+It is never given a file: since PostgreSQL 15.20 it refuses files that are not regular ones, so an
+archive in directory format cannot come from named pipes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -82,17 +82,19 @@ def load_entries(
     database: Database,
     loading: Loading,
     *,
+    logged: set[str],
     cancellation: Cancellation,
 ) -> None:
     """Restore some entries of an archive, in their order.
 
     :param toc: the archive; its table of contents gets these entries alone.
     :param feed: called for each entry with data.
+    :param logged: the kinds of harmless errors that runs before this one have logged.
     :raises RestoreError: at the first error that is not harmless.
     :raises PgCloneError: the error of ``feed``.
     """
     part = replace(toc, compression="none", entries=tuple(entries))
-    with _pg_restore(database, loading, cancellation) as write:
+    with _pg_restore(database, loading, cancellation, logged) as write:
         write(write_toc(part))
         for entry in entries:
             if entry.has_data:
@@ -101,13 +103,16 @@ def load_entries(
 
 @contextmanager
 def _pg_restore(
-    database: Database, loading: Loading, cancellation: Cancellation
+    database: Database,
+    loading: Loading,
+    cancellation: Cancellation,
+    logged: set[str] | None = None,
 ) -> Iterator["_Input"]:
     """Run pg_restore while the block writes an archive to it.
 
     If it ends before it has read all, the block is left, and its messages say why it ended.
     """
-    monitor = RestoreMonitor(loading.server_major, guarded=loading.guarded)
+    monitor = RestoreMonitor(loading.server_major, guarded=loading.guarded, logged=logged)
     with run_child(
         loading.argv(database),
         environment={**loading.environment(database), **monitor.environment},

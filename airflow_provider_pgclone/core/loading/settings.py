@@ -20,7 +20,6 @@ from airflow_provider_pgclone.core.loading.rights import (
     read_roles,
     rights_to_restore,
 )
-from airflow_provider_pgclone.core.loading.schedule import is_of_event_trigger
 from airflow_provider_pgclone.core.postgres import (
     LOADING,
     ClientTools,
@@ -30,6 +29,7 @@ from airflow_provider_pgclone.core.postgres import (
     tool_environment,
     tools_for_restore,
 )
+from airflow_provider_pgclone.core.scheduling import is_of_event_trigger
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ psycopg would return the rows of COPY one by one, and threads that use it would 
 for the lock of the interpreter.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from airflow_provider_pgclone.core.archive import COPY_END
@@ -39,8 +39,10 @@ class RangeReader:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
 
-    def pieces(self, pages: PageRange) -> Iterator[bytes]:
+    def pieces(self, pages: PageRange) -> Generator[bytes, None, None]:
         """Yield the rows of a range as COPY writes them, with its end marker.
+
+        Close it if it is not read to the end: psql runs until then.
 
         :raises ToolError: when psql failed.
         """

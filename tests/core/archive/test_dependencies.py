@@ -8,8 +8,8 @@ import pytest
 from airflow_provider_pgclone.core.archive import Toc, complete_dependencies, read_toc
 from airflow_provider_pgclone.core.archive.toc import TocEntry
 from airflow_provider_pgclone.core.catalog import Table
-from airflow_provider_pgclone.core.loading.schedule import schedule
 from airflow_provider_pgclone.core.reading import add_ranges
+from airflow_provider_pgclone.core.scheduling.work import schedule
 from tests.core.conftest import RunTool
 from tests.support.fixtures.databases import MakeDatabase
 from tests.support.fixtures.waiting import ROOT_DATA, WAITING_SQL

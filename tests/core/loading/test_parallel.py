@@ -8,7 +8,7 @@ import pytest
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import CancelledError, RestoreError
 from airflow_provider_pgclone.core.loading.parallel import load_units
-from airflow_provider_pgclone.core.loading.units import Passes, Unit
+from airflow_provider_pgclone.core.scheduling.units import Passes, Unit
 
 PATIENCE_SECONDS = 30
 

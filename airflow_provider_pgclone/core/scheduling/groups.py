@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from airflow_provider_pgclone.core.archive import SECTION_DATA, TableName, TocEntry
-from airflow_provider_pgclone.core.loading.schedule import Schedule
+from airflow_provider_pgclone.core.scheduling.work import Schedule
 
 log = logging.getLogger(__name__)
 

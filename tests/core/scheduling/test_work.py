@@ -9,7 +9,7 @@ from airflow_provider_pgclone.core.archive.toc import (
     Toc,
     TocEntry,
 )
-from airflow_provider_pgclone.core.loading.schedule import Schedule, schedule
+from airflow_provider_pgclone.core.scheduling.work import Schedule, schedule
 
 MIB = 1024 * 1024
 SECTION_PRE_DATA = 2

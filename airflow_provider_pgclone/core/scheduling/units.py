@@ -15,8 +15,8 @@ from airflow_provider_pgclone.core.archive import (
     Toc,
     TocEntry,
 )
-from airflow_provider_pgclone.core.loading.groups import Grouping
-from airflow_provider_pgclone.core.loading.schedule import Schedule, is_of_event_trigger
+from airflow_provider_pgclone.core.scheduling.groups import Grouping
+from airflow_provider_pgclone.core.scheduling.work import Schedule, is_of_event_trigger
 
 # pg_restore reads these with the table of contents: _tocEntryRequired() in pg_backup_archiver.c.
 _OF_EACH_RUN = ("ENCODING", "STDSTRINGS", "SEARCHPATH")

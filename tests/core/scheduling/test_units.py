@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_pgclone.core.archive import (
+from airflow_provider_pgclone.core.archive.toc import (
     SECTION_DATA,
     SECTION_NONE,
     SECTION_POST_DATA,
     Toc,
     TocEntry,
 )
-from airflow_provider_pgclone.core.loading import groups
-from airflow_provider_pgclone.core.loading.schedule import Schedule, schedule
-from airflow_provider_pgclone.core.loading.units import Passes, Unit, data_order, divide
-from tests.core.loading.test_schedule import MIB, SECTION_PRE_DATA, data, entry, table
+from airflow_provider_pgclone.core.scheduling import groups
+from airflow_provider_pgclone.core.scheduling.units import Passes, Unit, data_order, divide
+from airflow_provider_pgclone.core.scheduling.work import Schedule, schedule
+from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
 
 OF_EACH_RUN = ("ENCODING", "STDSTRINGS", "SEARCHPATH")
 # Each kind of entry with its section, as pg_dump writes them.
