@@ -93,7 +93,8 @@ def _load_blocks(
                 sink.write_rows(content.rows())
                 meter.add(rows=entry.block.rows)
 
-        load_parallel(plan.toc, passes, feed, database, loading, cancellation=cancellation)
+        with cancellation.own() as own:
+            load_parallel(plan.toc, passes, feed, database, loading, cancellation=own)
 
 
 def _check_loaded(session: Session, toc: Toc, manifest: Manifest, *, checksums: bool) -> None:

@@ -4,8 +4,9 @@ psql reads the rows of the source's snapshot, range by range. The other data com
 block after another.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from queue import SimpleQueue
 
 from airflow_provider_pgclone.core.archive import (
     DATA,
@@ -23,11 +24,12 @@ from airflow_provider_pgclone.core.loading.settings import Loading
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.reading import (
+    CopySession,
     RangeEntry,
-    RangeReader,
     Skeleton,
     Snapshot,
     add_ranges,
+    open_copy_session,
 )
 from airflow_provider_pgclone.core.scheduling import divide, schedule
 
@@ -79,6 +81,7 @@ class SkeletonBlocks:
 class SnapshotFeed:
     """Feeds pg_restore with the rows of a snapshot: ranges by psql, other data from pg_dump.
 
+    :param sessions: those of psql, as many as feed at once.
     :param ranges: the ranges, by the dump id of their entries.
     :param entries: the number of entries with data, ranges and others.
     """
@@ -86,6 +89,7 @@ class SnapshotFeed:
     def __init__(
         self,
         snapshot: Snapshot,
+        sessions: Sequence[CopySession],
         ranges: Mapping[int, RangeEntry],
         blocks: SkeletonBlocks,
         meter: ProgressMeter,
@@ -93,7 +97,10 @@ class SnapshotFeed:
         entries: int,
     ) -> None:
         self._snapshot = snapshot
-        self._reader = RangeReader(snapshot)
+        self._sessions = sessions
+        self._free = SimpleQueue[CopySession]()
+        for session in sessions:
+            self._free.put(session)
         self._ranges = ranges
         self._blocks = blocks
         self._meter = meter
@@ -112,19 +119,22 @@ class SnapshotFeed:
         if len(self.rows) == self._entries:
             # All rows are read. Building indexes may take hours, and the snapshot would keep VACUUM
             # from removing dead rows on the source.
+            for session in self._sessions:
+                session.end()
             self._snapshot.release()
 
     def _copy(self, range_entry: RangeEntry, sink: BlockSink) -> int:
         rows = 0
 
-        def counted(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        def counted(session: CopySession) -> Iterator[bytes]:
             nonlocal rows
-            for piece in pieces:
+            for piece in session.pieces(range_entry.pages):
                 rows += count_rows(piece)
                 yield piece
 
-        with closing(self._reader.pieces(range_entry.pages)) as pieces:
-            sink.write_rows(counted(pieces))
+        session = self._free.get_nowait()  # as many are fed at once as there are sessions
+        sink.write_rows(counted(session))
+        self._free.put(session)  # not after an error, when it may still be at work
         return rows
 
 
@@ -157,9 +167,15 @@ def load_database(
         first=set(in_skeleton),
     )
     entries = len(in_skeleton) + len(ranges)
-    feed = SnapshotFeed(snapshot, ranges, blocks, meter, entries=entries)
     passes = divide(plan, sessions=loading.jobs, serial=in_skeleton)
-    load_parallel(plan.toc, passes, feed, temp, loading, cancellation=snapshot.cancellation)
+    with snapshot.cancellation.own() as own, ExitStack() as stack:
+        stack.enter_context(own.ending(skeleton.pg_dump.kill))
+        # Started in this thread, because a child process ends with the thread that started it.
+        sessions = [
+            stack.enter_context(open_copy_session(snapshot, own)) for _ in range(loading.jobs)
+        ]
+        feed = SnapshotFeed(snapshot, sessions, ranges, blocks, meter, entries=entries)
+        load_parallel(plan.toc, passes, feed, temp, loading, cancellation=own)
     blocks.finish()
     meter.finish()
     return _rows_of_tables(toc, feed.rows)

@@ -28,17 +28,19 @@ def load_parallel(
 
     :param passes: the entries of the archive.
     :param feed: writes the data of an entry; called in threads.
+    :param cancellation: cancelled when a run fails, so that the others end.
     :raises RestoreError: at the first error that is not harmless.
     :raises PgCloneError: the error of ``feed``.
     """
     of_each_run, logged = entries_of_each_run(toc), set[str]()
-    with cancellation.own() as own:
 
-        def restore(unit: Unit) -> None:
-            entries = [*of_each_run, *unit.entries]
-            load_entries(toc, entries, feed, database, loading, logged=logged, cancellation=own)
+    def restore(unit: Unit) -> None:
+        entries = [*of_each_run, *unit.entries]
+        load_entries(
+            toc, entries, feed, database, loading, logged=logged, cancellation=cancellation
+        )
 
-        load_units(passes, restore, sessions=loading.jobs, cancellation=own)
+    load_units(passes, restore, sessions=loading.jobs, cancellation=cancellation)
 
 
 def load_units(

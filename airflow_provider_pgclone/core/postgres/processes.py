@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
@@ -88,6 +88,31 @@ class Child:
                     gathered, size = [], 0
         if gathered:
             yield b"".join(gathered)
+
+    def output_until(self, line: bytes) -> Generator[bytes, None, bool]:
+        """Yield stdout before a line, after which the program waits; return whether it came.
+
+        :param line: the line with its line break.
+        """
+        descriptor = cast("IO[bytes]", self._process.stdout).fileno()
+        mark = b"\n" + line
+        held, start = bytearray(b"\n"), 1  # the line may be the first
+        while not held.endswith(mark):
+            piece = os.read(descriptor, CHUNK_BYTES)
+            if not piece:
+                return False
+            held += piece
+            if held.endswith(mark):
+                break
+            if len(held) >= CHUNK_BYTES:
+                end = len(held) - len(line)  # here the mark may have begun
+                yield bytes(held[start:end])
+                del held[:end]
+                start = 0
+            elif len(piece) < SMALL_READ_BYTES:
+                time.sleep(GATHER_SECONDS)  # as above
+        yield bytes(held[start : len(held) - len(line)])
+        return True
 
     def wait_exit(self) -> None:
         """Wait for the end of the program; kill it if it does not heed its end signal."""

@@ -4,10 +4,11 @@ psycopg would return the rows of COPY one by one, and threads that use it would 
 for the lock of the interpreter.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from airflow_provider_pgclone.core.archive import COPY_END
+from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import table_name
 from airflow_provider_pgclone.core.errors import ToolError
 from airflow_provider_pgclone.core.postgres import (
@@ -31,6 +32,8 @@ _SESSION = (
 # The message of an error in a masked row may quote a value from before masking, so psql shows only
 # the code.
 _CODES_ALONE = "\\set VERBOSITY sqlstate\n"
+# What psql writes after the rows of a range.
+_END_LINE = b"\\.\n"
 
 
 class RangeReader:
@@ -39,14 +42,12 @@ class RangeReader:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
 
-    def pieces(self, pages: PageRange) -> Generator[bytes, None, None]:
+    def pieces(self, pages: PageRange) -> Iterator[bytes]:
         """Yield the rows of a range as COPY writes them, with its end marker.
-
-        Close it if it is not read to the end: psql runs until then.
 
         :raises ToolError: when psql failed.
         """
-        psql_of_range = _psql(self._snapshot)
+        psql_of_range = _psql(self._snapshot, self._snapshot.cancellation)
         with _naming_masked(pages), psql_of_range as psql:
             with suppress(BrokenPipeError):  # its exit code says why it ended
                 psql.stdin.write(f"{_before(pages)}{copy_query(pages)};\n".encode())
@@ -56,8 +57,51 @@ class RangeReader:
         yield COPY_END
 
 
+class CopySession:
+    """A psql that reads one range after another, since its start takes longer than a small table."""
+
+    def __init__(self, psql: Child) -> None:
+        self._psql = psql
+
+    def end(self) -> None:
+        """Let psql end, and with it its transaction."""
+        with suppress(BrokenPipeError):
+            self._psql.stdin.close()
+
+    def pieces(self, pages: PageRange) -> Iterator[bytes]:
+        """Yield the rows of a range as COPY writes them, with its end marker.
+
+        If they are not read to the end, the session cannot be used any more.
+
+        :raises ToolError: when psql failed.
+        """
+        # The savepoint releases the locks on the table, its indexes and its TOAST table: a server
+        # has room for few locks. COPY writes no such line: it doubles each backslash of a value.
+        script = (
+            f"SAVEPOINT range;\n{_before(pages)}{copy_query(pages)};\n\\echo '\\\\.'\n"
+            "ROLLBACK TO SAVEPOINT range;\nRELEASE SAVEPOINT range;\n"
+        )
+        with _naming_masked(pages):
+            with suppress(BrokenPipeError):  # its exit code says why it ended
+                self._psql.stdin.write(script.encode())
+                self._psql.stdin.flush()
+            if not (yield from self._psql.output_until(_END_LINE)):
+                self._psql.wait_for_success()
+                raise ToolError(
+                    f"psql did not read the table {pages.table.display_name} to its end"
+                )
+        yield COPY_END
+
+
 @contextmanager
-def _psql(snapshot: Snapshot) -> Iterator[Child]:
+def open_copy_session(snapshot: Snapshot, cancellation: Cancellation) -> Iterator[CopySession]:
+    """Run a psql in the snapshot while the block runs."""
+    with _psql(snapshot, cancellation) as psql:
+        yield CopySession(psql)
+
+
+@contextmanager
+def _psql(snapshot: Snapshot, cancellation: Cancellation) -> Iterator[Child]:
     argv = [
         *(snapshot.tools.path("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"),
         *("--tuples-only", "--file=-"),
@@ -72,7 +116,7 @@ def _psql(snapshot: Snapshot) -> Iterator[Child]:
         run_child(
             argv,
             environment=environment,
-            cancellation=snapshot.cancellation,
+            cancellation=cancellation,
             stdin=True,
             stdout=True,
             inherited=inherited,
