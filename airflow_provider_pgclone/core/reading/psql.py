@@ -58,7 +58,7 @@ class RangeReader:
 
 
 class CopySession:
-    """A psql that reads one range after another, since its start takes longer than a small table."""
+    """A psql that reads one range after another: its start takes longer than a small table."""
 
     def __init__(self, psql: Child) -> None:
         self._psql = psql
