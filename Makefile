@@ -100,5 +100,7 @@ docs: $(INSTALLED)
 		docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
 
+# The folder of the demo's server may be elsewhere, by a link.
 clean:
+	@if [ -L .demo/ui/postgres ]; then rm -rf "$$(readlink .demo/ui/postgres)"; fi
 	rm -rf docs/_build .venv .demo .postgres .matrix .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -27,6 +27,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [
             {"integration-name": _INTEGRATION, "python-modules": [f"{_PACKAGE}.hooks.pgclone"]}
         ],
+        "extra-links": [f"{_PACKAGE}.plugins.links.DumpLink"],
         "cli": [f"{_PACKAGE}.cli.get_cli_commands"],
         "config": {
             "pgclone": {
@@ -46,12 +47,17 @@ def _config_options() -> dict[str, Any]:
         "Options and guards of connections, by their ids: a JSON object such as "
         '{"prod": {"allow_restore": false}}.'
     )
+    dumps_page = (
+        "What the page Dumps shows: a JSON object with stores and targets, such as "
+        '{"stores": {"Shop": {"postgres_conn_id": "prod", "dag": "nightly_masked_dump"}}}.'
+    )
     # The defaults are left empty, so that every value in the section was set by somebody.
     helps: dict[str, str] = {
         **{option.name: f"{option.help} Default: {option.shown_default}." for option in OPTIONS},
         **{str(name): f"{text} Default: True." for name, text in GUARDS.items()},
         "configs": configs,
         "connections": connections,
+        "dumps_page": dumps_page,
     }
     return {
         name: {

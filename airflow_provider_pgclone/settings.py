@@ -15,6 +15,7 @@ from airflow_provider_pgclone.options import SECRETS, OptionSource
 SECTION = "pgclone"
 CONFIGS_KEY = "configs"
 CONNECTIONS_KEY = "connections"
+DUMPS_PAGE_KEY = "dumps_page"
 CONFIGS_VARIABLE = "pgclone_configs"
 EXTRA_KEY = "pgclone"
 # How alike two ids are of which one may be meant by the other, such as prod and prd.
@@ -41,7 +42,7 @@ def section_source() -> OptionSource:
         # As it is written: a section has 0012 as a number.
         values[name] = conf.get(SECTION, name, fallback=None)
     given = {name: value for name, value in values.items() if value not in (None, "")}
-    for name in (CONFIGS_KEY, CONNECTIONS_KEY):
+    for name in (CONFIGS_KEY, CONNECTIONS_KEY, DUMPS_PAGE_KEY):
         given.pop(name, None)
     source = OptionSource(f"the section [{SECTION}] of Airflow's config", given)
     source.check()
@@ -91,6 +92,11 @@ def source_of_connection_id(conn_id: str) -> OptionSource:
     source = OptionSource(label, _mapping(values, label))
     source.check()
     return source
+
+
+def dumps_page_values() -> dict[str, Any]:
+    """Return what the section says of the page of dumps, as it is written."""
+    return _section_mapping(DUMPS_PAGE_KEY)
 
 
 def near_connection_ids(conn_id: str) -> list[str]:

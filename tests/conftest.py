@@ -29,6 +29,7 @@ pytest_plugins = [
     "tests.support.fixtures.faulty_storage",
     "tests.support.fixtures.processes",
     "tests.support.fixtures.tasks",
+    "tests.support.fixtures.dumps_page",
 ]
 
 

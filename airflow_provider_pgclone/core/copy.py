@@ -11,8 +11,14 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import Selection
 from airflow_provider_pgclone.core.checking import check_rows
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotAllowedError
-from airflow_provider_pgclone.core.loading import LoadOptions, analyze, load_database, loading_for
+from airflow_provider_pgclone.core.loading import (
+    LoadOptions,
+    analyze,
+    load_database,
+    loading_for,
+)
 from airflow_provider_pgclone.core.masking.planning import Masking
+from airflow_provider_pgclone.core.meter import REPORT_SECONDS, ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
 from airflow_provider_pgclone.core.progress import ProgressCallback
 from airflow_provider_pgclone.core.reading import open_skeleton, open_snapshot
@@ -33,6 +39,7 @@ from airflow_provider_pgclone.core.replacing import (
     replace_database,
     wait_for_readers,
 )
+from airflow_provider_pgclone.core.watching import expect_analyze, limit_of_load, watching
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +130,7 @@ def copy_by_stream(
     *,
     on_progress: ProgressCallback,
     cancellation: Cancellation,
+    report_seconds: float = REPORT_SECONDS,
 ) -> None:
     """Copy a live database into a temporary one, compare the rows, and swap it in.
 
@@ -130,6 +138,7 @@ def copy_by_stream(
 
     :param target: the database that the copy becomes; it need not exist.
     :param maintenance: another database of the target's server.
+    :param report_seconds: the time between two reports of the progress.
     :raises NotAllowedError: when a setting does not allow the target.
     :raises InvalidInputError: when the target cannot be or may not be replaced.
     :raises NotFoundError: when the target does not exist and may not be made.
@@ -137,7 +146,12 @@ def copy_by_stream(
     :raises ToolError: when pg_dump, psql or pg_restore failed; the target is unchanged.
     """
     options.restore_over.check(target.name)
-    with connect(maintenance, cancellation) as session:
+    meter = ProgressMeter(on_progress, interval_seconds=report_seconds)
+    with (
+        cancellation.own() as own,
+        meter.reporting(own),
+        connect(maintenance, own) as session,
+    ):
         properties = _source_properties(session, source, target)
         check_target(session, target.name)
         check_replaceable(session, target.name, replace=options.replace)
@@ -150,10 +164,13 @@ def copy_by_stream(
         )
 
         def fill(attempt: Attempt) -> None:
-            _fill_from(source, attempt, options, on_progress)
+            _fill_from(source, attempt, options, meter)
+            meter.enter("swap", f"swapping the database in for {target.name!r}")
 
         replace_database(attempt, fill, ending="swap", wait_seconds=options.wait_seconds)
     log.info("copied %r to %r", source.name, target.name)
+    title = f"copied {source.name!r} to {target.name!r}"
+    log.info("%s", meter.summary(title, limit=limit_of_load(meter)))
 
 
 def _source_properties(session: Session, source: Database, target: Database) -> Properties:
@@ -209,13 +226,14 @@ def _sees_lock_of(one: Session, other: Session) -> bool:
 
 
 def _fill_from(
-    source: Database, attempt: Attempt, options: StreamCopyOptions, on_progress: ProgressCallback
+    source: Database, attempt: Attempt, options: StreamCopyOptions, meter: ProgressMeter
 ) -> None:
     """Create the temporary database of an attempt, load the source into it, and compare the rows.
 
     :raises NotAllowedError: when the copy must be masked and is not.
     """
     session = attempt.session
+    meter.enter("snapshot", f"planning the copy of {source.name!r}")
     with session.cancellation.own() as cancellation:
         with (
             open_snapshot(
@@ -242,10 +260,17 @@ def _fill_from(
                 snapshot.version,
                 attempt.temp.name,
             )
-            rows_of_tables = load_database(
-                snapshot, skeleton, attempt.temp, loading, on_progress=on_progress
-            )
+            sizes = {(table.schema, table.name): table.size_bytes for table in snapshot.ranged}
+            if options.analyze:
+                expect_analyze(meter, sizes)
+            with watching(meter, attempt.temp, counts_waits=True):
+                rows_of_tables = load_database(
+                    snapshot, skeleton, attempt.temp, loading, meter=meter
+                )
+        meter.enter("check", "counting the rows of each table")
         with connect(loading.database(attempt.temp), cancellation) as on_temp:
             check_rows(on_temp, toc, rows_of_tables, snapshot.encoding)
+        meter.complete("check")
         if options.analyze:
-            analyze(attempt.temp, loading, cancellation)
+            with watching(meter, attempt.temp):
+                analyze(attempt.temp, loading, meter, cancellation)

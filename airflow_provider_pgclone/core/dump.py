@@ -31,8 +31,9 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import Selection
 from airflow_provider_pgclone.core.errors import ArchiveError
 from airflow_provider_pgclone.core.masking.planning import Masking
+from airflow_provider_pgclone.core.meter import READERS, REPORT_SECONDS, ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, check_pg_dump_arguments
-from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
+from airflow_provider_pgclone.core.progress import ProgressCallback
 from airflow_provider_pgclone.core.reading import (
     RangeReader,
     Skeleton,
@@ -46,8 +47,12 @@ from airflow_provider_pgclone.core.reading import (
 )
 from airflow_provider_pgclone.core.repository import OUR_MARK, DumpKey
 from airflow_provider_pgclone.core.storage import Storage, Upload
+from airflow_provider_pgclone.core.time_spent import limit_of, spread
 
 log = logging.getLogger(__name__)
+
+# The work of a checksum relative to that of reading the rows and compressing them.
+SUMMING_WORK = 0.4
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,22 @@ class _Dump:
     def compression(self) -> str:
         return "zstd" if self.snapshot.tools.dumps_zstd else "gzip"
 
+    def limit(self) -> str | None:
+        """Return what most of the time went to: ``source``, ``compression`` or ``storage``.
+
+        One thread writes all, so its time counts. While it waits for those who read ranges, theirs
+        does.
+        """
+        seconds = self.meter.time_spent.seconds()
+        waited = seconds.pop(READERS, 0.0)
+        phases = self.meter.seconds()
+        of_source = sum(phases.get(name, 0.0) for name in ("snapshot", "checksums"))
+        of_others = {"source": of_source, "storage": phases.get("finish", 0.0)}
+        for parts in (of_others, spread(waited, self.meter.readers_time.seconds())):
+            for name, value in parts.items():
+                seconds[name] = seconds.get(name, 0.0) + value
+        return limit_of(seconds)
+
     def sign(self, values: Mapping[str, Any]) -> str:
         """Return the signature of a manifest."""
         return signature(values, str(self.key), self.options.signing_key or "")
@@ -108,10 +129,12 @@ def dump(
     *,
     on_progress: ProgressCallback,
     cancellation: Cancellation,
+    report_seconds: float = REPORT_SECONDS,
 ) -> None:
     """Dump a database into storage, without a file on this machine.
 
     :param key: the place of the dump in storage.
+    :param report_seconds: the time between two reports of the progress.
     :raises InvalidInputError: when a pattern matches nothing, or an argument is not allowed.
     :raises UnsupportedError: when every installed pg_dump is older than the server.
     :raises ToolError: when pg_dump or psql failed; nothing is listed then.
@@ -122,8 +145,11 @@ def dump(
     if options.signing_key is not None:
         check_signing_key(options.signing_key)
     storage.check_writable()
+    meter = ProgressMeter(on_progress, interval_seconds=report_seconds, first_phase="snapshot")
+    meter.enter("snapshot", f"planning the dump of {database.name!r}")
     with (
         cancellation.own() as own,
+        meter.reporting(own),
         open_snapshot(
             database,
             options.selection,
@@ -134,7 +160,10 @@ def dump(
         ) as snapshot,
     ):
         ranged_bytes = sum(table.size_bytes for table in snapshot.ranged)
-        meter = ProgressMeter(on_progress, work_total=snapshot.small_bytes + ranged_bytes)
+        meter.expect("data", snapshot.small_bytes + ranged_bytes)
+        if options.checksums:
+            meter.expect("checksums", SUMMING_WORK * (snapshot.small_bytes + ranged_bytes))
+        work = _Dump(snapshot, key, options, meter, started)
         log.info(
             "dumping %r of PostgreSQL %s to %s; large or masked tables, read in parallel: %d",
             database.name,
@@ -148,19 +177,21 @@ def dump(
                 str(key), expected_bytes=snapshot.size_bytes, cancellation=own
             ) as upload,
         ):
-            _write_archive(_Dump(snapshot, key, options, meter, started), skeleton, upload)
+            _write_archive(work, skeleton, upload)
+            meter.enter("finish", "completing the upload")
         if cancellation.requested:  # too late to abort the upload
             storage.delete(str(key))
-        meter.finish()
     log.info("dumped %r to %s", database.name, key)
+    log.info("%s", meter.summary(f"dumped {key}", limit=work.limit()))
 
 
 def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
-    snapshot, options = work.snapshot, work.options
+    snapshot, options, meter = work.snapshot, work.options, work.meter
 
     def write_out(data: bytes) -> None:
-        upload.write(data)
-        work.meter.add(len(data))
+        with meter.time_spent.on("storage"):
+            upload.write(data)
+        meter.add(len(data))
 
     write = BufferedWriter(write_out)
     toc = replace(
@@ -172,6 +203,7 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
     toc = complete_dependencies(toc)
     checksummed = lock_checksummed(snapshot, toc) if options.checksums else {}
     start = write_toc(toc)
+    meter.enter("data", "writing the schema")
     writer = BlockWriter(write, len(start))
     with reading_ranges(
         ranges,
@@ -179,16 +211,27 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
         work.new_compressor,
         jobs=options.jobs,
         cancellation=snapshot.cancellation,
-    ) as queues:
+        time_spent=meter.readers_time,
+    ) as blocks:
         write(start)
         _copy_blocks(work, skeleton, writer)
-        for range_entry, queue in zip(ranges, queues, strict=True):
-            writer.data(range_entry.entry.dump_id, queue.chunks(snapshot.cancellation))
-            work.meter.add(rows=writer.blocks[-1].rows, work=range_entry.size_bytes)
+        for range_entry, chunks in zip(ranges, blocks, strict=True):
+            meter.work_on(f"writing {range_entry.entry.display_name}")
+            writer.data(range_entry.entry.dump_id, meter.time_spent.each(READERS, chunks))
+            meter.add(rows=writer.blocks[-1].rows, work=range_entry.size_bytes, phase="data")
     _check_complete(toc, writer)
     manifest = _manifest(work, toc, start, writer)
+    meter.tables = len(manifest.rows_of_tables)
+    meter.complete("data")
     if options.checksums:
-        checksums = take_checksums(snapshot, toc, checksummed, manifest.rows_of_tables)
+        meter.enter("checksums")
+
+        def tell(name: str) -> None:
+            meter.work_on(f"taking the checksum of {name}")
+
+        written = manifest.rows_of_tables
+        checksums = take_checksums(snapshot, toc, checksummed, written, tell)
+        meter.complete("checksums")
         manifest = replace(manifest, checksums=checksums)
     sign = work.sign if options.signing_key is not None else None
     write(manifest_block(manifest, dump_id=toc.unused_id, offset=writer.offset, sign=sign))
@@ -199,15 +242,25 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
 
 def _copy_blocks(work: _Dump, skeleton: Skeleton, writer: BlockWriter) -> None:
     """Compress and write the blocks that pg_dump itself produces."""
-    reader, compressor = skeleton.reader, work.new_compressor()
+    reader, compressor, meter = skeleton.reader, work.new_compressor(), work.meter
+    names = {entry.dump_id: entry.display_name for entry in skeleton.toc.entries}
     share = work.snapshot.small_bytes // max(1, sum(e.has_data for e in skeleton.toc.entries))
     with skeleton.explaining_failure():
-        for kind, dump_id in read_blocks(reader):
+        for kind, dump_id in meter.time_spent.each("source", read_blocks(reader)):
             if kind == DATA:
-                writer.data(dump_id, compressor.chunks(read_pieces(reader)))
-                work.meter.add(rows=writer.blocks[-1].rows, work=share)
+                meter.work_on(f"writing {names.get(dump_id, 'a table')}")
+                pieces = meter.time_spent.each("source", read_pieces(reader))
+                chunks = meter.time_spent.each("compression", compressor.chunks(pieces))
+                writer.data(dump_id, chunks)
+                meter.add(rows=writer.blocks[-1].rows, work=share, phase="data")
             else:
-                writer.large_objects(dump_id, read_large_objects(reader), compressor)
+                meter.work_on("writing large objects")
+                objects = (
+                    (oid, meter.time_spent.each("source", pieces))
+                    for oid, pieces in read_large_objects(reader)
+                )
+                with meter.time_spent.on("compression"):  # what is not spent within
+                    writer.large_objects(dump_id, objects, compressor)
     skeleton.pg_dump.wait_for_success()
 
 

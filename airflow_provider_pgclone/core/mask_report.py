@@ -1,13 +1,13 @@
 """Report what was masked in a dump and what was not, as a page for auditors."""
 
 import html
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeGuard
 
 from airflow_provider_pgclone.core.archive import Manifest, MaskingFacts
 from airflow_provider_pgclone.core.catalog import display_name
+from airflow_provider_pgclone.core.comparing import markdown_table, visible_text
 from airflow_provider_pgclone.core.errors import InvalidInputError
 
 Style = Literal["markdown", "html"]
@@ -21,11 +21,6 @@ _PSEUDONYMOUS = (
 _CSS = (
     "body{font-family:sans-serif}table{border-collapse:collapse}"
     "th,td{border:1px solid #999;padding:.2em .5em;text-align:left;white-space:pre-wrap}"
-)
-# Characters that some Markdown renderer takes for markup. None does so with the "_" in user_id, the
-# ":" in a time, or a ":" before a space.
-_MARKUP = re.compile(
-    r"[\\`*\[\]<>&|#~$@^!]|(?<![^\W_])_|_(?![^\W_])|(?<!\d):(?! )|\{(?=[{%#:])|(?<=www)\."
 )
 
 
@@ -142,16 +137,6 @@ def _yes_no(value: object) -> str:
     return "yes" if value else "no"
 
 
-def _visible(text: str) -> str:
-    """Return a text in one line, with escapes for characters that are invisible or change others.
-
-    An example of the latter is a character that changes the direction of writing.
-    """
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
-
-
 def _markdown(sections: Sequence[_Section]) -> str:
     blocks = (block for section in sections for block in _markdown_blocks(section))
     return "\n\n".join(blocks) + "\n"
@@ -161,17 +146,7 @@ def _markdown_blocks(section: _Section) -> Iterator[str]:
     yield f"{'#' if section.title == _TITLE else '##'} {section.title}"
     yield from (f"**{note}**" if note == _NOTHING_MASKED else note for note in section.notes)
     if section.rows:
-        lines = [section.header, ["---"] * len(section.header)]
-        lines += [[_markdown_text(cell) for cell in row] for row in section.rows]
-        yield "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _markdown_text(text: str) -> str:
-    """Return a text for a table cell, with entities for markup.
-
-    Not every renderer takes a backslash for an escape; all of them know entities.
-    """
-    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", _visible(text))
+        yield markdown_table(section.header, section.rows)
 
 
 def _html(sections: Sequence[_Section]) -> str:
@@ -197,5 +172,5 @@ def _html_lines(section: _Section) -> Iterator[str]:
 
 
 def _html_row(tag: str, cells: Sequence[str]) -> str:
-    shown = (f"<{tag}>{html.escape(_visible(cell))}</{tag}>" for cell in cells)
+    shown = (f"<{tag}>{html.escape(visible_text(cell))}</{tag}>" for cell in cells)
     return f"<tr>{''.join(shown)}</tr>"

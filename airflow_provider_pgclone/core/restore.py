@@ -10,7 +10,13 @@ from airflow_provider_pgclone.core.archive import required_signing_key, rights_o
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking import check_sql
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, UnsupportedError
-from airflow_provider_pgclone.core.loading import LoadOptions, analyze, load_archive, loading_for
+from airflow_provider_pgclone.core.loading import (
+    LoadOptions,
+    analyze,
+    load_archive,
+    loading_for,
+)
+from airflow_provider_pgclone.core.meter import REPORT_SECONDS, ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, Session, connect, database_exists
 from airflow_provider_pgclone.core.progress import ProgressCallback
 from airflow_provider_pgclone.core.replacing import (
@@ -48,6 +54,12 @@ from airflow_provider_pgclone.core.repository import (
     open_archive,
 )
 from airflow_provider_pgclone.core.storage import Storage
+from airflow_provider_pgclone.core.watching import (
+    expect_analyze,
+    limit_of_load,
+    table_sizes,
+    watching,
+)
 
 log = logging.getLogger(__name__)
 
@@ -116,17 +128,36 @@ def restore(
     *,
     on_progress: ProgressCallback,
     cancellation: Cancellation,
+    report_seconds: float = REPORT_SECONDS,
 ) -> Restored:
     """Restore into a temporary database and swap it in, or leave the target untouched.
 
     :param target: the database that the application uses; it need not exist.
     :param maintenance: another database of the target's server.
     :param open_storage: returns the storage; not called for a local key.
+    :param report_seconds: the time between two reports of the progress.
     :raises NotAllowedError: when a setting does not allow the target.
     :raises NotFoundError: when the dump or the local database does not exist, or the target does
         not and may not be made.
     :raises RestoreError: when pg_restore reported an error that is not harmless.
     """
+    meter = ProgressMeter(on_progress, interval_seconds=report_seconds)
+    with cancellation.own() as own, meter.reporting(own):
+        restored = _restore(target, maintenance, open_storage, options, meter, own)
+    log.info("restored %s to %r", restored.key, restored.temp_database or target.name)
+    if not options.key.startswith(LOCAL_MARK):
+        log.info("%s", meter.summary(f"restored {restored.key}", limit=limit_of_load(meter)))
+    return restored
+
+
+def _restore(
+    target: Database,
+    maintenance: Database,
+    open_storage: Callable[[], Storage],
+    options: RestoreOptions,
+    meter: ProgressMeter,
+    cancellation: Cancellation,
+) -> Restored:
     check_database_name(target.name)
     options.restore_over.check(target.name)
     if options.key.startswith(LOCAL_MARK):
@@ -141,12 +172,12 @@ def restore(
         if storage is None or dump is None:
             key = options.key
             source = LocalKey.parse(key).database_name(target.name)
-            fill = _local_source(session, target.name, source, options)
+            fill = _local_source(session, target.name, source, options, meter)
             new_properties: Callable[[], Properties] = partial(read_properties, session, source)
         else:
             key = dump.key
             archive = _open_archive(storage, dump, options)
-            fill = _dump_source(session, target.name, archive, options, on_progress)
+            fill = _dump_source(session, target.name, archive, options, meter)
             # Without its rights, a new database is closed to PUBLIC.
             rights = None if options.load.no_acl else rights_on_database(archive.toc)
             new_properties = partial(properties_of_new, session, rights)
@@ -160,11 +191,14 @@ def restore(
 
         def fill_and_check(attempt: Attempt) -> None:
             fill(attempt)
-            check_sql(attempt.temp, options.check_sql, cancellation)
+            if options.check_sql:
+                meter.enter("check", "running check_sql")
+                check_sql(attempt.temp, options.check_sql, cancellation)
+            if options.swap:
+                meter.enter("swap", f"swapping the database in for {target.name!r}")
 
         ending: Ending = "swap" if options.swap else "leave"
         replace_database(attempt, fill_and_check, ending=ending, wait_seconds=options.wait_seconds)
-    log.info("restored %s to %r", key, target.name if options.swap else attempt.temp.name)
     return Restored(key, None if options.swap else attempt.temp.name)
 
 
@@ -184,6 +218,25 @@ def drop_temp(maintenance: Database, temp_name: str, *, cancellation: Cancellati
             drop_attempt(session, marker)
 
 
+def check_local_key(
+    target: str,
+    maintenance: Database,
+    key: str,
+    *,
+    require_masked: bool,
+    cancellation: Cancellation,
+) -> str:
+    """Return a local key if it can be restored over a target.
+
+    :raises NotFoundError: when its database does not exist.
+    :raises UnsupportedError: when it must be masked, which is not known of it.
+    """
+    _check_local_masked(key, require_masked=require_masked)
+    with connect(maintenance, cancellation) as session:
+        check_source(session, LocalKey.parse(key).database_name(target), target)
+    return key
+
+
 def _marker(target: str, key: str, options: RestoreOptions) -> Marker:
     return Marker(
         role="temp",
@@ -201,12 +254,7 @@ def _check_local(options: RestoreOptions) -> None:
     """Refuse a local database if it must be masked, and warn of options that it ignores."""
     if options.reversible:
         log.warning(":pre and :post stay as they are: a local restore is not reversible")
-    if options.require_masked and not LocalKey.parse(options.key).is_reserved:
-        raise UnsupportedError(
-            f"{options.key} is not known to be masked, and only masked databases may be restored",
-            hint="Restore a masked dump. :pre and :post may be restored too, since they come from "
-            "earlier restores.",
-        )
+    _check_local_masked(options.key, require_masked=options.require_masked)
     wanted = (
         *(options.require_verified, options.require_masked, options.require_signed),
         options.checksums,
@@ -218,12 +266,24 @@ def _check_local(options: RestoreOptions) -> None:
         )
 
 
-def _local_source(session: Session, target: str, source: str, options: RestoreOptions) -> Fill:
+def _check_local_masked(key: str, *, require_masked: bool) -> None:
+    if require_masked and not LocalKey.parse(key).is_reserved:
+        raise UnsupportedError(
+            f"{key} is not known to be masked, and only masked databases may be restored",
+            hint="Restore a masked dump. :pre and :post may be restored too, since they come from "
+            "earlier restores.",
+        )
+
+
+def _local_source(
+    session: Session, target: str, source: str, options: RestoreOptions, meter: ProgressMeter
+) -> Fill:
     """Return the step that copies a local database, after a check that it exists."""
     check_source(session, source, target)
 
     def fill(attempt: Attempt) -> None:
         wait_for_readers(session, source, wait_seconds=options.wait_seconds)
+        meter.enter("load", f"the server copies the database {source!r}")
         attempt.clone_temp(source)
 
     return fill
@@ -259,7 +319,7 @@ def _dump_source(
     target: str,
     archive: Archive,
     options: RestoreOptions,
-    on_progress: ProgressCallback,
+    meter: ProgressMeter,
 ) -> Fill:
     """Return the step that loads a dump."""
     loading = loading_for(session, archive.toc, options.load)
@@ -267,15 +327,18 @@ def _dump_source(
 
     def fill(attempt: Attempt) -> None:
         attempt.create_temp(creation)
-        load_archive(
-            archive,
-            attempt.temp,
-            loading,
-            checksums=options.checksums,
-            on_progress=on_progress,
-            cancellation=session.cancellation,
-        )
-        if options.analyze:
-            analyze(attempt.temp, loading, session.cancellation)
+        if options.analyze and archive.manifest is not None:
+            expect_analyze(meter, table_sizes(archive.manifest))
+        with watching(meter, attempt.temp):
+            load_archive(
+                archive,
+                attempt.temp,
+                loading,
+                checksums=options.checksums,
+                meter=meter,
+                cancellation=session.cancellation,
+            )
+            if options.analyze:
+                analyze(attempt.temp, loading, meter, session.cancellation)
 
     return fill

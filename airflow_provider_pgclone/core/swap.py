@@ -1,23 +1,34 @@
 """Swap in a database that a restore left waiting."""
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
 from airflow_provider_pgclone.core.postgres import Database, Session, connect, database_exists
 from airflow_provider_pgclone.core.replacing import (
     AllowedTargets,
     Marker,
-    read_markers,
     read_origins,
+    ready_marker,
     swap_in,
     target_lock,
     target_properties,
 )
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """A database that was swapped in.
+
+    :param target: its name now.
+    :param key: the key from which it was restored.
+    """
+
+    target: str
+    key: str
 
 
 def swap(
@@ -28,7 +39,7 @@ def swap(
     create_target: bool,
     wait_seconds: float,
     cancellation: Cancellation,
-) -> str:
+) -> Swapped:
     """Swap in a database that a restore left waiting; its marker names the target.
 
     If it was swapped in before, nothing is done, so that a task whose success was lost can be tried
@@ -40,7 +51,6 @@ def swap(
         it as well.
     :param wait_seconds: the longest wait for another restore of the target, and for a dump of it,
         in seconds.
-    :return: the name of the target.
     :raises NotAllowedError: when a setting does not allow the target.
     :raises NotFoundError: when the database does not exist, or the target does not and may not be
         made.
@@ -50,14 +60,14 @@ def swap(
     """
     with connect(maintenance, cancellation) as session:
         if (swapped_in := _swapped_in(session, temp_name)) is not None:
-            log.info("database %r was swapped in already, for %r", temp_name, swapped_in)
+            log.info("database %r was swapped in already, for %r", temp_name, swapped_in.target)
             return swapped_in
-        target = _ready_marker(session, temp_name, restore_over).target
+        target = _allowed_marker(session, temp_name, restore_over).target
         with target_lock(session, target, wait_seconds=wait_seconds):
-            if _swapped_in(session, temp_name) == target:  # by an earlier try, during the wait
-                return target
+            if (by_other := _swapped_in(session, temp_name)) is not None:  # during the wait
+                return by_other
             # Read again: another swap may have taken the database during the wait.
-            marker = _ready_marker(session, temp_name, restore_over)
+            marker = _allowed_marker(session, temp_name, restore_over)
             if not create_target:
                 marker = replace(marker, may_create=False)
             swap_in(
@@ -67,10 +77,10 @@ def swap(
                 partial(target_properties, session, target),
                 wait_seconds=wait_seconds,
             )
-    return target
+    return Swapped(target, marker.key)
 
 
-def _swapped_in(session: Session, temp_name: str) -> str | None:
+def _swapped_in(session: Session, temp_name: str) -> Swapped | None:
     """Return the target for which a database was swapped in, if it is still that.
 
     An earlier try may have been killed after its swap, before it could say so.
@@ -78,20 +88,11 @@ def _swapped_in(session: Session, temp_name: str) -> str | None:
     if database_exists(session, temp_name):
         return None
     origins = read_origins(session)
-    return next((name for name, origin in origins.items() if origin.temp == temp_name), None)
+    found = (Swapped(name, one.key) for name, one in origins.items() if one.temp == temp_name)
+    return next(found, None)
 
 
-def _ready_marker(session: Session, temp_name: str, restore_over: AllowedTargets) -> Marker:
-    marker = read_markers(session).get(temp_name)
-    if marker is None and not database_exists(session, temp_name):
-        raise NotFoundError(
-            f"database {temp_name!r} does not exist",
-            hint="It was swapped in or dropped already, or another restore replaced it.",
-        )
-    if marker is None or marker.role != "temp" or not marker.ready:
-        raise InvalidInputError(
-            f"database {temp_name!r} is not waiting for a swap",
-            hint="Give the name that a restore with swap=False returned.",
-        )
+def _allowed_marker(session: Session, temp_name: str, restore_over: AllowedTargets) -> Marker:
+    marker = ready_marker(session, temp_name)
     restore_over.check(marker.target)
     return marker

@@ -2,14 +2,19 @@
 
 import logging
 import secrets
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from airflow_provider_pgclone.core.archive import required_signing_key
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ArchiveError, MismatchError, StorageError
-from airflow_provider_pgclone.core.loading import LoadOptions, load_archive, loading_for
+from airflow_provider_pgclone.core.loading import (
+    LoadOptions,
+    load_archive,
+    loading_for,
+)
+from airflow_provider_pgclone.core.meter import REPORT_SECONDS, ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, connect
 from airflow_provider_pgclone.core.progress import ProgressCallback
 from airflow_provider_pgclone.core.replacing import (
@@ -36,37 +41,49 @@ from airflow_provider_pgclone.core.repository import (
     write_record,
 )
 from airflow_provider_pgclone.core.storage import Storage
+from airflow_provider_pgclone.core.watching import limit_of_load, watching
 
 log = logging.getLogger(__name__)
 
 Level = Literal["archive", "restore"]
 
 
-def verify(
-    storage: Storage,
-    text: str,
-    level: Level,
-    maintenance: Database,
-    load: LoadOptions,
-    *,
-    record: bool,
-    require_masked: bool = False,
-    require_signed: bool = False,
-    signing_key: str | None = None,
-    on_progress: ProgressCallback,
-    cancellation: Cancellation,
-) -> str:
-    """Verify a dump, and return its key.
+@dataclass(frozen=True)
+class VerifyOptions:
+    """How to verify.
 
-    :param text: a dump key, or a prefix; the newest dump under a prefix is verified.
     :param level: ``archive`` checks every byte; ``restore`` restores the dump into a new database
         and drops that afterwards.
-    :param maintenance: a database of the server to restore on.
     :param load: how to restore.
     :param record: whether to store the verdict beside the dump.
     :param require_masked: whether to refuse to restore a dump that is not masked.
     :param require_signed: whether to refuse a dump that was not signed with the signing key.
     :param signing_key: the secret with which dumps were signed.
+    """
+
+    level: Level
+    load: LoadOptions
+    record: bool
+    require_masked: bool = False
+    require_signed: bool = False
+    signing_key: str | None = field(default=None, repr=False)
+
+
+def verify(
+    storage: Storage,
+    text: str,
+    maintenance: Database,
+    options: VerifyOptions,
+    *,
+    on_progress: ProgressCallback,
+    cancellation: Cancellation,
+    report_seconds: float = REPORT_SECONDS,
+) -> str:
+    """Verify a dump, and return its key.
+
+    :param text: a dump key, or a prefix; the newest dump under a prefix is verified.
+    :param maintenance: a database of the server to restore on.
+    :param report_seconds: the time between two reports of the progress of a restore.
     :raises ArchiveError: when the dump is damaged.
     :raises MismatchError: when the restored database differs from what was dumped, also when it is
         restored again by one job.
@@ -74,34 +91,38 @@ def verify(
     :raises UnsupportedError: when the bytes of a dump that this package did not write are to be
         checked.
     """
-    if record:
+    if options.record:
         storage.check_writable()
     dump = find_dump(storage, text)
     details = {}
     try:
         archive = open_archive(storage, dump)
-        if require_signed:
-            check_signed(archive, required_signing_key(signing_key))
-        if level == "archive":
+        if options.require_signed:
+            check_signed(archive, required_signing_key(options.signing_key))
+        if options.level == "archive":
             check_bytes(archive, cancellation)
         else:
-            if require_masked:
+            if options.require_masked:
                 check_masked(archive)
             details = _drill_twice_if_different(
-                archive, maintenance, load, on_progress=on_progress, cancellation=cancellation
+                archive,
+                maintenance,
+                options.load,
+                lambda: ProgressMeter(on_progress, interval_seconds=report_seconds),
+                cancellation,
             )
     except MismatchError as error:
-        if record:
+        if options.record:
             _record_damage(storage, dump.key, error)
         raise
     except ArchiveError as error:
         # A bit may have flipped between storage and here.
-        if record and not _is_whole(storage, dump, cancellation):
+        if options.record and not _is_whole(storage, dump, cancellation):
             _record_damage(storage, dump.key, error)
         raise
-    log.info("verified %s, level %s", dump.key, level)
-    if record:
-        _record_success(archive, level, details)
+    log.info("verified %s, level %s", dump.key, options.level)
+    if options.record:
+        _record_success(archive, options.level, details)
     return dump.key
 
 
@@ -142,8 +163,7 @@ def _drill_twice_if_different(
     archive: Archive,
     maintenance: Database,
     load: LoadOptions,
-    *,
-    on_progress: ProgressCallback,
+    new_meter: Callable[[], ProgressMeter],
     cancellation: Cancellation,
 ) -> dict[str, str]:
     """Drill, and drill once more by one job if the rows of a table differ.
@@ -154,24 +174,17 @@ def _drill_twice_if_different(
     :raises MismatchError: when the rows of a table differ again.
     """
     try:
-        return drill(archive, maintenance, load, on_progress=on_progress, cancellation=cancellation)
+        return drill(archive, maintenance, load, new_meter(), cancellation)
     except MismatchError as error:
         log.warning("%s: %s; restoring it again by one job", archive.dump.key, error)
-    return drill(
-        archive,
-        maintenance,
-        replace(load, jobs=1),
-        on_progress=on_progress,
-        cancellation=cancellation,
-    )
+    return drill(archive, maintenance, replace(load, jobs=1), new_meter(), cancellation)
 
 
 def drill(
     archive: Archive,
     maintenance: Database,
     load: LoadOptions,
-    *,
-    on_progress: ProgressCallback,
+    meter: ProgressMeter,
     cancellation: Cancellation,
 ) -> dict[str, str]:
     """Restore a dump into a new database, compare that with the manifest, and drop it.
@@ -185,7 +198,11 @@ def drill(
     name = attempt_database_name(DumpKey.parse(archive.dump.key).database, "drill", token)
     marker = Marker("drill", target=name, attempt=token, key=archive.dump.key)
     has_checksums = archive.manifest is not None and bool(archive.manifest.checksums)
-    with connect(maintenance, cancellation) as session:
+    with (
+        cancellation.own() as own,
+        meter.reporting(own),
+        connect(maintenance, own) as session,
+    ):
         check_primary(session)
         check_may_create(session)
         loading = loading_for(session, archive.toc, load)
@@ -194,15 +211,18 @@ def drill(
 
         def fill(attempt: Attempt) -> None:
             attempt.create_temp(creation)
-            load_archive(
-                archive,
-                attempt.temp,
-                loading,
-                checksums=has_checksums,
-                on_progress=on_progress,
-                cancellation=cancellation,
-            )
+            with watching(meter, attempt.temp):
+                load_archive(
+                    archive,
+                    attempt.temp,
+                    loading,
+                    checksums=has_checksums,
+                    meter=meter,
+                    cancellation=own,
+                )
 
         replace_database(Attempt(session, marker), fill, ending="drop", wait_seconds=0)
         version = session.connection.info.parameter_status("server_version") or "?"
+    title = f"restored {archive.dump.key} to verify it"
+    log.info("%s", meter.summary(title, limit=limit_of_load(meter)))
     return {"server_version": version, "checksums": "compared" if has_checksums else "none"}

@@ -235,19 +235,6 @@ class Call:
             )
         return what
 
-    def drops_leftovers(self) -> bool:
-        """Return whether a prune drops temporary databases, which restores must be allowed for.
-
-        :raises NotAllowedError: when it is asked for although ``allow_restore`` is false.
-        """
-        asked = self.optional("temp_databases", bool)
-        if asked and not self.may_restore:
-            raise NotAllowedError(
-                "temporary databases may not be dropped: allow_restore is set to false",
-                hint="Set temp_databases to false.",
-            )
-        return self.may_restore if asked is None else asked
-
     def of_verb(self, verb: Verb) -> "Call":
         """Return this call with the options of another verb, which no guard has been asked about.
 
@@ -303,6 +290,13 @@ def resolve_call(
         may_copy=all(source.get("allow_copy") is not False for source in guards),
         server=server_of(connection),
     )
+
+
+def check_texts(subjects: Mapping[str, object]) -> None:
+    """Refuse what a template has made of another type than a text."""
+    for name, value in subjects.items():
+        if not isinstance(value, str):
+            raise InvalidInputError(f"{name} is {value!r}", hint=f"Give {name} as a text.")
 
 
 def _meant(name: str, arguments: Collection[str]) -> str:

@@ -27,9 +27,9 @@ log = logging.getLogger(__name__)
 DEFAULT_AWS_CONN_ID = "aws_default"
 # A token of Amazon RDS is valid for 15 minutes.
 TOKEN_SECONDS = 300
-# One lock for all tokens: before Airflow 3.3, threads must not ask Airflow's supervisor, which
-# knows the AWS connection, at the same time.
-_TOKEN_LOCK = threading.Lock()
+# One lock for all who may ask Airflow's supervisor in a thread, for the connection of a token or to
+# keep the progress. Before Airflow 3.3, and in dag.test(), two threads would mix up its answers.
+SUPERVISOR_LOCK = threading.Lock()
 
 
 def get_connection(conn_id: str) -> Connection:
@@ -117,7 +117,7 @@ class IamTokens:
         return self._login
 
     def _renew(self) -> None:
-        with _TOKEN_LOCK:
+        with SUPERVISOR_LOCK:
             now = time.monotonic()
             if self._taken_at is not None and now - self._taken_at < TOKEN_SECONDS:
                 return

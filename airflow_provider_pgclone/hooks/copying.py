@@ -102,6 +102,7 @@ def copy_database(
     *,
     on_progress: "ProgressCallback",
     cancellation: "Cancellation",
+    report_seconds: float,
 ) -> None:
     """Copy the database of a call.
 
@@ -110,7 +111,7 @@ def copy_database(
     :param key: what the copy becomes there.
     """
     if _method(source) == "stream":
-        _copy_by_stream(source, server, key.name, on_progress, cancellation)
+        _copy_by_stream(source, server, key.name, on_progress, cancellation, report_seconds)
     else:
         _copy_by_template(source, key, cancellation)
 
@@ -142,6 +143,7 @@ def _copy_by_stream(
     name: str,
     on_progress: "ProgressCallback",
     cancellation: "Cancellation",
+    report_seconds: float,
 ) -> None:
     from airflow_provider_pgclone.core.copy import StreamCopyOptions, copy_by_stream
 
@@ -164,4 +166,5 @@ def _copy_by_stream(
         ),
         on_progress=on_progress,
         cancellation=cancellation,
+        report_seconds=report_seconds,
     )

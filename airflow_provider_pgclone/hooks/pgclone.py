@@ -1,16 +1,22 @@
 """The hook: Airflow connections and options in, calls of the core out."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.errors import CancelledError, InvalidInputError, PgCloneError
-from airflow_provider_pgclone.hooks.call import Call, resolve_call
+from airflow_provider_pgclone.core.errors import CancelledError, PgCloneError
+from airflow_provider_pgclone.core.meter import REPORT_SECONDS
+from airflow_provider_pgclone.hooks.call import Call, check_texts, resolve_call
+from airflow_provider_pgclone.hooks.choices import Choices
 from airflow_provider_pgclone.hooks.copying import check_options, choose_key, copy_database
+from airflow_provider_pgclone.hooks.pruning import prune_dumps
+from airflow_provider_pgclone.hooks.waiting import WaitingDatabase
+from airflow_provider_pgclone.hooks.watch import also_tell, new_watch
 from airflow_provider_pgclone.options import (
     HOOK_ARGUMENTS,
+    ChoiceArguments,
     CopyArguments,
     DumpArguments,
     DumpFilters,
@@ -26,17 +32,12 @@ from airflow_provider_pgclone.options import (
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.current import CurrentDatabase
-    from airflow_provider_pgclone.core.progress import Progress, ProgressCallback
+    from airflow_provider_pgclone.core.progress import ProgressCallback
     from airflow_provider_pgclone.core.prune import Pruned
-    from airflow_provider_pgclone.core.repository import Archive, Dump, DumpSummary
-
+    from airflow_provider_pgclone.core.repository import Archive, Dump, DumpDetails, DumpSummary
+    from airflow_provider_pgclone.core.storage import Storage
 
 NameKind = Literal["instances", "databases", "configs", "local"]
-
-
-class _Watch(TypedDict):
-    on_progress: "ProgressCallback"
-    cancellation: Cancellation
 
 
 class PgCloneHook(BaseHook):
@@ -58,9 +59,11 @@ class PgCloneHook(BaseHook):
         renamed and dropped. Default: postgres.
     :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major
         version. Default: PATH, then the folders of the usual packages.
-    :param progress_callback: called every few seconds with a
-        :class:`~airflow_provider_pgclone.core.progress.Progress`, in any thread; an exception that
-        it raises ends the call. By default the progress is logged.
+    :param progress_callback: called at each phase and every ten seconds with a
+        :class:`~airflow_provider_pgclone.core.progress.Progress`, in any thread, but never by two
+        at once. An exception that it raises ends the call, unless all is done already. By default
+        the progress is logged.
+    :param progress_seconds: the time between two calls of it, if not ten seconds.
     """
 
     conn_name_attr = "postgres_conn_id"
@@ -78,17 +81,16 @@ class PgCloneHook(BaseHook):
         maintenance_database: str | None = None,
         pg_bin_dir: str | None = None,
         progress_callback: "ProgressCallback | None" = None,
+        progress_seconds: float = REPORT_SECONDS,
     ) -> None:
         super().__init__()
         self.config = config
         self.temp_database: str | None = None
+        self.swapped_key: str | None = None
         given = locals()
         self._arguments = {name: given[name] for name in HOOK_ARGUMENTS}
         self._cancellation = Cancellation()
-        self._watch: _Watch = {
-            "on_progress": progress_callback or self._log_progress,
-            "cancellation": self._cancellation,
-        }
+        self._watch = new_watch(progress_callback, self._cancellation, progress_seconds)
 
     def dump(
         self, *, made_by: Mapping[str, str] | None = None, **options: Unpack[DumpArguments]
@@ -145,19 +147,22 @@ class PgCloneHook(BaseHook):
     def swap(self, temp_database: str, **options: Unpack[SwapArguments]) -> str:
         """Swap in a database that ``restore(swap=False)`` left, and return the target's name.
 
+        The attribute ``swapped_key`` then names what it was restored from.
+
         :param temp_database: the name of that database.
         """
         from airflow_provider_pgclone.core.swap import swap
 
         call = self._call("swap", options, temp_database=temp_database)
-        return swap(
-            call.maintenance,
-            temp_database,
+        swapped = swap(
+            *(call.maintenance, temp_database),
             restore_over=call.allowed_targets(),
             create_target=call.value("create_target", bool),
             wait_seconds=call.value("wait_seconds", float),
             cancellation=self._cancellation,
         )
+        self.swapped_key = swapped.key
+        return swapped.target
 
     def copy(
         self, to: str | None = None, *, target: str | None = None, **options: Unpack[CopyArguments]
@@ -172,9 +177,10 @@ class PgCloneHook(BaseHook):
             ``target_postgres_conn_id``.
         :return: the local key, or the name of the target.
         """
-        subjects = {"to": to, "target": target}
-        given = {name: value for name, value in subjects.items() if value is not None}
-        source = server = self._call("copy", options, **given)
+        subjects = {
+            name: text for name, text in (("to", to), ("target", target)) if text is not None
+        }
+        source = server = self._call("copy", options, **subjects)
         check_options(source, {name for name, value in options.items() if value is not None})
         conn_id = source.optional("target_postgres_conn_id", str)
         if conn_id is not None:
@@ -245,8 +251,36 @@ class PgCloneHook(BaseHook):
         """
         from airflow_provider_pgclone.core.repository import read_summaries
 
-        storage = self._call("ls", {}).storage()
-        return read_summaries(storage, dumps, known=known or {}, cancellation=self._cancellation)
+        return read_summaries(
+            self._storage(), dumps, known=known or {}, cancellation=self._cancellation
+        )
+
+    def details(self, key: str) -> "DumpDetails":
+        """Return what a dump holds: its tables with rows and sizes, masks, and verification.
+
+        :param key: a dump key or a prefix (its newest dump).
+        """
+        from airflow_provider_pgclone.core.repository import read_details
+
+        check_texts({"key": key})
+        return read_details(self._storage(), key)
+
+    def choices(self, prefix: str = "", **options: Unpack[ChoiceArguments]) -> Choices:
+        """Return the dumps from which a person chooses one to restore, by ``list()``.
+
+        Its ``check(key)`` returns the key that was chosen, after another look at the storage.
+
+        :param prefix: whole leading parts of a key; empty for all dumps.
+        """
+        return Choices(self._call("choices", options, prefix=prefix), prefix, self._cancellation)
+
+    def waiting(self, temp_database: str) -> WaitingDatabase:
+        """Return a database that ``restore(swap=False)`` left, to work on it or to look at it.
+
+        :param temp_database: the name of that database.
+        """
+        call = self._call("waiting", {}, temp_database=temp_database)
+        return WaitingDatabase(call, temp_database, self._cancellation)
 
     def mask_report(self, key: str, *, style: str = "markdown") -> str:
         """Return a report of what is masked in a dump and what is not.
@@ -268,23 +302,16 @@ class PgCloneHook(BaseHook):
 
         :param key: a dump key or a prefix (its newest dump).
         """
-        from airflow_provider_pgclone.core.verify import verify
+        from airflow_provider_pgclone.core.verify import VerifyOptions, verify
 
         call = self._call("verify", options, key=key)
-        record, level = call.value("record", bool), call.level()
-        storage, load = call.storage(), call.load_options()
-        return verify(
-            storage,
-            key,
-            level,
-            call.maintenance,
-            load,
-            record=record,
-            require_masked=call.value("require_masked", bool),
-            require_signed=call.value("require_signed", bool),
-            signing_key=call.signing_key(),
-            **self._watch,
-        )
+        more = {
+            "level": call.level(),
+            "load": call.load_options(),
+            "signing_key": call.signing_key(),
+        }
+        wanted = call.fill(VerifyOptions, **more)
+        return verify(call.storage(), key, call.maintenance, wanted, **self._watch)
 
     def prune(self, prefix: str, **options: Unpack[PruneArguments]) -> "Pruned":
         """Delete the dumps that no rule keeps, and what killed dumps, restores and copies left.
@@ -296,20 +323,8 @@ class PgCloneHook(BaseHook):
         :param prefix: whole leading parts of a key; ``*`` for all dumps.
         :return: ``deleted``, ``kept``, ``aborted_uploads`` and ``dropped_databases``.
         """
-        from airflow_provider_pgclone.core.prune import PruneOptions, prune
-        from airflow_provider_pgclone.core.repository import Retention
-
         call = self._call("prune", options, prefix=prefix)
-        drops_leftovers = call.drops_leftovers()
-        if not drops_leftovers and call.options["temp_databases"] is None:
-            self.log.info("temporary databases are left alone: allow_restore is set to false")
-        return prune(
-            call.storage(),
-            prefix,
-            call.maintenance if drops_leftovers else None,
-            call.fill(PruneOptions, retention=call.fill(Retention)),
-            cancellation=self._cancellation,
-        )
+        return prune_dumps(call, prefix, self._cancellation)
 
     def propose_masks(self, **options: Unpack[ReadingArguments]) -> str:
         """Return a draft of masks for the database, which a person must review.
@@ -351,6 +366,10 @@ class PgCloneHook(BaseHook):
         call = self._call("drop_temp", {}, temp_database=temp_database)
         drop_temp(call.maintenance, temp_database, cancellation=self._cancellation)
 
+    def also_tell(self, callback: "ProgressCallback") -> None:
+        """Call one more function with the progress, after the callback of the hook."""
+        also_tell(self._watch, callback)
+
     def cancel(self) -> None:
         """End what is running, from a signal handler or another thread; the call then raises."""
         self._cancellation.cancel()
@@ -367,23 +386,15 @@ class PgCloneHook(BaseHook):
 
         :param subjects: what the verb works on.
         """
-        _check_texts(subjects)
+        check_texts(subjects)
         return resolve_call(verb, self.config, self._arguments, options)
 
     def _open_archive(self, key: str) -> "Archive":
         from airflow_provider_pgclone.core.repository import find_dump, open_archive
 
-        _check_texts({"key": key})
-        call = resolve_call("ls", self.config, self._arguments, {}, warns=False)
-        storage = call.storage()
+        check_texts({"key": key})
+        storage = self._storage()
         return open_archive(storage, find_dump(storage, key))
 
-    def _log_progress(self, progress: "Progress") -> None:
-        self.log.info("%s", progress)
-
-
-def _check_texts(subjects: Mapping[str, object]) -> None:
-    """Refuse what a template has made of another type than a text."""
-    for name, value in subjects.items():
-        if not isinstance(value, str):
-            raise InvalidInputError(f"{name} is {value!r}", hint=f"Give {name} as a text.")
+    def _storage(self) -> "Storage":
+        return resolve_call("ls", self.config, self._arguments, {}, warns=False).storage()

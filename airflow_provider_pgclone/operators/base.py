@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.exceptions import AirflowProviderDeprecationWarning
@@ -51,6 +51,8 @@ class PgCloneBaseOperator(BaseOperator):
     template_fields: Sequence[str] = ("postgres_conn_id", "config")
     # Hidden in logs and where Airflow shows what was rendered.
     secret_fields: Sequence[str] = tuple(name for name, o in BY_NAME.items() if o.is_secret)
+    # The XCom with the dump key, for the link to the page of the dump.
+    dump_key_xcom: ClassVar[str] = "return_value"
     # The arguments of the operator's own __init__, whatever is rendered of them.
     _arguments: ClassVar[Sequence[str]] = ()
 
@@ -101,9 +103,16 @@ class PgCloneBaseOperator(BaseOperator):
         :raises AirflowFailException: when another try would fail again, so that there is none.
         :raises PgCloneError: for other errors.
         """
+        return self._with_hook(lambda hook: self.call(hook, context), context)
+
+    def _with_hook(self, step: Callable[["PgCloneHook"], Any], context: "Context") -> Any:
+        """Make the hook and do a step with it, with the errors of :meth:`execute`."""
+        from airflow_provider_pgclone.operators.kept_progress import KeptProgress
+
         self._hook = self.make_hook()
+        self._hook.also_tell(KeptProgress(context))
         try:
-            result = self.call(self._hook, context)
+            result = step(self._hook)
             self._hook.raise_if_cancelled()
             return result
         except PgCloneError as error:

@@ -7,6 +7,7 @@ from airflow.sdk import Asset
 
 from airflow_provider_pgclone.assets import DUMP_KEY
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
+from airflow_provider_pgclone.plugins.links import DumpLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -67,6 +68,7 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
     """
 
     verb = "dump"
+    operator_extra_links = (DumpLink(),)
 
     def __init__(
         self,

@@ -23,7 +23,8 @@ class PgCloneListOperator(PgCloneBaseOperator):
     :param what: what to list: ``dumps``; the ``instances``, ``databases`` or ``configs`` that have
         dumps; the server's databases as ``local`` keys; or all ``files``, also those that are not
         dumps. Default: ``dumps``.
-    :param limit: the largest number of keys to list; no more are read from storage. Default: all.
+    :param limit: the largest number of keys to list; no more are read from storage. Default: all;
+        100 where a person picks one.
     :param verified: whether to list only verified dumps. Default: False.
     :param masked: whether to list only masked dumps. Default: False.
     :param instances: deprecated: set ``what`` to ``instances``.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
+from airflow_provider_pgclone.plugins.links import DumpLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -70,6 +71,7 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
 
     verb = "restore"
     subjects = ("key",)
+    operator_extra_links = (DumpLink(),)
 
     def __init__(
         self,

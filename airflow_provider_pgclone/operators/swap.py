@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pgclone.operators.base import PgCloneBaseOperator
+from airflow_provider_pgclone.plugins.links import DumpLink
 
 if TYPE_CHECKING:
-    from airflow.sdk import XComArg
+    from airflow.sdk import Context, XComArg
+
+    from airflow_provider_pgclone.hooks import PgCloneHook
 
 
 class PgCloneSwapOperator(PgCloneBaseOperator):
@@ -28,6 +31,8 @@ class PgCloneSwapOperator(PgCloneBaseOperator):
 
     verb = "swap"
     subjects = ("temp_database",)
+    operator_extra_links = (DumpLink(),)
+    dump_key_xcom = "dump_key"
 
     def __init__(
         self,
@@ -41,3 +46,8 @@ class PgCloneSwapOperator(PgCloneBaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self._keep(locals())
+
+    def call(self, hook: "PgCloneHook", context: "Context") -> str:
+        target: str = self.call_method(hook)
+        context["ti"].xcom_push(key=self.dump_key_xcom, value=hook.swapped_key)
+        return target

@@ -10,6 +10,7 @@ compares them, and ``tests/support/programs/write_options.py`` writes their ``:p
 """
 
 from airflow_provider_pgclone.options.arguments import (
+    ChoiceArguments,
     CopyArguments,
     DumpArguments,
     DumpFilters,
@@ -57,6 +58,7 @@ __all__ = [
     "OPTIONS",
     "SECRETS",
     "VERBS",
+    "ChoiceArguments",
     "CopyArguments",
     "DeclaredOption",
     "DumpArguments",

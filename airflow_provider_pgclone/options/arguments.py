@@ -20,6 +20,20 @@ from airflow_provider_pgclone.options.shared import (
     WaitSeconds,
 )
 
+Limit = Annotated[
+    int | None,
+    Option(
+        values.positive_integer,
+        None,
+        "The largest number of keys to list; no more are read from storage.",
+        default_help="all; 100 where a person picks one",
+    ),
+]
+RequireVerified = Annotated[
+    bool | None,
+    Option(values.flag, False, "Whether to restore only dumps that a verification found intact."),
+]
+
 
 class DumpArguments(ReadingArguments, MaskingArguments, SigningArguments, total=False):
     """The options of a dump."""
@@ -89,12 +103,7 @@ class RestoreArguments(LoadingArguments, SigningArguments, total=False):
             "it is swapped in.",
         ),
     ]
-    require_verified: Annotated[
-        bool | None,
-        Option(
-            values.flag, False, "Whether to restore only dumps that a verification found intact."
-        ),
-    ]
+    require_verified: RequireVerified
     require_masked: RequireMasked
     require_signed: RequireSigned
     wait_seconds: WaitSeconds
@@ -106,6 +115,14 @@ class SwapArguments(TypedDict, total=False):
     restore_over: RestoreOver
     create_target: CreateTarget
     wait_seconds: WaitSeconds
+
+
+class ChoiceArguments(TypedDict, total=False):
+    """Which dumps a person may choose from."""
+
+    limit: Limit
+    require_verified: RequireVerified
+    require_masked: RequireMasked
 
 
 class CopyArguments(ReadingArguments, MaskingArguments, LoadingArguments, total=False):
@@ -159,15 +176,7 @@ class CopyArguments(ReadingArguments, MaskingArguments, LoadingArguments, total=
 class DumpFilters(TypedDict, total=False):
     """Which dumps are listed."""
 
-    limit: Annotated[
-        int | None,
-        Option(
-            values.positive_integer,
-            None,
-            "The largest number of keys to list; no more are read from storage.",
-            default_help="all",
-        ),
-    ]
+    limit: Limit
     verified: Annotated[
         bool | None, Option(values.flag, False, "Whether to list only verified dumps.")
     ]

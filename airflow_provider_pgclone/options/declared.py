@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_type_hints
 
 from airflow_provider_pgclone.options.arguments import (
+    ChoiceArguments,
     CopyArguments,
     DumpArguments,
     ListArguments,
@@ -35,6 +36,8 @@ Verb = Literal[
     "verify",
     "propose_masks",
     "current",
+    "choices",
+    "waiting",
 ]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 Guard = Literal["allow_dump", "allow_restore", "allow_copy", "allow_prune"]
@@ -53,12 +56,15 @@ _OF_HOOK: Mapping[type, tuple[Verb, ...]] = {
     ServerArguments: VERBS,
     DatabaseArguments: (
         *("dump", "restore", "copy", "test_connection", "propose_masks", "current"),
+        "choices",
     ),
     MaintenanceArguments: (
         *("ls", "restore", "swap", "copy", "drop_temp", "prune", "test_connection", "verify"),
-        "current",
+        *("current", "choices", "waiting"),
     ),
-    StorageArguments: ("dump", "ls", "restore", "prune", "test_connection", "verify"),
+    StorageArguments: (
+        *("dump", "ls", "restore", "prune", "test_connection", "verify", "choices", "waiting"),
+    ),
     ClientArguments: ("dump", "restore", "copy", "test_connection", "verify"),
 }
 # Those of the hook's method of each verb.
@@ -68,6 +74,7 @@ _OF_METHOD: Mapping[Verb, type] = {
     "swap": SwapArguments,
     "copy": CopyArguments,
     "ls": ListArguments,
+    "choices": ChoiceArguments,
     "verify": VerifyArguments,
     "prune": PruneArguments,
     "propose_masks": ReadingArguments,
@@ -124,6 +131,7 @@ GUARD_OF_VERB: Mapping[Verb, Guard] = {
     "restore": "allow_restore",
     "swap": "allow_restore",
     "drop_temp": "allow_restore",
+    "waiting": "allow_restore",
     "copy": "allow_copy",
     "prune": "allow_prune",
 }

@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_provider_pgclone.plugins import dumps_page
 from airflow_provider_pgclone.settings import EXTRA_KEY
 
 POSTGRES_HOOK_MODULE = "airflow.providers.postgres.hooks.postgres"
@@ -63,6 +64,8 @@ class PgClonePlugin(AirflowPlugin):
     """Found by the entry point ``airflow.plugins``."""
 
     name = "pgclone"
+    fastapi_apps = dumps_page.fastapi_apps()
+    react_apps = dumps_page.react_apps()
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:

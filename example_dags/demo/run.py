@@ -1,12 +1,17 @@
 """Run the nightly dump and the staging refresh once, and show what they did."""
 
 import os
+import secrets
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from example_dags.demo import shop
-from example_dags.demo.environment import airflow_environment
+from example_dags.demo.environment import (
+    airflow_environment,
+    connection_variables,
+    connections,
+)
 from example_dags.demo.folders import server_folder
 from example_dags.demo.terminal import Terminal, terminal_beside_log
 from example_dags.services import PostgresServer, postgres_server
@@ -42,6 +47,8 @@ def run(folder: Path) -> None:
             )
         # Airflow reads them when it is first imported, which is why the imports below are late.
         os.environ.update(airflow_environment(folder, server))
+        of_dags = connections(server, secrets.token_urlsafe(32))
+        os.environ.update(connection_variables(of_dags))
         with terminal.step("Set up Airflow's own database"):
             _migrate()
         with terminal.step("Run the DAG nightly_masked_dump"):
@@ -74,7 +81,7 @@ def _refresh_staging(key: str) -> None:
 
     dag_run: Any = run_by_asset(dag)
     _check_succeeded(dag_run)
-    chosen = _result(dag_run, "choose_dump")
+    chosen = _result(dag_run, "refresh.choose_dump")
     if chosen != key:
         raise DemoError(f"staging was refreshed from {chosen} and not from the dump {key}")
 

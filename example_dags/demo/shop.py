@@ -24,9 +24,9 @@ COUNTS = {
 def create_shop(server: PostgresServer) -> None:
     """Fill production, and staging with the fewer rows of an older refresh."""
     for database, rows in ((PRODUCTION, "production_rows.sql"), (STAGING, "staging_rows.sql")):
-        _run(server, "postgres", f"CREATE DATABASE {database}")
-        _run(server, database, _script("shop.sql"))
-        _run(server, database, _script(rows))
+        run(server, "postgres", f"CREATE DATABASE {database}")
+        run(server, database, _script("shop.sql"))
+        run(server, database, _script(rows))
 
 
 def count(server: PostgresServer, database: str) -> dict[str, object]:
@@ -40,6 +40,6 @@ def _script(name: str) -> str:
     return (Path(__file__).parent / name).read_text()
 
 
-def _run(server: PostgresServer, database: str, statements: str) -> None:
+def run(server: PostgresServer, database: str, statements: str) -> None:
     with psycopg.connect(server.uri(database), autocommit=True) as connection:
         connection.execute(statements.encode())

@@ -3,7 +3,7 @@
 PostgreSQL and SeaweedFS come from PyPI, in the dependency group ``services``.
 """
 
-from example_dags.services.ports import free_ports
+from example_dags.services.ports import free_ports, is_free
 from example_dags.services.postgres import NOBODY, PostgresServer, postgres_server, standby_server
 from example_dags.services.seaweedfs import S3Server, s3_server
 
@@ -12,6 +12,7 @@ __all__ = [
     "PostgresServer",
     "S3Server",
     "free_ports",
+    "is_free",
     "postgres_server",
     "s3_server",
     "standby_server",

@@ -12,6 +12,17 @@ HIGHEST = 32767
 _RANDOM = SystemRandom()
 
 
+def is_free(port: int) -> bool:
+    """Tell whether nothing listens on a port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def free_ports(count: int) -> list[int]:
     """Return ``count`` different ports that nothing listens on."""
     with ExitStack() as stack:

@@ -66,27 +66,21 @@ def postgres_server(
 ) -> Iterator[PostgresServer]:
     """Run a server below ``folder`` until the block ends.
 
-    :param folder: an empty folder that the server's user may enter.
+    :param folder: a folder that the server's user may enter: an empty one, or one in which a server
+        of the same programs ran before, which runs again.
     :param bin_dir: the programs to run; by default those that are installed.
     :param settings: lines for ``postgresql.conf`` beside those that make a test fast.
     """
     programs = _reachable(bin_dir or installed_bin_dir(), folder)
-    password = secrets.token_urlsafe(12)
     (port,) = free_ports(1)
     data_dir = folder / "data"
     password_file = folder / "password"
-    password_file.write_text(password)
-    if _is_root():
-        os.chown(folder, NOBODY, NOBODY)
-        os.chown(password_file, NOBODY, NOBODY)
-    _run(
-        programs / "initdb",
-        *("--pgdata", data_dir, "--username", SUPERUSER, "--pwfile", password_file),
-        *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale-provider=libc", "--locale=C")
-        if _major(programs) >= 15
-        else ("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale=C"),
-        "--no-sync",
-    )
+    if not password_file.exists():
+        password_file.write_text(secrets.token_urlsafe(12))
+        if _is_root():
+            os.chown(folder, NOBODY, NOBODY)
+            os.chown(password_file, NOBODY, NOBODY)
+        _make_data(programs, data_dir, password_file)
     lines = {
         "port": str(port),
         "listen_addresses": "127.0.0.1",
@@ -98,11 +92,23 @@ def postgres_server(
         "wal_level": "logical",
         **(settings or {}),
     }
-    with (data_dir / "postgresql.conf").open("a") as file:
+    with (data_dir / "postgresql.conf").open("a") as file:  # the last line of a name counts
         file.writelines(f"{name} = '{value}'\n" for name, value in lines.items())
+    password = password_file.read_text()
     server = PostgresServer("127.0.0.1", port, SUPERUSER, password, programs, data_dir)
     with _running(server):
         yield server
+
+
+def _make_data(programs: Path, data_dir: Path, password_file: Path) -> None:
+    _run(
+        programs / "initdb",
+        *("--pgdata", data_dir, "--username", SUPERUSER, "--pwfile", password_file),
+        *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale-provider=libc", "--locale=C")
+        if _major(programs) >= 15
+        else ("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale=C"),
+        "--no-sync",
+    )
 
 
 @contextlib.contextmanager
@@ -176,5 +182,6 @@ def _reachable(bin_dir: Path, folder: Path) -> Path:
     if not _is_root() or all(path.stat().st_mode & 0o001 for path in (bin_dir, *bin_dir.parents)):
         return bin_dir
     copy = folder / "programs"
-    shutil.copytree(bin_dir.parent, copy, symlinks=True)
+    if not copy.exists():
+        shutil.copytree(bin_dir.parent, copy, symlinks=True)
     return copy / bin_dir.name

@@ -82,7 +82,7 @@ def states(dag_run: Any) -> dict[str, str]:
 
 
 def restored_key(dag_run: Any) -> str:
-    return str(dag_run.get_task_instance("restore").xcom_pull(task_ids="restore"))
+    return str(dag_run.get_task_instance("refresh.restore").xcom_pull(task_ids="refresh.restore"))
 
 
 def test_every_file_parses(example_dags: "dict[str, DAG]") -> None:
@@ -92,6 +92,7 @@ def test_every_file_parses(example_dags: "dict[str, DAG]") -> None:
         "nightly_dump",
         "staging_refresh",
         "manual_restore",
+        "verify_dump",
     }
 
 
@@ -232,7 +233,7 @@ def test_refresh_refuses_what_is_not_masked(
     dag_run = example_dags["staging_refresh"].test()
 
     assert dag_run.state == "failed"
-    assert states(dag_run)["restore"] == "failed"
+    assert states(dag_run)["refresh.restore"] == "failed"
     assert shop_server.names() == before
     assert counts(shop_server, shop.STAGING) == OLD_STAGING_COUNTS
 
@@ -245,7 +246,7 @@ def test_refresh_swaps_in_the_dump_with_the_work_of_the_hook_tasks(
     dag_run = example_dags["staging_refresh"].test()
 
     assert dag_run.state == "success"
-    assert states(dag_run)["drop_temp"] == "skipped"
+    assert states(dag_run)["refresh.drop_temp"] == "success"
     assert counts(shop_server, shop.STAGING) == REFRESHED_COUNTS
     assert counts(shop_server, f"{shop.STAGING}__pre") == OLD_STAGING_COUNTS
     assert shop_server.rows(shop.STAGING, "SELECT name FROM users WHERE id = 0") == [("Test user",)]
@@ -294,77 +295,65 @@ def test_failing_hook_task_leaves_staging_as_it_was(
 
     assert dag_run.state == "failed"
     assert states(dag_run) == {
-        "choose_dump": "success",
-        "restore": "success",
-        "use_test_payments": "success",
-        "add_test_user": "failed",
-        "empty_outbox": "upstream_failed",
-        "swap": "upstream_failed",
-        "drop_temp": "success",
+        "refresh.choose_dump": "success",
+        "refresh.restore": "success",
+        "refresh.use_test_payments": "success",
+        "refresh.add_test_user": "failed",
+        "refresh.empty_outbox": "upstream_failed",
+        "refresh.check": "upstream_failed",
+        "refresh.swap": "upstream_failed",
+        "refresh.drop_temp": "success",
     }
     assert shop_server.names() == before
     assert counts(shop_server, shop.STAGING) == OLD_STAGING_COUNTS
 
 
-def test_password_of_the_bash_task_is_not_among_its_rendered_fields(
+def test_a_check_that_is_not_true_leaves_staging_as_it_was(
     example_dags: "dict[str, DAG]", shop_server: Server
+) -> None:
+    masks = {"public.users": {"name": "name"}}  # but not the emails
+    PgCloneHook("prod").dump(instance="prod_masked", masks=masks, mask_key=MASK_KEY)
+    before = shop_server.names()
+
+    dag_run: Any = example_dags["staging_refresh"].test()
+
+    assert dag_run.state == "failed"
+    assert states(dag_run)["refresh.check"] == "failed"
+    assert shop_server.names() == before
+    assert counts(shop_server, shop.STAGING) == OLD_STAGING_COUNTS
+
+
+def test_password_of_the_hook_tasks_is_in_no_field_that_airflow_shows(
+    example_dags: "dict[str, DAG]",
+    shop_server: Server,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     from airflow.models.renderedtifields import RenderedTaskInstanceFields
 
     example_dags["nightly_masked_dump"].test()
-    dag_run = example_dags["staging_refresh"].test()
+    dag_run: Any = example_dags["staging_refresh"].test()
 
-    task = dag_run.get_task_instance("empty_outbox")
-    rendered = RenderedTaskInstanceFields.get_templated_fields(task)
-    assert rendered is not None
-    assert rendered["env"]["PGUSER"] == shop_server.server.user
-    assert shop_server.server.password not in str(rendered)
+    for name in ("use_test_payments", "add_test_user", "empty_outbox"):
+        task = dag_run.get_task_instance(f"refresh.{name}")
+        rendered = RenderedTaskInstanceFields.get_templated_fields(task)
+        assert rendered is not None
+        assert rendered["temp_database"].startswith(f"{shop.STAGING}__temp_")
+        assert shop_server.server.password not in str(rendered)
+    assert shop_server.server.password not in caplog.text + "".join(capfd.readouterr())
 
 
-def test_manual_restore_takes_the_newest_dump_of_a_prefix(
+def test_verify_dump_notes_the_verdict_of_the_dump_that_was_given(
     example_dags: "dict[str, DAG]", shop_server: Server
 ) -> None:
+    given = masked_dump()
     masked_dump()
-    shop_server.run(shop.PRODUCTION, "DELETE FROM orders WHERE id > 1000")
-    newest = masked_dump()
 
-    dag_run = example_dags["manual_restore"].test()
+    dag_run = example_dags["verify_dump"].test(run_conf={"dump_key": given})
 
     assert dag_run.state == "success"
-    assert restored_key(dag_run) == newest
-    assert counts(shop_server, shop.STAGING) == {**MASKED_COUNTS, "orders": 1000}
-    assert counts(shop_server, f"{shop.STAGING}__pre") == OLD_STAGING_COUNTS
-
-
-def test_manual_restore_keeps_nothing_where_that_was_chosen(
-    example_dags: "dict[str, DAG]", shop_server: Server
-) -> None:
-    masked_dump()
-
-    dag_run = example_dags["manual_restore"].test(run_conf={"reversible": False})
-
-    assert dag_run.state == "success"
-    assert counts(shop_server, shop.STAGING) == MASKED_COUNTS
-    assert shop_server.names() == {shop.PRODUCTION, shop.STAGING}
-
-
-def test_manual_restore_replaces_no_other_database_and_takes_no_unmasked_dump(
-    example_dags: "dict[str, DAG]", shop_server: Server
-) -> None:
-    """Production is on the server of the staging connection."""
-    masked_dump()
-    PgCloneHook("prod").dump()
-
-    for choice in (
-        {"database": shop.PRODUCTION},
-        {"database": "shop_stagin"},
-        {"key": "prod/shop"},
-    ):
-        assert example_dags["manual_restore"].test(run_conf=choice).state == "failed"
-
-    assert counts(shop_server, shop.PRODUCTION) == PRODUCTION_COUNTS
-    assert counts(shop_server, shop.STAGING) == OLD_STAGING_COUNTS
-    assert shop_server.names() == {shop.PRODUCTION, shop.STAGING}
+    verified = [dump.key for dump in PgCloneHook("prod").ls(verified=True)]
+    assert verified == [given]
 
 
 def test_demo_shows_what_it_did(tmp_path: Path) -> None:

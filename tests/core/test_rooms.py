@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "airflow_provider_pgclone"
 CORE = "airflow_provider_pgclone.core"
-GROUND = frozenset({"errors", "cancellation", "progress"})
+GROUND = frozenset({"errors", "cancellation", "progress", "meter", "time_spent"})
 # What each package may import, beside the ground.
 ALLOWED: dict[str, frozenset[str]] = {
     "archive": frozenset(),
@@ -19,6 +19,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "catalog": frozenset({"postgres"}),
     "checking": frozenset({"archive", "postgres"}),
     "replacing": frozenset({"postgres"}),
+    "comparing": frozenset({"catalog", "postgres"}),
     "masking.rules": frozenset({"catalog", "postgres"}),
     "masking.discovery": frozenset({"masking.rules", "catalog", "postgres"}),
     "masking.planning": frozenset(
@@ -26,8 +27,12 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     "reading": frozenset({"masking.planning", "catalog", "checking", "archive", "postgres"}),
     "scheduling": frozenset({"archive"}),
+    "watching": frozenset({"scheduling", "archive", "postgres"}),
     "loading": frozenset(
-        {"scheduling", "reading", "repository", "checking", "catalog", "archive", "postgres"}
+        {
+            *("scheduling", "reading", "repository", "checking", "catalog", "watching"),
+            *("archive", "postgres"),
+        }
     ),
 }
 MOST_LINES = 400

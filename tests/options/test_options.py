@@ -186,7 +186,7 @@ def test_a_guard_forbids_only_its_own_verbs() -> None:
 def test_every_verb_that_changes_a_server_or_reads_data_has_a_guard() -> None:
     # A verification that restores asks for allow_restore itself.
     assert set(VERBS) - set(GUARD_OF_VERB) == {
-        *("ls", "test_connection", "verify", "propose_masks", "current"),
+        *("ls", "test_connection", "verify", "propose_masks", "current", "choices"),
     }
 
 

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_pgclone.core.errors import ArchiveError, PgCloneError, ToolError
+from airflow_provider_pgclone.core.postgres.clients import tool_major
+from airflow_provider_pgclone.core.reading import page_ranges
 from tests.support.fixtures.children import running
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.every_kind import EVERY_KIND_SQL, split_small_tables
 from tests.support.fixtures.fingerprint import fingerprint
 from tests.support.fixtures.hooks import MakeHook
+from tests.support.fixtures.stock_tools import StockTools
 
 
 @pytest.fixture
@@ -47,6 +50,32 @@ def test_a_restore_gives_the_same_database(
     target = f"{source}_restored"
     make_hook(target).restore(str(archive.relative_to(local_storage)))
     assert fingerprint(server, target) == fingerprint(server, source)
+
+
+@pytest.mark.parametrize("way", ["pipe", "parallel"])
+def test_ranges_of_several_parts_are_restored_by_us_and_by_stock_programs(
+    way: str,
+    server: Server,
+    source: str,
+    make_hook: MakeHook,
+    local_storage: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A table of a hundred gigabytes has them; here one of three pages has."""
+    monkeypatch.setattr(page_ranges, "MAX_RANGES_OF_TABLE", 2)
+    monkeypatch.setattr(page_ranges, "PART_BYTES", 8192)
+    key = make_hook(source).dump(jobs=3)
+    before = fingerprint(server, source)
+    make_hook("restored").restore(key, jobs=2)
+    assert fingerprint(server, "restored") == before
+    server.run("postgres", "CREATE DATABASE stock TEMPLATE template0")
+    tools = StockTools(
+        server.server.bin_dir,
+        tool_major(str(server.server.bin_dir / "pg_restore")),
+        server.server.uri("stock"),
+    )
+    tools.restore(way, local_storage / key)
+    assert fingerprint(server, "stock") == before
 
 
 def test_excluded_tables_stay_out_of_the_ranges_too(source: str, make_hook: MakeHook) -> None:

@@ -53,7 +53,7 @@ SELECT lo_from_bytea(0, decode(repeat('ff00', 2000000), 'hex')), lo_create(0);
 @pytest.fixture
 def source(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", SMALL)
-    monkeypatch.setattr(page_ranges, "RANGE_BYTES", SMALL)
+    monkeypatch.setattr(page_ranges, "PART_BYTES", SMALL)
     monkeypatch.setattr(groups, "SMALL_BYTES", SMALL)
     return make_database(SQL)
 

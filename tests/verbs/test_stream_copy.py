@@ -35,7 +35,7 @@ SMALL = 128 * 1024
 
 @pytest.fixture
 def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_ranges, "RANGE_BYTES", SMALL)
+    monkeypatch.setattr(page_ranges, "PART_BYTES", SMALL)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ never reads it. The last chunk is a footer of fixed size, which contains the man
 
 import hashlib
 import json
+import math
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -32,6 +33,19 @@ _MAX_MANIFEST_BYTES = 1 << 30
 # What the hash of a row is made of: the hashes of its values, or the text of the row. The latter is
 # read in older archives alone, since a text has no room for the quotes of a large value.
 BY_COLUMN, BY_ROW = "column", "row"
+
+_TEXTS = (
+    "package_version",
+    "created_at",
+    "toc_sha256",
+    "archive_version",
+    "compression",
+    "pg_dump_version",
+    "server_version",
+    "database",
+    "encoding",
+)
+_NUMBERS = ("toc_bytes", "has_rows", "database_bytes")
 
 Names = tuple[tuple[str, ...], ...]
 
@@ -226,6 +240,7 @@ class Manifest:
                     (schema, table): TableChecksum.from_json(*checksum)
                     for schema, table, *checksum in checksums
                 }
+            _check_types(known)
             return cls(**known)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnsupportedError(
@@ -246,8 +261,9 @@ class Manifest:
         facts = {name: value for name, value in vars(self).items() if name != "entries"}
         facts["content"] = {name: list(value) for name, value in self.content.items()}
         del facts["masking"], facts["checksums"]
-        if self.instance is None:
-            del facts["instance"]
+        for name in ("instance", "made_by", "seconds"):
+            if not facts[name]:
+                del facts[name]
         if self.masking is not None:
             facts["masking"] = self.masking.as_json()
         if self.checksums is not None:
@@ -324,11 +340,17 @@ def read_manifest(data: bytes, footer: Footer) -> dict[str, Any]:
     """
     if hashlib.sha256(data).digest() != footer.sha256:
         raise ArchiveError("the manifest at the end of the archive is damaged")
-    if zstandard.frame_content_size(data) > _MAX_MANIFEST_BYTES:
-        raise ArchiveError("the manifest at the end of the archive is too large")
-    values: dict[str, Any] = json.loads(
-        zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_MANIFEST_BYTES)
-    )
+    try:
+        if zstandard.frame_content_size(data) > _MAX_MANIFEST_BYTES:
+            raise ArchiveError("the manifest at the end of the archive is too large")
+        values: Any = json.loads(
+            zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_MANIFEST_BYTES)
+        )
+    except (ValueError, RecursionError, zstandard.ZstdError) as error:
+        # The hash is that of these bytes: somebody else than this package wrote them.
+        raise ArchiveError("the manifest at the end of the archive is not one") from error
+    if not isinstance(values, dict):
+        raise ArchiveError("the manifest at the end of the archive is not one")
     if values.get("format") != FORMAT:
         raise UnsupportedError(
             "the archive was written by a newer version of this package",
@@ -342,5 +364,28 @@ def _names_of(kind: type[Manifest] | type[MaskingFacts] | type[Block]) -> Iterab
 
 
 def _entry(values: Mapping[str, Any]) -> ManifestEntry:
-    block = Block(**{name: values[name] for name in _names_of(Block)})
-    return ManifestEntry(block, values["schema"], values["table"])
+    known = {name: values[name] for name in _names_of(Block)}
+    _check_kinds({name: value for name, value in known.items() if name != "sha256"}, int)
+    names = {"schema": values["schema"], "table": values["table"], "sha256": known["sha256"]}
+    _check_kinds(names, str)
+    return ManifestEntry(Block(**known), values["schema"], values["table"])
+
+
+def _check_types(known: Mapping[str, Any]) -> None:
+    """Check the types of the facts, which a list of dumps adds up and shows without a further look.
+
+    :raises TypeError: for a fact of another type.
+    """
+    texts = {name: known[name] for name in _TEXTS if name in known}
+    _check_kinds({**texts, **known.get("made_by", {})}, str)
+    _check_kinds({name: known[name] for name in _NUMBERS if name in known}, int)
+    if (seconds := known.get("seconds")) is not None and not math.isfinite(seconds):
+        raise TypeError(f"seconds is {seconds!r}")
+    for value in known.get("content", {}).values():
+        _check_kinds(dict(enumerate(value)), str)
+
+
+def _check_kinds(values: Mapping[Any, object], kind: type) -> None:
+    for name, value in values.items():
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} is a {type(value).__name__}")

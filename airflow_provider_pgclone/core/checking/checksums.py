@@ -9,7 +9,7 @@ The text of a row would be larger than its values, since it quotes them, and a t
 checksum.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
@@ -76,6 +76,7 @@ def read_checksums(
     rows_of: Mapping[TableName, str] | None = None,
     *,
     hashed: str = BY_COLUMN,
+    tell: Callable[[str], object] = str,
 ) -> dict[TableName, TableChecksum]:
     """Return the checksum of each table, within the open transaction or a new one.
 
@@ -85,6 +86,7 @@ def read_checksums(
     :param rows_of: for masked tables, by their names in the table of contents, the query that
         returns their rows.
     :param hashed: what the hash of a row is made of, as checksums name it.
+    :param tell: called with the name of each table before it is read.
     :raises RestoreError: when a table or a column is missing.
     :raises ToolError: when the masked rows of a table cannot be read.
     """
@@ -92,6 +94,7 @@ def read_checksums(
     with session.transaction():
         session.execute(CHECKSUM_TRANSACTION)
         for in_toc, name in names.items():
+            tell(".".join(name))
             columns_here = decoded(session, copied[in_toc].columns, encoding)
             query = sql.SQL("SELECT count(*), coalesce(sum({}), 0) FROM {}").format(
                 _hash(columns_here, hashed), _rows(name, (rows_of or {}).get(in_toc))
@@ -130,6 +133,7 @@ def check_checksums(
     toc: Toc,
     expected: Mapping[TableName, TableChecksum],
     encoding: str,
+    tell: Callable[[str], object] = str,
 ) -> None:
     """Compare the rows of each restored table with its checksum in the dump.
 
@@ -137,6 +141,7 @@ def check_checksums(
     :param toc: the table of contents of the dump.
     :param expected: the checksums, by the names in the table of contents.
     :param encoding: the encoding of the dumped database.
+    :param tell: called with the name of each table before it is read.
     :raises MismatchError: names a table whose rows differ.
     """
     names = comparable(session, expected, encoding)
@@ -144,7 +149,7 @@ def check_checksums(
     found: dict[TableName, TableChecksum] = {}
     for hashed in {checksum.hashed for checksum in expected.values()}:
         some = {name: here for name, here in names.items() if expected[name].hashed == hashed}
-        found |= read_checksums(session, copied, some, encoding, hashed=hashed)
+        found |= read_checksums(session, copied, some, encoding, hashed=hashed, tell=tell)
     for group in comparable_groups(copied, expected, names):
         rows, total = _total(found, group)
         rows_expected, total_expected = _total(expected, group)

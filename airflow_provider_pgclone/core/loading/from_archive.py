@@ -13,10 +13,11 @@ from airflow_provider_pgclone.core.loading.fetch import BlockFetcher
 from airflow_provider_pgclone.core.loading.parallel import load_parallel
 from airflow_provider_pgclone.core.loading.pg_restore import BlockSink, load_stream
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
-from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.repository import Archive, naming
 from airflow_provider_pgclone.core.scheduling import data_order, divide, schedule
+from airflow_provider_pgclone.core.watching import LoadWork, expect_check
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def load_archive(
     loading: Loading,
     *,
     checksums: bool,
-    on_progress: ProgressCallback,
+    meter: ProgressMeter,
     cancellation: Cancellation,
 ) -> None:
     """Load an archive, and compare the rows of the database with the manifest of the archive.
@@ -49,21 +50,44 @@ def load_archive(
             check_encoding(session, manifest.encoding)
     log.info("loading %s into %r by pg_restore %s", dump.key, database.name, loading.tools.major)
     if manifest is None:
-        meter = ProgressMeter(on_progress, bytes_total=dump.size_bytes)
-        chunks = archive.storage.read(dump.key, cancellation)
-        load_stream(chunks, archive.toc, database, loading, meter=meter, cancellation=cancellation)
+        meter.bytes_total = dump.size_bytes
+        meter.enter("load", "creating the schema")
+        _load_chunks(archive, database, loading, meter, cancellation)
     else:
-        meter = ProgressMeter(
-            on_progress,
-            bytes_total=sum(entry.block.length for entry in manifest.entries),
-            rows_total=sum(manifest.rows_of_tables.values()) if manifest.has_rows else None,
-        )
+        meter.bytes_total = sum(entry.block.length for entry in manifest.entries)
+        meter.rows_total = sum(manifest.rows_of_tables.values()) if manifest.has_rows else None
+        meter.tables = len(manifest.rows_of_tables)
+        raw_bytes = sum(entry.block.raw_bytes for entry in manifest.entries)
+        expect_check(meter, raw_bytes, checksums=checksums)
+        meter.enter("load", "creating the schema")
         with naming(dump):
             _load_blocks(archive, manifest, database, loading, meter, cancellation)
-    meter.finish()
     if manifest is not None and manifest.has_rows:
+        meter.enter("check", "comparing the rows of each table with the dump")
         with connect(loading.database(database), cancellation) as session:
-            _check_loaded(session, archive.toc, manifest, checksums=checksums)
+            _check_loaded(session, archive.toc, manifest, meter, checksums=checksums)
+    meter.complete("check")
+
+
+def _load_chunks(
+    archive: Archive,
+    database: Database,
+    loading: Loading,
+    meter: ProgressMeter,
+    cancellation: Cancellation,
+) -> None:
+    """Load an archive of another program, of which the sizes of tables are not known."""
+    meter.is_planned = False
+    meter.expect("load", archive.dump.size_bytes)
+    load_stream(
+        archive.storage.read(archive.dump.key, cancellation),
+        archive.toc,
+        database,
+        loading,
+        meter=meter,
+        work=LoadWork(loading.restored(archive.toc), {}, meter),
+        cancellation=cancellation,
+    )
 
 
 def _load_blocks(
@@ -76,31 +100,43 @@ def _load_blocks(
 ) -> None:
     entries = {entry.block.dump_id: entry for entry in manifest.entries}
     toc = loading.restored(archive.toc)
-    plan = schedule(toc, {id_: entry.block.raw_bytes for id_, entry in entries.items()})
+    sizes = {id_: entry.block.raw_bytes for id_, entry in entries.items()}
+    plan = schedule(toc, sizes)
     passes = divide(plan, sessions=loading.jobs)
     blocks = [entries[dump_id].block for dump_id in data_order(passes)]
     ahead = READS_AHEAD_OF_SESSION * loading.jobs
     read_range = partial(archive.storage.read_range, archive.dump.key)
+    work = LoadWork(plan.toc, sizes, meter)
+    time_spent = meter.time_spent
     with BlockFetcher(read_range, blocks, ahead=ahead) as fetcher:
 
         def feed(dump_id: int, sink: BlockSink) -> None:
             entry = entries[dump_id]
-            pieces = meter.counted(fetcher.pieces(entry.block, sink.check))
-            content = BlockContent(entry, pieces, toc.compression)
-            if sink.holds_large_objects:
-                sink.write_large_objects(content.large_objects())
-            else:
-                sink.write_rows(content.rows())
-                meter.add(rows=entry.block.rows)
+            fetched = time_spent.each("storage", fetcher.pieces(entry.block, sink.check))
+            content = BlockContent(entry, meter.counted(fetched), toc.compression)
+            with time_spent.on("target"):  # what is not spent within
+                if sink.holds_large_objects:
+                    sink.write_large_objects(content.large_objects())
+                    meter.add(work=entry.block.raw_bytes)
+                else:
+                    rows = time_spent.each("compression", content.rows())
+                    sink.write_rows(meter.counted_work(rows))
+                    meter.add(rows=entry.block.rows)
 
         with cancellation.own() as own:
-            load_parallel(plan.toc, passes, feed, database, loading, cancellation=own)
+            load_parallel(plan.toc, passes, feed, database, loading, work=work, cancellation=own)
 
 
-def _check_loaded(session: Session, toc: Toc, manifest: Manifest, *, checksums: bool) -> None:
+def _check_loaded(
+    session: Session, toc: Toc, manifest: Manifest, meter: ProgressMeter, *, checksums: bool
+) -> None:
     summed = (manifest.checksums or {}) if checksums else {}
     counted = {name: n for name, n in manifest.rows_of_tables.items() if name not in summed}
     check_rows(session, toc, counted, manifest.encoding)
     if summed:
         log.info("comparing the checksums of %d tables", len(summed))
-        check_checksums(session, toc, summed, manifest.encoding)
+
+        def tell(name: str) -> None:
+            meter.work_on(f"comparing the checksum of {name}")
+
+        check_checksums(session, toc, summed, manifest.encoding, tell)

@@ -21,8 +21,8 @@ from airflow_provider_pgclone.core.errors import ArchiveError
 from airflow_provider_pgclone.core.loading.parallel import load_parallel
 from airflow_provider_pgclone.core.loading.pg_restore import BlockSink
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database
-from airflow_provider_pgclone.core.progress import ProgressCallback, ProgressMeter
 from airflow_provider_pgclone.core.reading import (
     CopySession,
     RangeEntry,
@@ -32,6 +32,7 @@ from airflow_provider_pgclone.core.reading import (
     open_copy_session,
 )
 from airflow_provider_pgclone.core.scheduling import divide, schedule
+from airflow_provider_pgclone.core.watching import LoadWork, expect_check
 
 
 class SkeletonBlocks:
@@ -144,7 +145,7 @@ def load_database(
     temp: Database,
     loading: Loading,
     *,
-    on_progress: ProgressCallback,
+    meter: ProgressMeter,
 ) -> dict[TableName, int]:
     """Load a snapshot into an empty database, and return the number of rows of each table.
 
@@ -158,14 +159,11 @@ def load_database(
     ranges = {range_entry.entry.dump_id: range_entry for range_entry in range_entries}
     in_skeleton = [entry.dump_id for entry in skeleton.toc.entries if entry.has_data]
     blocks = SkeletonBlocks(skeleton)
-    meter = ProgressMeter(
-        on_progress, work_total=sum(range_entry.size_bytes for range_entry in range_entries)
-    )
-    plan = schedule(
-        loading.restored(toc),
-        {id_: range_entry.size_bytes for id_, range_entry in ranges.items()},
-        first=set(in_skeleton),
-    )
+    sizes = {id_: range_entry.size_bytes for id_, range_entry in ranges.items()}
+    plan = schedule(loading.restored(toc), sizes, first=set(in_skeleton))
+    work = LoadWork(plan.toc, sizes, meter)
+    expect_check(meter, sum(sizes.values()), checksums=False)
+    meter.enter("load", "creating the schema")
     entries = len(in_skeleton) + len(ranges)
     passes = divide(plan, sessions=loading.jobs, serial=in_skeleton)
     with snapshot.cancellation.own() as own, ExitStack() as stack:
@@ -175,10 +173,11 @@ def load_database(
             stack.enter_context(open_copy_session(snapshot, own)) for _ in range(loading.jobs)
         ]
         feed = SnapshotFeed(snapshot, sessions, ranges, blocks, meter, entries=entries)
-        load_parallel(plan.toc, passes, feed, temp, loading, cancellation=own)
+        load_parallel(plan.toc, passes, feed, temp, loading, work=work, cancellation=own)
     blocks.finish()
-    meter.finish()
-    return _rows_of_tables(toc, feed.rows)
+    rows_of_tables = _rows_of_tables(toc, feed.rows)
+    meter.tables = len(rows_of_tables)
+    return rows_of_tables
 
 
 def _rows_of_tables(toc: Toc, rows_of: Mapping[int, int]) -> dict[TableName, int]:

@@ -112,9 +112,16 @@ class RestoreMessages:
 
     :param own_lines: tells which lines are pg_restore's own.
     :param on_error: called with each complete error.
+    :param on_text: called with each text that is its own.
     """
 
-    def __init__(self, own_lines: OwnLines, on_error: Callable[[RestoreMessage], None]) -> None:
+    def __init__(
+        self,
+        own_lines: OwnLines,
+        on_error: Callable[[RestoreMessage], None],
+        on_text: Callable[[str], object] = str,
+    ) -> None:
+        self._on_text = on_text
         self._own_lines = own_lines
         self._on_error = on_error
         self._lines: list[str] = []
@@ -132,6 +139,7 @@ class RestoreMessages:
             self._continue(line)
             return
         self.has_started = True
+        self._on_text(own)
         severity, text = cast("re.Match[str]", _TEXT.fullmatch(own)).groups()
         if severity in ("detail", "hint") and self._lines:
             self._lines.append(f"{severity.upper()}:  {text}")
@@ -172,6 +180,7 @@ class RestoreMonitor:
     :param guarded: the objects on which rights are restored only if the user owns them, by id.
     :param logged: the kinds of harmless errors that other runs have logged. Each of many runs may
         have the same error, and one line is enough.
+    :param on_text: called with each text that is pg_restore's own.
     """
 
     def __init__(
@@ -180,6 +189,7 @@ class RestoreMonitor:
         *,
         guarded: Mapping[int, str] | None = None,
         logged: set[str] | None = None,
+        on_text: Callable[[str], object] = str,
     ) -> None:
         self._server_major = server_major
         self._logged = set() if logged is None else logged
@@ -187,7 +197,7 @@ class RestoreMonitor:
         self._left_out: dict[int, None] = {}
         own_lines = OwnLines()
         self.environment = own_lines.environment
-        self._messages = RestoreMessages(own_lines, self._handle)
+        self._messages = RestoreMessages(own_lines, self._handle, on_text)
         self._harmless: list[RestoreMessage] = []
         self._fatal: list[RestoreMessage] = []
         self._child: Child | None = None

@@ -11,6 +11,7 @@ from airflow_provider_pgclone.core.loading.pg_restore import Feed, load_entries
 from airflow_provider_pgclone.core.loading.settings import Loading
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.scheduling import Passes, Unit, entries_of_each_run
+from airflow_provider_pgclone.core.watching import LoadWork
 
 POLL_SECONDS = 0.5
 
@@ -22,12 +23,14 @@ def load_parallel(
     database: Database,
     loading: Loading,
     *,
+    work: LoadWork,
     cancellation: Cancellation,
 ) -> None:
     """Restore an archive into an empty database, by as many sessions as there are jobs.
 
     :param passes: the entries of the archive.
     :param feed: writes the data of an entry; called in threads.
+    :param work: is told what each run of pg_restore works on.
     :param cancellation: cancelled when a run fails, so that the others end.
     :raises RestoreError: at the first error that is not harmless.
     :raises PgCloneError: the error of ``feed``.
@@ -37,10 +40,14 @@ def load_parallel(
     def restore(unit: Unit) -> None:
         entries = [*of_each_run, *unit.entries]
         load_entries(
-            toc, entries, feed, database, loading, logged=logged, cancellation=cancellation
+            *(toc, entries, feed, database, loading),
+            work=work,
+            logged=logged,
+            cancellation=cancellation,
         )
 
     load_units(passes, restore, sessions=loading.jobs, cancellation=cancellation)
+    work.finish()
 
 
 def load_units(

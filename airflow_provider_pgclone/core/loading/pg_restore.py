@@ -22,8 +22,9 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import RestoreError
 from airflow_provider_pgclone.core.loading.messages import RestoreMonitor
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Child, Database, run_child
-from airflow_provider_pgclone.core.progress import ProgressMeter
+from airflow_provider_pgclone.core.watching import LoadWork, RunWork
 
 
 class BlockSink:
@@ -59,6 +60,7 @@ def load_stream(
     loading: Loading,
     *,
     meter: ProgressMeter,
+    work: LoadWork,
     cancellation: Cancellation,
 ) -> None:
     """Restore an archive from a stream.
@@ -66,13 +68,18 @@ def load_stream(
     :param chunks: the bytes of the archive.
     :param toc: the table of contents of the archive.
     :param database: an empty database.
+    :param work: is told what pg_restore works on.
     :raises RestoreError: at the first error that is not harmless. The restore ends there.
     """
     restored = loading.restored(toc)
-    with _pg_restore(database, loading, cancellation) as write:
-        for chunk in chunks if restored == toc else _with_toc(restored, chunks):
-            write(chunk)
-            meter.add(len(chunk))
+    run = work.run(restored.entries)
+    with _pg_restore(database, loading, run, cancellation) as write:
+        archive = chunks if restored == toc else _with_toc(restored, chunks)
+        for chunk in meter.time_spent.each("storage", archive):
+            with meter.time_spent.on("target"):
+                write(chunk)
+            meter.add(len(chunk), work=len(chunk))
+    work.finish()
 
 
 def load_entries(
@@ -82,6 +89,7 @@ def load_entries(
     database: Database,
     loading: Loading,
     *,
+    work: LoadWork,
     logged: set[str],
     cancellation: Cancellation,
 ) -> None:
@@ -89,12 +97,13 @@ def load_entries(
 
     :param toc: the archive; its table of contents gets these entries alone.
     :param feed: called for each entry with data.
+    :param work: is told what pg_restore works on.
     :param logged: the kinds of harmless errors that runs before this one have logged.
     :raises RestoreError: at the first error that is not harmless.
     :raises PgCloneError: the error of ``feed``.
     """
     part = replace(toc, compression="none", entries=tuple(entries))
-    with _pg_restore(database, loading, cancellation, logged) as write:
+    with _pg_restore(database, loading, work.run(entries), cancellation, logged) as write:
         write(write_toc(part))
         for entry in entries:
             if entry.has_data:
@@ -105,6 +114,7 @@ def load_entries(
 def _pg_restore(
     database: Database,
     loading: Loading,
+    run: RunWork,
     cancellation: Cancellation,
     logged: set[str] | None = None,
 ) -> Iterator["_Input"]:
@@ -112,7 +122,9 @@ def _pg_restore(
 
     If it ends before it has read all, the block is left, and its messages say why it ended.
     """
-    monitor = RestoreMonitor(loading.server_major, guarded=loading.guarded, logged=logged)
+    monitor = RestoreMonitor(
+        loading.server_major, guarded=loading.guarded, logged=logged, on_text=run.feed
+    )
     with run_child(
         loading.argv(database),
         environment={**loading.environment(database), **monitor.environment},
@@ -134,6 +146,7 @@ def _pg_restore(
         monitor.raise_for_result(child.wait(), child)
         if not has_read_all:
             raise RestoreError("pg_restore has ended before it had read the whole archive")
+    run.finish()
 
 
 class _EndedError(Exception):

@@ -1,7 +1,7 @@
 """Takes the checksums of the tables of a dump, within its snapshot."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import LiteralString
 
 from airflow_provider_pgclone.core.archive import TableChecksum, TableName, Toc
@@ -68,11 +68,13 @@ def take_checksums(
     toc: Toc,
     names: Mapping[TableName, TableName],
     written: Mapping[TableName, int],
+    tell: Callable[[str], None],
 ) -> dict[TableName, TableChecksum]:
     """Return the checksum of each locked table.
 
     :param names: the result of :func:`lock_checksummed`.
     :param written: the number of rows of each table in the archive.
+    :param tell: called with the name of each table before it is read.
     :raises ArchiveError: when a table has a different number of rows in the snapshot.
     """
     log.info("taking checksums of %d tables", len(names))
@@ -81,7 +83,9 @@ def take_checksums(
         for table in snapshot.ranged
         if table.masked is not None
     }
-    found = read_checksums(snapshot.session, copied_tables(toc), names, snapshot.encoding, masked)
+    found = read_checksums(
+        snapshot.session, copied_tables(toc), names, snapshot.encoding, masked, tell=tell
+    )
     for name, checksum in found.items():
         rows = written.get(name, 0)
         if checksum.rows != rows:

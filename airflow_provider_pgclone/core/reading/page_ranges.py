@@ -14,10 +14,11 @@ from airflow_provider_pgclone.core.catalog import Table, rows_query
 from airflow_provider_pgclone.core.errors import ArchiveError
 from airflow_provider_pgclone.core.postgres import quote
 
-# The compressed rows of a range should fit into the queue of its worker. Otherwise workers wait for
+# The compressed rows of a part should fit into the queue of its worker. Otherwise workers wait for
 # each other.
-RANGE_BYTES = 48 * 1024 * 1024
-# More ranges would only make the table of contents and the dependencies of indexes longer.
+PART_BYTES = 48 * 1024 * 1024
+# More ranges would only make the table of contents and the dependencies of indexes longer. So the
+# ranges of a larger table have several parts.
 MAX_RANGES_OF_TABLE = 2000
 
 
@@ -41,15 +42,28 @@ class RangeEntry:
     pages: PageRange
     size_bytes: int
 
+    def parts(self) -> list[PageRange]:
+        """Split the range into the parts that are read at the same time."""
+        end = self.pages.table.pages if self.pages.end is None else self.pages.end
+        return _split(self.pages, _part_count(self.size_bytes, end - self.pages.first))
+
 
 def split(table: Table) -> list[PageRange]:
     """Split a table into ranges of about the same size; the last one has no end."""
-    wanted = -(-table.size_bytes // RANGE_BYTES)
-    count = max(1, min(wanted, table.pages, MAX_RANGES_OF_TABLE))
-    starts = [table.pages * number // count for number in range(count)]
-    return [
-        PageRange(table, first, end) for first, end in zip(starts, [*starts[1:], None], strict=True)
-    ]
+    count = min(_part_count(table.size_bytes, table.pages), MAX_RANGES_OF_TABLE)
+    return _split(PageRange(table, 0, None), count)
+
+
+def _split(pages: PageRange, count: int) -> list[PageRange]:
+    """Split pages; the last of the ranges ends where the pages end."""
+    known_end = pages.table.pages if pages.end is None else pages.end
+    starts = [pages.first + (known_end - pages.first) * n // count for n in range(count)]
+    ends = [*starts[1:], pages.end]
+    return [PageRange(pages.table, *one) for one in zip(starts, ends, strict=True)]
+
+
+def _part_count(size_bytes: int, pages: int) -> int:
+    return max(1, min(-(-size_bytes // PART_BYTES), pages))
 
 
 def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[RangeEntry]]:

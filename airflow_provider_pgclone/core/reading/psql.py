@@ -7,7 +7,6 @@ for the lock of the interpreter.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from airflow_provider_pgclone.core.archive import COPY_END
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import table_name
 from airflow_provider_pgclone.core.errors import ToolError
@@ -43,7 +42,7 @@ class RangeReader:
         self._snapshot = snapshot
 
     def pieces(self, pages: PageRange) -> Iterator[bytes]:
-        """Yield the rows of a range as COPY writes them, with its end marker.
+        """Yield the rows of a range as COPY writes them, without an end marker.
 
         :raises ToolError: when psql failed.
         """
@@ -54,7 +53,6 @@ class RangeReader:
                 psql.stdin.close()
             yield from psql.output()
             psql.wait_for_success()
-        yield COPY_END
 
 
 class CopySession:
@@ -69,7 +67,7 @@ class CopySession:
             self._psql.stdin.close()
 
     def pieces(self, pages: PageRange) -> Iterator[bytes]:
-        """Yield the rows of a range as COPY writes them, with its end marker.
+        """Yield the rows of a range as COPY writes them, without an end marker.
 
         If they are not read to the end, the session cannot be used any more.
 
@@ -90,7 +88,6 @@ class CopySession:
                 raise ToolError(
                     f"psql did not read the table {pages.table.display_name} to its end"
                 )
-        yield COPY_END
 
 
 @contextmanager

@@ -14,14 +14,14 @@ from airflow_provider_pgclone.core.replacing.attempt import (
     replace_database,
 )
 from airflow_provider_pgclone.core.replacing.creation import check_strategy, creation_for
-from airflow_provider_pgclone.core.replacing.exchange import swap_in, target_properties
+from airflow_provider_pgclone.core.replacing.exchange import plan_swap, swap_in, target_properties
 from airflow_provider_pgclone.core.replacing.leftovers import (
     drop_attempt,
     remove_all_leftovers,
     remove_dead_drills,
 )
 from airflow_provider_pgclone.core.replacing.locks import target_lock
-from airflow_provider_pgclone.core.replacing.marker import Marker, read_markers
+from airflow_provider_pgclone.core.replacing.marker import Marker, read_markers, ready_marker
 from airflow_provider_pgclone.core.replacing.names import (
     LOCAL_MARK,
     PRE,
@@ -76,10 +76,12 @@ __all__ = [
     "drop_attempt",
     "fitted",
     "kept_database_name",
+    "plan_swap",
     "properties_of_new",
     "read_markers",
     "read_origins",
     "read_properties",
+    "ready_marker",
     "remove_all_leftovers",
     "remove_dead_drills",
     "replace_database",

@@ -112,7 +112,7 @@ def swap_in(
         user lacks a right.
     """
     plan = replace(
-        _plan_swap(session, temp_name, marker),
+        plan_swap(session, temp_name, marker),
         may_replace=may_replace,
         may_create=marker.may_create,
     )
@@ -223,7 +223,7 @@ def carry_over(session: Session, new: str, properties: Properties) -> None:
         ) from error
 
 
-def _plan_swap(session: Session, temp_name: str, marker: Marker) -> Swap:
+def plan_swap(session: Session, temp_name: str, marker: Marker) -> Swap:
     """Decide what becomes of the target's present database, and of the databases kept before.
 
     The present database is kept as *pre* by a reversible restore of a dump, and dropped otherwise.

@@ -7,7 +7,8 @@ from typing import Literal
 
 from psycopg import sql
 
-from airflow_provider_pgclone.core.postgres import Session
+from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
+from airflow_provider_pgclone.core.postgres import Session, database_exists
 
 _HEAD = "airflow-provider-pgclone "
 # A new database has this connection limit until it gets its marker. So it can be identified if its
@@ -120,6 +121,26 @@ def read_markers(session: Session) -> dict[str, Marker]:
     rows = session.execute("SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database")
     markers = {name: Marker.parse(comment) for name, comment in rows}
     return {name: marker for name, marker in markers.items() if marker is not None}
+
+
+def ready_marker(session: Session, temp_name: str) -> Marker:
+    """Return the marker of a database that waits for its swap.
+
+    :raises NotFoundError: when the database does not exist.
+    :raises InvalidInputError: when it is another one.
+    """
+    marker = read_markers(session).get(temp_name)
+    if marker is None and not database_exists(session, temp_name):
+        raise NotFoundError(
+            f"database {temp_name!r} does not exist",
+            hint="It was swapped in or dropped already, or another restore replaced it.",
+        )
+    if marker is None or marker.role != "temp" or not marker.ready:
+        raise InvalidInputError(
+            f"database {temp_name!r} is not waiting for a swap",
+            hint="Give the name that a restore with swap=False returned.",
+        )
+    return marker
 
 
 def _now() -> str:

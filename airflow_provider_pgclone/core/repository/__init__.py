@@ -4,6 +4,12 @@ This is the only place that knows how dumps are named and where their records ar
 Nothing here connects to PostgreSQL.
 """
 
+from airflow_provider_pgclone.core.repository.choices import (
+    Choice,
+    Wanted,
+    check_choice,
+    list_choices,
+)
 from airflow_provider_pgclone.core.repository.cleanup import (
     delete_dumps,
     delete_orphans,
@@ -11,6 +17,7 @@ from airflow_provider_pgclone.core.repository.cleanup import (
     log_preview,
     remove_uploads,
 )
+from airflow_provider_pgclone.core.repository.details import DumpDetails, read_details
 from airflow_provider_pgclone.core.repository.dumps import (
     Dump,
     list_files,
@@ -45,13 +52,17 @@ __all__ = [
     "NO_CONFIG",
     "OUR_MARK",
     "Archive",
+    "Choice",
     "Dump",
+    "DumpDetails",
     "DumpKey",
     "DumpSummary",
     "KeyPrefix",
     "Record",
     "Retention",
+    "Wanted",
     "check_bytes",
+    "check_choice",
     "check_data",
     "check_masked",
     "check_signed",
@@ -61,6 +72,7 @@ __all__ = [
     "find_dump",
     "find_expired",
     "is_dump_masked",
+    "list_choices",
     "list_files",
     "list_parts",
     "log_left_out",
@@ -68,6 +80,7 @@ __all__ = [
     "naming",
     "newest_dumps",
     "open_archive",
+    "read_details",
     "read_summaries",
     "remove_record",
     "remove_uploads",

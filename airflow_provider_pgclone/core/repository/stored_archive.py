@@ -106,9 +106,18 @@ def read_manifest_of(storage: Storage, dump: Dump) -> Manifest | None:
 
     :raises ArchiveError: when the manifest is damaged, or the dump is not an archive or was cut.
     """
+    found = read_signed_manifest_of(storage, dump)
+    return found[0] if found else None
+
+
+def read_signed_manifest_of(storage: Storage, dump: Dump) -> tuple[Manifest, bool] | None:
+    """Read the manifest of a dump, and whether it has a signature, of any key.
+
+    :raises ArchiveError: as :func:`read_manifest_of` does.
+    """
     with naming(dump):
         if end := _read_end(storage, dump):
-            return end.manifest
+            return end.manifest, SIGNATURE in end.values
         _check_header(storage.read_range(dump.key, 0, min(dump.size_bytes, _HEADER_BYTES)))
         return None
 

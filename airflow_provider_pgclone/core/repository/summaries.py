@@ -1,6 +1,6 @@
 """What lists of dumps show of each dump: a few facts of its manifest, read once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -12,7 +12,7 @@ from airflow_provider_pgclone.core.errors import ArchiveError, NotFoundError, Un
 from airflow_provider_pgclone.core.repository.dumps import Dump
 from airflow_provider_pgclone.core.repository.findings import Verdict
 from airflow_provider_pgclone.core.repository.keys import DumpKey
-from airflow_provider_pgclone.core.repository.stored_archive import read_manifest_of
+from airflow_provider_pgclone.core.repository.stored_archive import read_signed_manifest_of
 from airflow_provider_pgclone.core.storage import Storage
 
 # A manifest is two small reads, which mostly wait for storage.
@@ -95,17 +95,27 @@ def read_summary(storage: Storage, dump: Dump) -> DumpSummary:
 
     :raises StorageError: when storage cannot be reached.
     """
+    return summarize(dump, lambda: read_signed_manifest_of(storage, dump))[0]
+
+
+def summarize(
+    dump: Dump, read: Callable[[], tuple[Manifest, bool] | None]
+) -> tuple[DumpSummary, tuple[Manifest, bool] | None]:
+    """Return the summary of a dump, and its manifest if it has one that can be read.
+
+    :param read: reads its manifest, and whether it is signed.
+    """
     database = DumpKey.parse(dump.key).database
     bare = DumpSummary(dump.key, dump.size_bytes, dump.created_at, dump.finding, database)
     try:
-        manifest = read_manifest_of(storage, dump)
+        found = read()
     except NotFoundError:
-        return replace(bare, problem="it was deleted after it was listed")
+        return replace(bare, problem="it was deleted after it was listed"), None
     except (ArchiveError, UnsupportedError) as error:
-        return replace(bare, problem=error.message)
-    if manifest is None:
-        return replace(bare, problem="this package did not write it: it has no manifest")
-    return _with_facts(bare, manifest)
+        return replace(bare, problem=error.message), None
+    if found is None:
+        return replace(bare, problem="this package did not write it: it has no manifest"), None
+    return _with_facts(bare, found[0]), found
 
 
 def _with_facts(bare: DumpSummary, manifest: Manifest) -> DumpSummary:

@@ -11,7 +11,7 @@ from airflow_provider_pgclone.core.scheduling.units import (
     divide,
     entries_of_each_run,
 )
-from airflow_provider_pgclone.core.scheduling.work import is_of_event_trigger, schedule
+from airflow_provider_pgclone.core.scheduling.work import is_of_event_trigger, schedule, weight_of
 
 __all__ = [
     "Passes",
@@ -21,4 +21,5 @@ __all__ = [
     "entries_of_each_run",
     "is_of_event_trigger",
     "schedule",
+    "weight_of",
 ]

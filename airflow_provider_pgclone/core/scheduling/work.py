@@ -133,7 +133,7 @@ def _work(
         id_ = entry.dump_id
         if entry.section == SECTION_POST_DATA:
             tables = (size_of.get(dependency, 0) for dependency in entry.dependencies)
-            own[id_] = _weight(entry) * max(tables, default=0)
+            own[id_] = weight_of(entry) * max(tables, default=0)
             length = own[id_] + behind.get(id_, 0.0)
             for dependency in entry.dependencies:
                 behind[dependency] = max(behind.get(dependency, 0.0), length)
@@ -148,7 +148,8 @@ def _work(
     return own, chains
 
 
-def _weight(entry: TocEntry) -> float:
+def weight_of(entry: TocEntry) -> float:
+    """Return the work of an entry after the data, relative to that of loading its table."""
     if entry.description == "INDEX":
         _, _, method = entry.definition.partition(" USING ")
         return _INDEX_WEIGHT.get(method.partition(" ")[0], _OTHER_INDEX_WEIGHT)

@@ -128,8 +128,8 @@ def test_a_checksum_tells_one_changed_row(
 def false_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let dumps note other checksums than their tables have."""
 
-    def read_others(*arguments: Any) -> dict[TableName, TableChecksum]:
-        found = read_checksums(*arguments)
+    def read_others(*arguments: Any, **options: Any) -> dict[TableName, TableChecksum]:
+        found = read_checksums(*arguments, **options)
         return {name: replace(of, total=str(int(of.total) + 1)) for name, of in found.items()}
 
     monkeypatch.setattr(checksums, "read_checksums", read_others)

@@ -2,15 +2,16 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import pytest
 
-from airflow_provider_pgclone.core.archive.compression import Chunk
+from airflow_provider_pgclone.core.archive.compression import COPY_END, Chunk
 from airflow_provider_pgclone.core.archive.toc import TocEntry
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog.rows import Table
 from airflow_provider_pgclone.core.reading import parallel
-from airflow_provider_pgclone.core.reading.page_ranges import PageRange, RangeEntry
+from airflow_provider_pgclone.core.reading.page_ranges import PART_BYTES, PageRange, RangeEntry
 from airflow_provider_pgclone.core.reading.parallel import reading_ranges
 from tests.core.scheduling.test_work import data
 
@@ -21,14 +22,21 @@ ENTRY: TocEntry = data(1, "t")
 class Plain:
     """Compresses nothing."""
 
-    def chunks(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
+    def part(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
         for piece in pieces:
             yield Chunk(piece, len(piece), 1)
 
+    def join(self, parts: Iterable[Iterable[Chunk]]) -> Iterator[Chunk]:
+        return chain.from_iterable(parts)
 
-def planned(count: int) -> list[RangeEntry]:
-    table = Table("s", "t", count, 0, ("a",))
-    return [RangeEntry(ENTRY, PageRange(table, n, n + 1), 0) for n in range(count)]
+    chunks = part
+
+
+def planned(count: int, *, parts: int = 1) -> list[RangeEntry]:
+    """Plan ranges of as many pages as they have parts."""
+    table = Table("s", "t", count * parts, 0, ("a",))
+    starts = range(0, count * parts, parts)
+    return [RangeEntry(ENTRY, PageRange(table, n, n + parts), parts * PART_BYTES) for n in starts]
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 4])
@@ -51,14 +59,14 @@ def test_a_writer_that_is_late_is_waited_for(jobs: int, monkeypatch: pytest.Monk
     written = 0
     with reading_ranges(
         planned(100), read, Plain, jobs=jobs, cancellation=Cancellation()
-    ) as queues:
+    ) as blocks:
         assert full.wait(10)
-        for queue in queues:
-            for chunk in queue.chunks(Cancellation()):
+        for block in blocks:
+            for chunk in block:
                 written += chunk.raw_bytes
                 with counting:
                     assert made - written <= limit + 10 * PIECE
-    assert written == made == 100 * 5 * PIECE
+    assert written == made + 100 * len(COPY_END) == 100 * (5 * PIECE + len(COPY_END))
 
 
 def test_the_range_that_is_written_never_waits_for_those_behind_it(
@@ -75,5 +83,37 @@ def test_the_range_that_is_written_never_waits_for_those_behind_it(
         yield bytes(PIECE)
         yield bytes(PIECE)
 
-    with reading_ranges(planned(6), read, Plain, jobs=2, cancellation=Cancellation()) as queues:
-        assert sum(len(list(queue.chunks(Cancellation()))) for queue in queues) == 18
+    with reading_ranges(planned(6), read, Plain, jobs=2, cancellation=Cancellation()) as blocks:
+        assert sum(len(list(block)) for block in blocks) == 6 * (3 + 1)
+
+
+def test_the_parts_of_one_range_are_read_at_the_same_time() -> None:
+    all_at_once = threading.Barrier(4, timeout=10)
+
+    def read(pages: PageRange) -> Iterator[bytes]:
+        all_at_once.wait()
+        yield f"{pages.first}-{pages.end} ".encode()
+
+    with reading_ranges(
+        planned(2, parts=4), read, Plain, jobs=4, cancellation=Cancellation()
+    ) as blocks:
+        rows = [b"".join(chunk.payload for chunk in block) for block in blocks]
+    assert rows == [b"0-1 1-2 2-3 3-4 " + COPY_END, b"4-5 5-6 6-7 7-8 " + COPY_END]
+
+
+def test_a_part_that_fails_ends_the_dump_and_the_other_readers() -> None:
+    def read(pages: PageRange) -> Iterator[bytes]:
+        yield bytes(PIECE)
+        if pages.first == 2:
+            raise OSError("the server is gone")
+
+    def write() -> None:
+        with reading_ranges(
+            planned(3, parts=5), read, Plain, jobs=3, cancellation=Cancellation()
+        ) as blocks:
+            for block in blocks:
+                list(block)
+
+    with pytest.raises(OSError, match="the server is gone"):
+        write()
+    assert not [one for one in threading.enumerate() if one.name.startswith("range-")]

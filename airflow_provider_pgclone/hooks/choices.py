@@ -1,0 +1,57 @@
+"""The dumps among which a person chooses, and the choice."""
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_pgclone.hooks.call import Call
+
+if TYPE_CHECKING:
+    from airflow_provider_pgclone.core.cancellation import Cancellation
+    from airflow_provider_pgclone.core.repository import Choice, Wanted
+
+
+class Choices:
+    """Dumps that a restore with the same options takes, the newest first."""
+
+    def __init__(self, call: Call, prefix: str, cancellation: "Cancellation") -> None:
+        self._call = call
+        self._prefix = prefix
+        self._cancellation = cancellation
+
+    def list(self) -> "list[Choice]":
+        """Return the dumps, each with its ``key`` and a ``label`` that no other has.
+
+        Dumps that are damaged, or have no manifest, are not among them.
+
+        :raises NotFoundError: when there is none.
+        """
+        from airflow_provider_pgclone.core.repository import list_choices
+
+        return list_choices(
+            self._call.storage(),
+            self._wanted(),
+            limit=self._call.optional("limit", int),
+            cancellation=self._cancellation,
+        )
+
+    def check(self, key: str) -> str:
+        """Return the key that was chosen, if a restore would take it; ask the storage again.
+
+        :param key: a dump key, a prefix (its newest dump), or a local key such as ``:pre``.
+        """
+        from airflow_provider_pgclone.core.repository import check_choice
+        from airflow_provider_pgclone.core.restore import check_local_key
+
+        if not key.startswith(":"):
+            return check_choice(self._call.storage(), key, self._wanted())
+        return check_local_key(
+            self._call.database.name,
+            self._call.maintenance,
+            key,
+            require_masked=self._call.value("require_masked", bool),
+            cancellation=self._cancellation,
+        )
+
+    def _wanted(self) -> "Wanted":
+        from airflow_provider_pgclone.core.repository import Wanted
+
+        return self._call.fill(Wanted, prefix=self._prefix)

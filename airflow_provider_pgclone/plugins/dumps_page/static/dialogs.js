@@ -1,0 +1,109 @@
+// Restore, undo, verify: each starts a run of a DAG that the configuration names, and links to it.
+import { bytes, databaseOf, exact, short } from "./format.js";
+import { addressOf, h, trigger, useRoute, useState } from "./host.js";
+import { Age, Badges, Copy, Dialog, Facts, Maker, Problem, Size, Waiting } from "./parts.js";
+
+const Started = ({ dag, run }) =>
+  h("div", { className: "pgc-started", role: "status" },
+    h("p", null, "The run has started. Airflow shows how far it is, and asks there if it needs an answer."),
+    h("p", null, h("a", {
+      className: "pgc-button pgc-primary", autoFocus: true,
+      href: addressOf(`dags/${encodeURIComponent(dag)}/runs/${encodeURIComponent(run.dag_run_id)}`).href,
+    }, "Go to the run")));
+
+// A button that starts a run, and what came of it.
+const Start = ({ dag, conf, label, isDangerous, isOff }) => {
+  const [state, setState] = useState({});
+  const start = () => {
+    setState({ isBusy: true });
+    trigger(dag, conf).then((run) => setState({ run })).catch((error) => setState({ problem: error.message }));
+  };
+  if (state.run) return h(Started, { dag, run: state.run });
+  return h("footer", null,
+    state.problem && h(Problem, null, state.problem),
+    h("span", { className: "pgc-muted" }, "Starts the DAG ", h("code", null, dag), "."),
+    h("button", { className: `pgc-button ${isDangerous ? "pgc-danger" : "pgc-primary"}`, onClick: start,
+      disabled: isOff || state.isBusy }, state.isBusy ? "Starting…" : label));
+};
+
+export const held = (state) => {
+  if (!state) return "unknown";
+  if (!state.key) return "not restored by this package";
+  return state.key.startsWith(":") ? state.key : `${databaseOf(state.key)} of ${short(state.key && keyTime(state.key))}`;
+};
+// The time in a key, as ISO 8601.
+export const keyTime = (key) => {
+  const found = /(\d{4}-\d\d-\d\d)-(\d\d)-(\d\d)-(\d\d)-\d+\.dump$/.exec(key);
+  return found ? `${found[1]}T${found[2]}:${found[3]}:${found[4]}Z` : "";
+};
+
+export const Held = ({ state }) => {
+  const time = keyTime(state.key ?? "");
+  return h("span", { title: state.key || undefined }, held(state), time && [" (", h(Age, { key: "age", at: time }), ")"]);
+};
+
+const Now = ({ target }) => {
+  const { data, problem, isLoading } = useRoute("target", { target: target.name });
+  if (problem) return h(Problem, null, problem);
+  if (!data) return isLoading ? h(Waiting, { lines: 2 }) : null;
+  return h(Facts, { rows: [
+    ["Holds now", h(Held, { state: data })],
+    ["Since", data.since ? h(Age, { at: data.since }) : "unknown"],
+    ["By", h(Maker, { maker: data.made_by })],
+    ["Size", h(Size, { value: data.size_bytes })],
+    data.pre && ["Kept as :pre", h("span", null, h(Held, { state: data.pre }), ", ", bytes(data.pre.size_bytes))],
+  ] });
+};
+
+export const Restore = ({ dump, targets, onClose }) => {
+  const able = targets.filter((one) => one.may_restore);
+  const [name, setName] = useState(able[0]?.name);
+  const [isReversible, setReversible] = useState(true);
+  const target = able.find((one) => one.name === name);
+  const warnings = [
+    dump.finding === "damaged" && "A verification found this dump damaged. Its restore will fail, and leave the target as it is.",
+    dump.problem && `Its manifest cannot be read: ${dump.problem}.`,
+    dump.is_masked === false && "This dump is not masked: the target will hold the values of its source.",
+    dump.left_out?.length > 0 && `This dump is partial. It left out: ${dump.left_out.join("; ")}.`,
+  ].filter(Boolean);
+  return h(Dialog, { title: "Restore a dump", onClose },
+    h("section", null,
+      h("h3", null, `${dump.database}, ${short(dump.created_at)}`), h(Badges, { dump }),
+      h("p", { className: "pgc-keyline" }, h("code", null, dump.key), h(Copy, { text: dump.key }))),
+    warnings.map((text) => h("p", { key: text, className: "pgc-note" }, text)),
+    h("section", null,
+      h("h3", { id: "pgc-over" }, "Over"),
+      able.length > 1 && h("div", { className: "pgc-choices", role: "radiogroup", "aria-labelledby": "pgc-over" },
+        able.map((one) => h("label", { key: one.name },
+          h("input", { type: "radio", name: "pgc-target", checked: one.name === name, onChange: () => setName(one.name) }),
+          one.name, h("code", null, one.database)))),
+      able.length === 1 && h("p", null, target.name, " ", h("code", null, target.database)),
+      target && h(Now, { key: target.name, target }),
+      h("label", { className: "pgc-check" },
+        h("input", { type: "checkbox", checked: isReversible, onChange: (event) => setReversible(event.target.checked) }),
+        h("span", null, "Keep what it holds now as ", h("code", null, ":pre"), ", so that Undo can bring it back. An older ",
+          h("code", null, ":pre"), " is dropped."))),
+    target && h(Start, { dag: target.dag, label: `Restore over ${target.database}`, isDangerous: true,
+      conf: { dump_key: dump.key, database: target.database, reversible: isReversible } }));
+};
+
+export const Undo = ({ target, state, onClose }) =>
+  h(Dialog, { title: `Undo the last restore of ${target.database}`, onClose },
+    h("section", null,
+      h(Facts, { rows: [
+        ["It holds now", h(Held, { state })],
+        ["It will hold", h(Held, { state: state.pre })],
+        ["Replaced", state.since ? exact(state.since) : "unknown"],
+        ["Size", h(Size, { value: state.pre.size_bytes })],
+      ] }),
+      h("p", null, "What it holds now is given up: ", h("code", null, ":pre"), " takes its place, and this cannot be undone.")),
+    h(Start, { dag: target.dag, label: `Turn ${target.database} back`, isDangerous: true,
+      conf: { dump_key: ":pre", database: target.database, reversible: false } }));
+
+export const Verify = ({ dump, dag, onClose }) =>
+  h(Dialog, { title: "Verify a dump", onClose },
+    h("section", null,
+      h("h3", null, `${dump.database}, ${short(dump.created_at)}`),
+      h("p", { className: "pgc-keyline" }, h("code", null, dump.key)),
+      h("p", null, "A verification reads the whole dump and notes beside it whether it is intact. Nothing is changed.")),
+    h(Start, { dag, label: "Verify", conf: { dump_key: dump.key } }));
