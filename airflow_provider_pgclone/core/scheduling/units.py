@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.archive import (
     TocEntry,
 )
 from airflow_provider_pgclone.core.scheduling.groups import Grouping
+from airflow_provider_pgclone.core.scheduling.locks import Locks
 from airflow_provider_pgclone.core.scheduling.work import Schedule, is_of_event_trigger
 
 # pg_restore reads these with the table of contents: _tocEntryRequired() in pg_backup_archiver.c.
@@ -121,28 +122,14 @@ def _split_main(entries: Sequence[TocEntry]) -> tuple[list[TocEntry], list[TocEn
 
 
 def _units(plan: Schedule, entries: Sequence[TocEntry], serial: Collection[int]) -> list[Unit]:
-    tables = {entry.dump_id for entry in plan.toc.entries if entry.description == "TABLE"}
+    locks = Locks(plan.toc)
     return [
         Unit(
             number,
             group.entries,
             group.waits_for,
             max(plan.chains.get(entry.dump_id, 0.0) for entry in group.entries),
-            _locks(group.entries, tables),
+            locks.of(group.entries),
         )
         for number, group in enumerate(Grouping(plan, serial).groups(entries))
     ]
-
-
-def _locks(entries: Sequence[TocEntry], tables: Collection[int]) -> Mapping[int, bool]:
-    """Return the tables that entries lock: ``identify_locking_dependencies()``.
-
-    CREATE INDEX lets others of its kind work on the table, but nothing else.
-    """
-    locks: dict[int, bool] = {}
-    for entry in entries:
-        if entry.section == SECTION_POST_DATA:
-            for id_ in entry.dependencies:
-                if id_ in tables:
-                    locks[id_] = locks.get(id_, True) and entry.description == "INDEX"
-    return locks

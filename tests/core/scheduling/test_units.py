@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.archive.toc import (
     TocEntry,
 )
 from airflow_provider_pgclone.core.scheduling import groups
+from airflow_provider_pgclone.core.scheduling.locks import Locks
 from airflow_provider_pgclone.core.scheduling.units import Passes, Unit, data_order, divide
 from airflow_provider_pgclone.core.scheduling.work import Schedule, schedule
 from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
@@ -282,6 +283,30 @@ def test_what_locks_a_table_does_not_run_beside_others(
         for kind in kinds
     )
     assert one.conflicts_with(other) is not are_beside
+
+
+def test_statements_on_a_tree_of_partitions_do_not_run_side_by_side() -> None:
+    """The last INDEX ATTACH of a table locks all tables above, and a trigger locks all below."""
+    plan = scheduled(
+        [
+            *(table(10, "root"), table(11, "below"), table(12, "leaf"), table(13, "other")),
+            entry(14, "TABLE ATTACH", "below", 10, 11, section=SECTION_PRE_DATA),
+            entry(15, "TABLE ATTACH", "leaf", 11, 12, section=SECTION_PRE_DATA),
+            *(entry(20, "INDEX", "below_i", 11), entry(21, "INDEX", "leaf_i", 12)),
+            entry(30, "INDEX ATTACH", "leaf_i", 20, 21),
+            entry(31, "TRIGGER", "root t", 10),
+            entry(32, "CONSTRAINT", "root_key", 10, definition="ALTER TABLE ONLY root ADD x"),
+            entry(33, "TRIGGER", "other t", 13),
+        ],
+        {},
+    )
+    locks = Locks(plan.toc)
+    of = {one.dump_id: dict(locks.of([one])) for one in plan.toc.entries}
+    assert of[20] == {11: True}
+    assert of[30] == {10: False, 11: False, 12: False}
+    assert of[31] == {10: False, 11: False, 12: False}
+    assert of[32] == {10: False}
+    assert of[33] == {13: False}
 
 
 def test_data_is_fetched_in_the_order_of_the_units() -> None:
