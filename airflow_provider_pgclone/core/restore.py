@@ -214,6 +214,11 @@ def drop_temp(maintenance: Database, temp_name: str, *, cancellation: Cancellati
             return
         if marker is None or marker.role != "temp":
             raise InvalidInputError(f"database {temp_name!r} is not the temporary one of a restore")
+        if marker.ready:
+            # Nobody fills it, and no other attempt has its names: another restore of the target,
+            # which may take hours, need not end first.
+            drop_attempt(session, marker)
+            return
         with target_lock(session, marker.target, wait_seconds=0):
             drop_attempt(session, marker)
 
