@@ -19,7 +19,7 @@ UV := file="$${SSL_CERT_FILE:-$${PIP_CERT:-$$($(CERT_OF_PIP))}}"; \
 
 help:
 	@echo "make demo         dump and refresh a small shop database in a real Airflow"
-	@echo "make ui           the same in Airflow's web interface"
+	@echo "make ui           Airflow's web interface with a week of dumps; it goes on where it was left"
 	@echo "make test         lint, types and the tests"
 	@echo "make test-ui      the test in a browser, which it installs where it is missing (minutes)"
 	@echo "make test-random  all tests, in another order each time"

@@ -26,9 +26,13 @@ ALLOWED: dict[str, frozenset[str]] = {
         {"masking.rules", "masking.discovery", "catalog", "archive", "postgres"}
     ),
     "reading": frozenset({"masking.planning", "catalog", "checking", "archive", "postgres"}),
-    "watching": frozenset({"archive", "postgres"}),
+    "scheduling": frozenset({"archive"}),
+    "watching": frozenset({"scheduling", "archive", "postgres"}),
     "loading": frozenset(
-        {"reading", "repository", "checking", "catalog", "watching", "archive", "postgres"}
+        {
+            *("scheduling", "reading", "repository", "checking", "catalog", "watching"),
+            *("archive", "postgres"),
+        }
     ),
 }
 MOST_LINES = 400

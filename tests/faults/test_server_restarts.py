@@ -143,7 +143,7 @@ def test_between_the_statements_of_a_swap(
     [
         ("replacing.attempt.mark_newborn", 1),
         ("restore.load_archive", 1),
-        ("loading.data_file.DataFile.write_rows", 3),
+        ("loading.pg_restore.BlockSink.write_rows", 3),
         ("loading.from_archive.check_rows", 1),
         ("restore.analyze", 1),
         ("replacing.attempt.Attempt.keep_post", 1),
@@ -219,7 +219,7 @@ def test_a_backend_that_is_killed_takes_all_others_along(
         query = "SELECT pid FROM pg_stat_activity WHERE datname LIKE 'shop_\\_temp%' LIMIT 1"
         os.kill(server.value("postgres", query), signal.SIGKILL)
 
-    before = Before(monkeypatch, "loading.data_file.DataFile.write_rows", 2, kill)
+    before = Before(monkeypatch, "loading.pg_restore.BlockSink.write_rows", 2, kill)
     with pytest.raises(PgCloneError):
         hook.restore(key)
     assert before.is_done

@@ -9,7 +9,12 @@ from airflow_provider_pgclone.core.archive.block_reader import (
     read_large_objects,
     read_pieces,
 )
-from airflow_provider_pgclone.core.archive.block_writer import BlockWriter, BufferedWriter
+from airflow_provider_pgclone.core.archive.block_writer import (
+    BlockWriter,
+    BufferedWriter,
+    write_objects,
+    write_rows,
+)
 from airflow_provider_pgclone.core.archive.compression import (
     COPY_END,
     Chunk,
@@ -56,7 +61,6 @@ from airflow_provider_pgclone.core.archive.toc import (
     read_start,
     read_toc,
     statement_entry,
-    write_directory_toc,
     write_toc,
 )
 
@@ -106,6 +110,7 @@ __all__ = [
     "rights_on_database",
     "signature",
     "statement_entry",
-    "write_directory_toc",
+    "write_objects",
+    "write_rows",
     "write_toc",
 ]

@@ -110,3 +110,30 @@ class _OpenBlock:
         self.put(chunk.payload)
         self.raw_bytes += chunk.raw_bytes
         self.rows += chunk.rows
+
+
+def write_rows(write: Callable[[bytes], object], dump_id: int, pieces: Iterable[bytes]) -> None:
+    """Write a block with the rows of a table, for an archive without compression."""
+    write(bytes([DATA]) + write_integer(dump_id))
+    _write_chunks(write, pieces)
+
+
+def write_objects(
+    write: Callable[[bytes], object],
+    dump_id: int,
+    objects: Iterable[tuple[int, Iterable[bytes]]],
+) -> None:
+    """Write a block with large objects, for an archive without compression."""
+    write(bytes([LARGE_OBJECTS]) + write_integer(dump_id))
+    for oid, pieces in objects:
+        write(write_integer(oid))
+        _write_chunks(write, pieces)
+    write(write_integer(0))
+
+
+def _write_chunks(write: Callable[[bytes], object], pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        if piece:  # an empty chunk would end the block
+            write(write_integer(len(piece)))
+            write(piece)
+    write(END)

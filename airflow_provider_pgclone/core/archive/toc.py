@@ -5,7 +5,7 @@ the format. There is no other description of it.
 """
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 
 from airflow_provider_pgclone.core.archive.encoding import (
@@ -20,16 +20,13 @@ from airflow_provider_pgclone.core.archive.encoding import (
 from airflow_provider_pgclone.core.errors import ArchiveError, UnsupportedError
 
 FORMAT_CUSTOM = 1
-# pg_dump writes this format in the toc.dat of a directory: _CloseArchive() in
-# pg_backup_directory.c.
-_FORMAT_TAR = 3
 OLDEST_ARCHIVE, NEWEST_ARCHIVE = (1, 12), (1, 16)
 # The oldest pg_restore that reads each version of the format: K_VERS_… in pg_backup_archiver.h.
 _FIRST_READER = {(1, 12): 9, (1, 13): 10, (1, 14): 12, (1, 15): 16, (1, 16): 17}
 _COMPRESSION_NAMES = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
 _COMPRESSION_NUMBERS = {name: number for number, name in _COMPRESSION_NAMES.items()}
 _MAX_ENTRY_COUNT = 10_000_000
-_SECTION_NONE = 1
+SECTION_NONE = 1
 _SECTION_PRE_DATA = 2
 SECTION_DATA = 3
 SECTION_POST_DATA = 4
@@ -110,7 +107,7 @@ def statement_entry(dump_id: int, description: str, tag: str, definition: str) -
         object_oid="0",
         tag=tag,
         description=description,
-        section=_SECTION_NONE if description == "ACL" else _SECTION_PRE_DATA,
+        section=SECTION_NONE if description == "ACL" else _SECTION_PRE_DATA,
         definition=definition,
         drop_statement=None,
         copy_statement="",
@@ -223,21 +220,10 @@ def write_toc(toc: Toc) -> bytes:
 
     The positions of the blocks are not set, so readers look for blocks one after another.
     """
-    return _write_start(toc, FORMAT_CUSTOM) + b"".join(
+    return _write_start(toc) + b"".join(
         _write_entry(entry, toc.version)
         + bytes([POSITION_NOT_SET if entry.has_data else NO_DATA])
         + bytes(OFFSET_BYTES)
-        for entry in toc.entries
-    )
-
-
-def write_directory_toc(toc: Toc, file_names: Mapping[int, str]) -> bytes:
-    """Return the ``toc.dat`` of an archive in directory format, without compression.
-
-    :param file_names: the name of the file with the data of an entry, by dump id.
-    """
-    return _write_start(replace(toc, compression="none"), _FORMAT_TAR) + b"".join(
-        _write_entry(entry, toc.version) + write_text(file_names.get(entry.dump_id, ""))
         for entry in toc.entries
     )
 
@@ -309,7 +295,7 @@ def _read_data_state(reader: ArchiveReader) -> int:
     return state
 
 
-def _write_start(toc: Toc, archive_format: int) -> bytes:
+def _write_start(toc: Toc) -> bytes:
     if toc.version >= (1, 15):
         compression = bytes([_COMPRESSION_NUMBERS[toc.compression]])
     else:
@@ -318,7 +304,7 @@ def _write_start(toc: Toc, archive_format: int) -> bytes:
     return b"".join(
         [
             MAGIC,
-            bytes([*toc.version, 0, INT_BYTES, OFFSET_BYTES, archive_format]),
+            bytes([*toc.version, 0, INT_BYTES, OFFSET_BYTES, FORMAT_CUSTOM]),
             compression,
             *map(write_integer, toc.created),
             *map(write_text, (toc.database, toc.server_version, toc.pg_dump_version)),

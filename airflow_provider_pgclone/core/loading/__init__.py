@@ -1,7 +1,7 @@
 """Loads an empty database by pg_restore, from an archive or directly from another database.
 
-Everything about a run of pg_restore belongs here: its arguments, its pipes, the order in which it
-works, and its errors. Creating, swapping and dropping the database does not; see replacing.
+Everything about a run of pg_restore belongs here: its arguments, its input, the order in which
+it works, and its errors. Creating, swapping and dropping the database does not; see replacing.
 """
 
 from airflow_provider_pgclone.core.loading.from_archive import load_archive

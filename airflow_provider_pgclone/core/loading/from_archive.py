@@ -9,14 +9,14 @@ from functools import partial
 from airflow_provider_pgclone.core.archive import BlockContent, Manifest, Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking import check_checksums, check_encoding, check_rows
-from airflow_provider_pgclone.core.loading.data_file import DataFile
 from airflow_provider_pgclone.core.loading.fetch import BlockFetcher
-from airflow_provider_pgclone.core.loading.pg_restore import load_pipes, load_stream
-from airflow_provider_pgclone.core.loading.schedule import schedule
+from airflow_provider_pgclone.core.loading.parallel import load_parallel
+from airflow_provider_pgclone.core.loading.pg_restore import BlockSink, load_stream
 from airflow_provider_pgclone.core.loading.settings import Loading
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
 from airflow_provider_pgclone.core.repository import Archive, naming
+from airflow_provider_pgclone.core.scheduling import data_order, divide, schedule
 from airflow_provider_pgclone.core.watching import LoadWork, expect_check
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def _load_chunks(
         database,
         loading,
         meter=meter,
-        work=LoadWork(loading.restored(archive.toc), {}, meter, is_parallel=False),
+        work=LoadWork(loading.restored(archive.toc), {}, meter),
         cancellation=cancellation,
     )
 
@@ -100,32 +100,31 @@ def _load_blocks(
 ) -> None:
     entries = {entry.block.dump_id: entry for entry in manifest.entries}
     toc = loading.restored(archive.toc)
-    plan = schedule(toc, {id_: entry.block.raw_bytes for id_, entry in entries.items()})
-    order = [plan.old_ids[new_id] for new_id in plan.start_order(loading.sessions)]
-    blocks = [entries[dump_id].block for dump_id in order]
-    ahead = READS_AHEAD_OF_SESSION * loading.sessions
+    sizes = {id_: entry.block.raw_bytes for id_, entry in entries.items()}
+    plan = schedule(toc, sizes)
+    passes = divide(plan, sessions=loading.jobs)
+    blocks = [entries[dump_id].block for dump_id in data_order(passes)]
+    ahead = READS_AHEAD_OF_SESSION * loading.jobs
     read_range = partial(archive.storage.read_range, archive.dump.key)
-    sizes = {
-        new: entries[old].block.raw_bytes for new, old in plan.old_ids.items() if old in entries
-    }
-    work = LoadWork(plan.toc, sizes, meter, is_parallel=loading.sessions > 1)
+    work = LoadWork(plan.toc, sizes, meter)
     time_spent = meter.time_spent
     with BlockFetcher(read_range, blocks, ahead=ahead) as fetcher:
 
-        def feed(dump_id: int, file: DataFile) -> None:
+        def feed(dump_id: int, sink: BlockSink) -> None:
             entry = entries[dump_id]
-            fetched = time_spent.each("storage", fetcher.pieces(entry.block, file.check))
+            fetched = time_spent.each("storage", fetcher.pieces(entry.block, sink.check))
             content = BlockContent(entry, meter.counted(fetched), toc.compression)
             with time_spent.on("target"):  # what is not spent within
-                if file.holds_large_objects:
-                    file.write_large_objects(content.large_objects())
+                if sink.holds_large_objects:
+                    sink.write_large_objects(content.large_objects())
                     meter.add(work=entry.block.raw_bytes)
                 else:
                     rows = time_spent.each("compression", content.rows())
-                    file.write_rows(meter.counted_work(rows))
+                    sink.write_rows(meter.counted_work(rows))
                     meter.add(rows=entry.block.rows)
 
-        load_pipes(plan, feed, database, loading, work=work, cancellation=cancellation)
+        with cancellation.own() as own:
+            load_parallel(plan.toc, passes, feed, database, loading, work=work, cancellation=own)
 
 
 def _check_loaded(

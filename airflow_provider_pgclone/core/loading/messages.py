@@ -26,8 +26,6 @@ from airflow_provider_pgclone.core.postgres import (
 log = logging.getLogger(__name__)
 
 _TEXT = re.compile(r"(?:(error|warning|detail|hint): )?(.*)")
-# The severity of a message of another process may precede it.
-_LAUNCHING = re.compile(r"(?:(?:error|warning|detail|hint): )*launching item (\d+) .*")
 _STAGE_LINE = re.compile(r"while [A-Z ]+:")
 _ENTRY_LINE = re.compile(r"from TOC entry \d+; \d+ \d+ (.*)")
 _IGNORED_LINE = re.compile(r"errors ignored on restore: (\d+)")
@@ -114,7 +112,6 @@ class RestoreMessages:
 
     :param own_lines: tells which lines are pg_restore's own.
     :param on_error: called with each complete error.
-    :param on_launch: called with the id of each entry that a parallel pg_restore starts.
     :param on_text: called with each text that is its own.
     """
 
@@ -122,33 +119,28 @@ class RestoreMessages:
         self,
         own_lines: OwnLines,
         on_error: Callable[[RestoreMessage], None],
-        on_launch: Callable[[int], None],
         on_text: Callable[[str], object] = str,
     ) -> None:
         self._on_text = on_text
         self._own_lines = own_lines
         self._on_error = on_error
-        self._on_launch = on_launch
         self._lines: list[str] = []
         self._entry = ""
-        self._has_started = False
+        # Whether pg_restore has written a line of its own, as it does when it connects.
+        self.has_started = False
         # Messages from before pg_restore started, such as those of the dynamic loader.
         self.before_start = ""
         self.ignored_count = 0
 
     def feed(self, line: str) -> None:
         """Parse a line."""
-        texts = self._own_lines.read(line)
-        if texts is None:
+        own = self._own_lines.read(line)
+        if own is None:
             self._continue(line)
             return
-        self._has_started = True
-        for text in texts:
-            self._on_text(text)
-        if launching := _LAUNCHING.fullmatch(texts[-1]):
-            self._on_launch(int(launching.group(1)))
-            return
-        severity, text = _parts(texts)
+        self.has_started = True
+        self._on_text(own)
+        severity, text = cast("re.Match[str]", _TEXT.fullmatch(own)).groups()
         if severity in ("detail", "hint") and self._lines:
             self._lines.append(f"{severity.upper()}:  {text}")
             return
@@ -174,10 +166,10 @@ class RestoreMessages:
         """Take a line that pg_restore repeats, or that was there before it started."""
         if self._lines:
             self._lines.append(line)
-        elif not self._has_started and is_unmarked(line):
-            self._has_started = True
+        elif not self.has_started and is_unmarked(line):
+            self.has_started = True
             self._on_error(RestoreMessage(_UNMARKED))
-        elif not self._has_started:
+        elif not self.has_started:
             self.before_start += line
 
 
@@ -185,27 +177,27 @@ class RestoreMonitor:
     """Watches the messages of pg_restore, and ends it at the first error that matters.
 
     :param server_major: the major version of the server.
-    :param on_launch: called with the id of each entry that a parallel pg_restore starts.
     :param guarded: the objects on which rights are restored only if the user owns them, by id.
+    :param logged: the kinds of harmless errors that other runs have logged. Each of many runs may
+        have the same error, and one line is enough.
     :param on_text: called with each text that is pg_restore's own.
     """
 
     def __init__(
         self,
         server_major: int,
-        on_launch: Callable[[int], None] | None = None,
         *,
         guarded: Mapping[int, str] | None = None,
+        logged: set[str] | None = None,
         on_text: Callable[[str], object] = str,
     ) -> None:
         self._server_major = server_major
-        self._on_launch = on_launch
-        self._has_workers = False
+        self._logged = set() if logged is None else logged
         self._guarded = guarded or {}
         self._left_out: dict[int, None] = {}
         own_lines = OwnLines()
         self.environment = own_lines.environment
-        self._messages = RestoreMessages(own_lines, self._handle, self._launch, on_text)
+        self._messages = RestoreMessages(own_lines, self._handle, on_text)
         self._harmless: list[RestoreMessage] = []
         self._fatal: list[RestoreMessage] = []
         self._child: Child | None = None
@@ -236,32 +228,21 @@ class RestoreMonitor:
         if code != 0 and not explained:
             before = self._messages.before_start
             raise RestoreError(f"{child.failure(code)}{f': {before}' if before else ''}")
+        if not self._messages.has_started:
+            raise RestoreError("pg_restore has ended without a word: it has restored nothing")
         warn_of_foreign([name for id_, name in self._guarded.items() if id_ in self._left_out])
 
-    def _launch(self, dump_id: int) -> None:
-        if not self._has_workers:
-            self._messages.close()
-            self._has_workers = True
-        if self._on_launch is not None:
-            self._on_launch(dump_id)
-
     def _handle(self, message: RestoreMessage) -> None:
-        # Several processes may write into one line. No error of theirs is known to be harmless.
-        kind = None if self._has_workers else harmless_name(message, self._server_major)
+        kind = harmless_name(message, self._server_major)
         if kind is not None:
             self._harmless.append(message)
-            log.info("harmless error of pg_restore (%s): %s", kind, message)
+            if kind not in self._logged:
+                self._logged.add(kind)
+                log.info("harmless error of pg_restore (%s): %s", kind, message)
             return
         self._fatal.append(message)
         if self._child is not None:
             self._child.kill()
-
-
-def _parts(texts: list[str]) -> tuple[str | None, str]:
-    """Return the severity and the text of a message."""
-    severity, text = cast("re.Match[str]", _TEXT.fullmatch(texts[0])).groups()
-    # What another process has written into the line may be text of the server.
-    return severity, text if len(texts) == 1 else f"{text}{REDACTED}"
 
 
 def _message(lines: list[str], entry: str) -> RestoreMessage:

@@ -28,21 +28,13 @@ class OwnLines:
             "PG_COLOR": "always",
             "PG_COLORS": f"locus={word}",
         }
-        # Each process writes the parts of the prefix one by one, so those of others may be between.
         self._prefix = re.compile(rf"(?:{_PROGRAM}:|{re.escape(_RESET)}| )*")
 
-    def read(self, line: str) -> list[str] | None:
-        """Return what pg_restore says in a line, ``None`` if it did not write the line itself.
-
-        This is one text, unless several of its processes have written into the line.
-        """
-        _, *marked = line.split(self.mark)
-        texts = [self._without_prefix(text) for text in marked]
-        return [text for text in texts if text] or [""] if marked else None
-
-    def _without_prefix(self, text: str) -> str:
+    def read(self, line: str) -> str | None:
+        """Return what pg_restore says in a line, ``None`` if it did not write the line itself."""
+        _, mark, text = line.partition(self.mark)
         found = self._prefix.match(text)
-        return text[found.end() :] if found else text
+        return text[found.end() if found else 0 :] if mark else None
 
 
 def is_unmarked(line: str) -> bool:

@@ -20,7 +20,6 @@ from airflow_provider_pgclone.core.loading.rights import (
     read_roles,
     rights_to_restore,
 )
-from airflow_provider_pgclone.core.loading.schedule import is_of_event_trigger
 from airflow_provider_pgclone.core.postgres import (
     LOADING,
     ClientTools,
@@ -30,6 +29,7 @@ from airflow_provider_pgclone.core.postgres import (
     tool_environment,
     tools_for_restore,
 )
+from airflow_provider_pgclone.core.scheduling import is_of_event_trigger
 
 log = logging.getLogger(__name__)
 
@@ -82,17 +82,6 @@ class Loading:
     guarded: Mapping[int, str] = field(default_factory=dict)
     creators: Creators = field(default_factory=dict)
 
-    @property
-    def sessions(self) -> int:
-        """The number of sessions that pg_restore may open.
-
-        Since version 17 pg_restore sets ``transaction_timeout`` in each session, and an older
-        server rejects it. This is harmless. But pg_restore does not count the errors at the start
-        of additional sessions, so with more than one we cannot tell whether there were others.
-        """
-        is_older = self.server_major < 17 <= self.tools.major
-        return 1 if is_older else self.jobs
-
     def restored(self, toc: Toc) -> Toc:
         """Return the table of contents with what is to be restored, in the order to restore it."""
         entries = (
@@ -110,17 +99,14 @@ class Loading:
         """Return the environment variables of the programs that load a database."""
         return tool_environment(self.database(database))
 
-    def argv(self, database: Database, *more: str) -> list[str]:
-        """Return the command line of pg_restore.
-
-        :param more: further arguments: the format, and the archive unless it is read from stdin.
-        """
+    def argv(self, database: Database) -> list[str]:
+        """Return the command line of a pg_restore that reads an archive from its input."""
         return [
             self.tools.path("pg_restore"),
             "--verbose",  # otherwise errors do not name their entry
             *connection_arguments(database),
             *(["--no-owner"] if self.no_owner else []),
-            *more,
+            "--format=custom",
         ]
 
 

@@ -1,4 +1,4 @@
-"""One PostgreSQL server: its databases, sessions, client programs and pipes, and SQL as text.
+"""One PostgreSQL server: its databases, sessions, client programs, and SQL as text.
 
 Settings of sessions are all in ``settings``. Output of programs is redacted before it is shown.
 Nothing here knows dumps, keys, masks or storage.
@@ -14,7 +14,6 @@ from airflow_provider_pgclone.core.postgres.clients import (
     tools_for_restore,
 )
 from airflow_provider_pgclone.core.postgres.database import APPLICATION_NAME, Database
-from airflow_provider_pgclone.core.postgres.pipes import Pipes, ReaderGoneError
 from airflow_provider_pgclone.core.postgres.processes import Child, run_child
 from airflow_provider_pgclone.core.postgres.redaction import redact_all_but_names, redact_values
 from airflow_provider_pgclone.core.postgres.service_pipe import open_service_pipe
@@ -69,8 +68,6 @@ __all__ = [
     "Child",
     "ClientTools",
     "Database",
-    "Pipes",
-    "ReaderGoneError",
     "Session",
     "check_pg_dump_arguments",
     "connect",

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
@@ -54,11 +54,14 @@ class Child:
         self._stderr_thread.start()
         self._end_signal = end_signal
         self._kill_at: float | None = None
-        self._workers: list[int] = []
 
     @property
     def stdin(self) -> IO[bytes]:
         return cast("IO[bytes]", self._process.stdin)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
 
     def output(self) -> Iterator[bytes]:
         """Yield stdout in chunks of about 1 MiB, or smaller ones when the program pauses.
@@ -86,36 +89,50 @@ class Child:
         if gathered:
             yield b"".join(gathered)
 
-    def read_line(self) -> str:
-        """Return the next line of stdout without its end, or an empty string at the end."""
-        return cast("IO[bytes]", self._process.stdout).readline().decode().rstrip("\n")
+    def output_until(self, line: bytes) -> Generator[bytes, None, bool]:
+        """Yield stdout before a line, after which the program waits; return whether it came.
 
-    def ended_by_broken_pipe(self) -> bool:
-        """Wait for the end of the program, and tell whether it wrote to a pipe without a reader."""
-        return self._process.wait() == -signal.SIGPIPE
-
-    def is_talking(self) -> bool:
-        """Tell whether the program, or a process that it forked, still has its stderr open."""
-        return self._stderr_thread.is_alive()
+        :param line: the line with its line break.
+        """
+        descriptor = cast("IO[bytes]", self._process.stdout).fileno()
+        mark = b"\n" + line
+        held, start = bytearray(b"\n"), 1  # the line may be the first
+        while not held.endswith(mark):
+            piece = os.read(descriptor, CHUNK_BYTES)
+            if not piece:
+                return False
+            held += piece
+            if held.endswith(mark):
+                break
+            if len(held) >= CHUNK_BYTES:
+                end = len(held) - len(line)  # here the mark may have begun
+                yield bytes(held[start:end])
+                del held[:end]
+                start = 0
+            elif len(piece) < SMALL_READ_BYTES:
+                time.sleep(GATHER_SECONDS)  # as above
+        yield bytes(held[start : len(held) - len(line)])
+        return True
 
     def wait_exit(self) -> None:
-        """Wait for the end of the program, but not of processes that it forked."""
+        """Wait for the end of the program; kill it if it does not heed its end signal."""
         while True:
             try:
                 self._process.wait(POLL_SECONDS)
                 return
             except subprocess.TimeoutExpired:
-                if self._kill_at is not None and time.monotonic() >= self._kill_at:
-                    self._process.kill()
+                self._kill_if_late()
 
     def wait(self) -> int:
         """Wait for the end of the program and of its stderr, and return the exit code.
 
         :raises CancelledError: when a stop was requested.
         """
+        # A wait for the process with a timeout would poll, and cost each of our many runs 50 ms.
+        while self._stderr_thread.is_alive():
+            self._stderr_thread.join(POLL_SECONDS)
+            self._kill_if_late()
         code = self._process.wait()
-        self._kill_workers()
-        self._stderr_thread.join()
         self._cancellation.check()
         return code
 
@@ -141,23 +158,10 @@ class Child:
             self._process.send_signal(self._end_signal)
 
     def stop(self) -> None:
-        """End the program and the processes that it forked, and wait for the program."""
+        """End the program, and wait for its end."""
         if self._process.poll() is None:
             self.kill()
         self.wait_exit()
-        self._kill_workers()
-
-    def note_workers(self) -> None:
-        """Register the processes that the program has forked, so that they end with it.
-
-        Only Linux lists them. On other systems they end after their current statement.
-        """
-        if self._workers:
-            return
-        pid = self._process.pid
-        with suppress(OSError):
-            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-                self._workers.append(os.pidfd_open(int(child)))
 
     def reap(self) -> None:
         """Close our ends of the pipes, end the program if it still runs, and wait for its end."""
@@ -166,13 +170,10 @@ class Child:
                 _close(pipe)
         self.stop()
         self._stderr_thread.join()
-        while self._workers:
-            os.close(self._workers.pop())
 
-    def _kill_workers(self) -> None:
-        for descriptor in self._workers:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    def _kill_if_late(self) -> None:
+        if self._kill_at is not None and time.monotonic() >= self._kill_at:
+            self._process.kill()
 
     def _drain_stderr(self) -> None:
         with cast("IO[bytes]", self._process.stderr) as stream:

@@ -48,7 +48,7 @@ _CHECKSUMS = {
 # be set by every user. What pg_restore sets itself is here where other sessions need it too.
 LOADING: Mapping[str, str] = {
     **_NO_TIMEOUTS,
-    "idle_session_timeout": "0",  # a worker of pg_restore may wait for hours for its next entry
+    "idle_session_timeout": "0",  # pg_restore may wait for hours for data of a slow storage
     "transaction_timeout": "0",
     "default_transaction_read_only": "off",
     "default_transaction_isolation": "read committed",

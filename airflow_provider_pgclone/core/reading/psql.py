@@ -6,8 +6,8 @@ for the lock of the interpreter.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
+from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import table_name
 from airflow_provider_pgclone.core.errors import ToolError
 from airflow_provider_pgclone.core.postgres import (
@@ -17,7 +17,6 @@ from airflow_provider_pgclone.core.postgres import (
     READING_SESSION,
     SAFE_PATH,
     Child,
-    ReaderGoneError,
     connection_arguments,
     open_service_pipe,
     run_child,
@@ -32,6 +31,8 @@ _SESSION = (
 # The message of an error in a masked row may quote a value from before masking, so psql shows only
 # the code.
 _CODES_ALONE = "\\set VERBOSITY sqlstate\n"
+# What psql writes after the rows of a range.
+_END_LINE = b"\\.\n"
 
 
 class RangeReader:
@@ -45,7 +46,7 @@ class RangeReader:
 
         :raises ToolError: when psql failed.
         """
-        psql_of_range = _psql(self._snapshot)
+        psql_of_range = _psql(self._snapshot, self._snapshot.cancellation)
         with _naming_masked(pages), psql_of_range as psql:
             with suppress(BrokenPipeError):  # its exit code says why it ended
                 psql.stdin.write(f"{_before(pages)}{copy_query(pages)};\n".encode())
@@ -55,7 +56,7 @@ class RangeReader:
 
 
 class CopySession:
-    """A psql that writes one range after another to files; the rows do not pass this process."""
+    """A psql that reads one range after another: its start takes longer than a small table."""
 
     def __init__(self, psql: Child) -> None:
         self._psql = psql
@@ -65,44 +66,39 @@ class CopySession:
         with suppress(BrokenPipeError):
             self._psql.stdin.close()
 
-    def copy(self, pages: PageRange, path: Path) -> int:
-        """Write the rows of a range to a file, and return the number of rows.
+    def pieces(self, pages: PageRange) -> Iterator[bytes]:
+        """Yield the rows of a range as COPY writes them, without an end marker.
 
-        :raises ReaderGoneError: when the file is a pipe and its reader ended too early.
+        If they are not read to the end, the session cannot be used any more.
+
         :raises ToolError: when psql failed.
         """
-        # With \o instead of \g psql would not count the rows. The savepoint releases the locks on
-        # the table, its indexes and its TOAST table: a server has room for few locks.
+        # The savepoint releases the locks on the table, its indexes and its TOAST table: a server
+        # has room for few locks. COPY writes no such line: it doubles each backslash of a value.
         script = (
-            f"SAVEPOINT range;\n{_before(pages)}"
-            f"{copy_query(pages)} \\g {_quoted(path)}\n"
-            "\\set PGCLONE_ROWS :ROW_COUNT\n"
+            f"SAVEPOINT range;\n{_before(pages)}{copy_query(pages)};\n\\echo '\\\\.'\n"
             "ROLLBACK TO SAVEPOINT range;\nRELEASE SAVEPOINT range;\n"
-            "\\echo :PGCLONE_ROWS\n"
         )
-        with suppress(BrokenPipeError):
-            self._psql.stdin.write(script.encode())
-            self._psql.stdin.flush()
-        line = self._psql.read_line()
-        if not line:
-            if self._psql.ended_by_broken_pipe():
-                raise ReaderGoneError
-            with _naming_masked(pages):
+        with _naming_masked(pages):
+            with suppress(BrokenPipeError):  # its exit code says why it ended
+                self._psql.stdin.write(script.encode())
+                self._psql.stdin.flush()
+            if not (yield from self._psql.output_until(_END_LINE)):
                 self._psql.wait_for_success()
-        if not line.isdecimal():
-            raise ToolError(f"psql did not return the number of rows of {pages.table.display_name}")
-        return int(line)
+                raise ToolError(
+                    f"psql did not read the table {pages.table.display_name} to its end"
+                )
 
 
 @contextmanager
-def open_copy_session(snapshot: Snapshot) -> Iterator[CopySession]:
+def open_copy_session(snapshot: Snapshot, cancellation: Cancellation) -> Iterator[CopySession]:
     """Run a psql in the snapshot while the block runs."""
-    with _psql(snapshot) as psql:
+    with _psql(snapshot, cancellation) as psql:
         yield CopySession(psql)
 
 
 @contextmanager
-def _psql(snapshot: Snapshot) -> Iterator[Child]:
+def _psql(snapshot: Snapshot, cancellation: Cancellation) -> Iterator[Child]:
     argv = [
         *(snapshot.tools.path("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"),
         *("--tuples-only", "--file=-"),
@@ -117,7 +113,7 @@ def _psql(snapshot: Snapshot) -> Iterator[Child]:
         run_child(
             argv,
             environment=environment,
-            cancellation=snapshot.cancellation,
+            cancellation=cancellation,
             stdin=True,
             stdout=True,
             inherited=inherited,
@@ -169,9 +165,3 @@ def _lock(pages: PageRange) -> str:
     session, forever. pg_dump does the same: lockTableForWorker() in parallel.c.
     """
     return f"LOCK TABLE ONLY {table_name(pages.table)} IN ACCESS SHARE MODE NOWAIT;\n"
-
-
-def _quoted(path: Path) -> str:
-    """Quote a path for the commands of psql."""
-    text = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"

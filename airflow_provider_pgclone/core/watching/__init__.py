@@ -6,21 +6,21 @@ What an entry of an archive costs is estimated here. Nothing here loads, orders 
 from airflow_provider_pgclone.core.watching.watch import watching
 from airflow_provider_pgclone.core.watching.work import (
     LoadWork,
+    RunWork,
     analyze_work,
     expect_analyze,
     expect_check,
     limit_of_load,
     table_sizes,
-    weight_of,
 )
 
 __all__ = [
     "LoadWork",
+    "RunWork",
     "analyze_work",
     "expect_analyze",
     "expect_check",
     "limit_of_load",
     "table_sizes",
     "watching",
-    "weight_of",
 ]

@@ -5,7 +5,8 @@ share of its table's.
 """
 
 import re
-from collections.abc import Mapping
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
 
 from airflow_provider_pgclone.core.archive import (
     SECTION_POST_DATA,
@@ -15,16 +16,11 @@ from airflow_provider_pgclone.core.archive import (
     TocEntry,
 )
 from airflow_provider_pgclone.core.meter import ProgressMeter, Task
+from airflow_provider_pgclone.core.scheduling import weight_of
 from airflow_provider_pgclone.core.time_spent import limit_of, spread
 
-_LAUNCHING = re.compile(r"launching item (\d+) .*")
-_FINISHED = re.compile(r"finished item (\d+) .*")
-# Of a single session, which does not tell when an entry is finished.
+# It does not tell when an entry is finished.
 _CREATING = re.compile(r"(?:creating ([A-Z ]+?)|processing data for table) \"(.*)\"")
-# The cost of building an index, relative to loading its table; measured on text and jsonb.
-_INDEX_WEIGHT = {"gin": 3.0, "gist": 3.0, "spgist": 2.0, "brin": 0.1}
-_OTHER_INDEX_WEIGHT = 0.5
-_CONSTRAINT_WEIGHT = 0.2
 # The other work, relative to loading the rows; measured on text, numbers and timestamps.
 COUNTING, SUMMING, ANALYZING = 0.03, 0.4, 0.1
 # ANALYZE reads 300 pages for each unit of the statistics target, whatever the size of the table.
@@ -35,73 +31,54 @@ _ORDER = ("load", "indexes", "constraints", "views")
 
 
 class LoadWork:
-    """The work of one run of pg_restore.
+    """The work of all runs of pg_restore that load an archive.
 
-    :param toc: the table of contents that pg_restore gets.
+    :param toc: the table of contents of the archive.
     :param raw_bytes: the size of the data of each entry, by id.
-    :param is_parallel: whether pg_restore tells when an entry starts and ends.
     """
 
-    def __init__(
-        self, toc: Toc, raw_bytes: Mapping[int, int], meter: ProgressMeter, *, is_parallel: bool
-    ) -> None:
+    def __init__(self, toc: Toc, raw_bytes: Mapping[int, int], meter: ProgressMeter) -> None:
         self._meter = meter
-        self._is_parallel = is_parallel
         self._tables = {e.dump_id: e for e in toc.entries if e.description == "TABLE"}
         sizes: dict[tuple[str, str], int] = {}
         for entry in toc.entries:
             sizes[entry.table] = sizes.get(entry.table, 0) + raw_bytes.get(entry.dump_id, 0)
         self._tasks: dict[int, Task] = {}
-        self._by_name: dict[tuple[str, str], int] = {}
         for entry in toc.entries:
             size = 0 if (table := self._table_of(entry)) is None else sizes[table.table]
             task = self._task(entry, table, size)
             if task is not None:
                 self._tasks[entry.dump_id] = task
-                named = f"{entry.namespace}.{entry.tag}" if entry.namespace else entry.tag
-                self._by_name.setdefault((entry.description, named), entry.dump_id)
         self._data_left = {entry.dump_id for entry in toc.entries if entry.has_data}
-        self._present: int | None = None
         for task in self._tasks.values():
             meter.expect(task.phase, task.work)
         meter.expect("load", sum(raw_bytes.values()))
         if any(task.phase == "views" for task in self._tasks.values()):
             meter.is_planned = False  # what their queries cost is not known
 
-    def feed(self, text: str) -> None:
-        """Note what a text of pg_restore tells."""
-        if not self._is_parallel:
-            if creating := _CREATING.fullmatch(text):
-                kind = creating.group(1) or "TABLE DATA"
-                self._go_on(self._by_name.get((kind, creating.group(2))))
-        elif launching := _LAUNCHING.fullmatch(text):
-            self._begin(int(launching.group(1)))
-        elif finished := _FINISHED.fullmatch(text):
-            self._end(int(finished.group(1)))
+    def run(self, entries: Iterable[TocEntry]) -> "RunWork":
+        """Return the work of one run of pg_restore.
+
+        :param entries: what it restores, in this order.
+        """
+        return RunWork(self, entries)
 
     def finish(self) -> None:
-        """Note that pg_restore has ended, and all is done."""
+        """Note that all is done."""
         self._meter.complete(*_ORDER)
 
-    def _go_on(self, dump_id: int | None) -> None:
-        """Note that a single session has started an entry, and so has ended the one before."""
-        if self._present is not None:
-            self._end(self._present)
-        self._present = dump_id
-        if dump_id is not None:
-            if self._tasks[dump_id].phase != "load":
-                self._data_left.clear()
-            self._begin(dump_id)
-
-    def _begin(self, dump_id: int) -> None:
+    def begin(self, dump_id: int) -> None:
+        """Note that a run has started an entry."""
         if dump_id in self._tasks:
             self._meter.begin(dump_id, self._tasks[dump_id])
             self._tell_phase()
 
-    def _end(self, dump_id: int) -> None:
+    def end(self, dump_id: int) -> None:
+        """Note that a run has ended an entry."""
         self._data_left.discard(dump_id)
-        self._meter.end(dump_id)
-        self._tell_phase()
+        if dump_id in self._tasks:
+            self._meter.end(dump_id)
+            self._tell_phase()
 
     def _tell_phase(self) -> None:
         running = {task.phase for task in self._meter.running().values()}
@@ -138,13 +115,37 @@ class LoadWork:
         return None
 
 
-def weight_of(entry: TocEntry) -> float:
-    """Return the work of an entry after the data, relative to that of loading its table."""
-    if entry.description == "INDEX":
-        _, _, method = entry.definition.partition(" USING ")
-        return _INDEX_WEIGHT.get(method.partition(" ")[0], _OTHER_INDEX_WEIGHT)
-    is_unique = entry.description == "CONSTRAINT"  # it has an index
-    return _OTHER_INDEX_WEIGHT if is_unique else _CONSTRAINT_WEIGHT
+class RunWork:
+    """The work of one run of pg_restore, which tells what it starts."""
+
+    def __init__(self, work: LoadWork, entries: Iterable[TocEntry]) -> None:
+        self._work = work
+        self._left: dict[tuple[str, str], deque[int]] = defaultdict(deque)
+        self._present: int | None = None
+        for entry in entries:
+            named = f"{entry.namespace}.{entry.tag}" if entry.namespace else entry.tag
+            self._left[entry.description, named].append(entry.dump_id)
+
+    def feed(self, text: str) -> None:
+        """Note what a text of pg_restore tells."""
+        if creating := _CREATING.fullmatch(text):
+            same = self._left.get((creating.group(1) or "TABLE DATA", creating.group(2)))
+            self._go_on(same.popleft() if same else None)
+
+    def finish(self) -> None:
+        """Note that the run has ended, and all of its entries are done."""
+        self._go_on(None)
+        for same in self._left.values():
+            for dump_id in same:
+                self._work.end(dump_id)
+
+    def _go_on(self, dump_id: int | None) -> None:
+        """Note that an entry was started, and so the one before has ended."""
+        if self._present is not None:
+            self._work.end(self._present)
+        self._present = dump_id
+        if dump_id is not None:
+            self._work.begin(dump_id)
 
 
 def expect_check(meter: ProgressMeter, raw_bytes: float, *, checksums: bool) -> None:

@@ -22,8 +22,7 @@ class Read:
     def __init__(self, stderr: str) -> None:
         own_lines = OwnLines()
         self.errors: list[RestoreMessage] = []
-        self.launched: list[int] = []
-        self.messages = RestoreMessages(own_lines, self.errors.append, self.launched.append)
+        self.messages = RestoreMessages(own_lines, self.errors.append)
         prefix = f"{own_lines.mark}pg_restore: \x1b[0m"
         for line in stderr.strip("\n").split("\n"):
             marked = line.replace("pg_restore: ", prefix)
@@ -181,7 +180,6 @@ INFO = "pg_restore: INFO:  first line"
     "forged",
     [
         "error: boom",
-        "launching item 7 TABLE DATA public users",
         "warning: errors ignored on restore: 3",
         "\x1b[0merror: boom",
         f"\x1b[01m{FORGED}\x1b[0merror: boom",
@@ -190,7 +188,7 @@ INFO = "pg_restore: INFO:  first line"
 def test_lines_of_the_server_are_not_those_of_pg_restore(forged: str) -> None:
     found = Read(f"{INFO}\n{FORGED}{forged}\n{error('ERROR:  bad', 'SELECT 1;')}")
     assert [message.text for message in found.errors] == ["could not execute query: ERROR:  bad"]
-    assert (found.launched, found.messages.ignored_count) == ([], 0)
+    assert found.messages.ignored_count == 0
 
 
 @pytest.mark.parametrize("forged", ["from TOC entry 3; 0 0 TABLE b me", "while FINALIZING:"])
@@ -235,15 +233,6 @@ def test_no_line_that_looks_like_a_command_is_told(stderr: str) -> None:
     (message,) = read(stderr)
     assert message.command == ""
     assert SECRET not in repr(message)
-
-
-def test_a_line_in_which_several_processes_have_written() -> None:
-    started = "pg_restore: pg_restore: launching item 4 TABLE a b"
-    assert Read(started).launched == [4]
-    assert Read(f"error: {started}").launched == [4]
-    assert Read("pg_restore: error: launching item 4 TABLE a b").launched == [4]
-    (message,) = read(f"pg_restore: error: pg_restore: WARNING:  {SECRET}")
-    assert message.text == "…"
 
 
 def test_a_pg_restore_that_does_not_mark_its_lines_is_not_read() -> None:

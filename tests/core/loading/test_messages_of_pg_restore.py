@@ -52,7 +52,7 @@ class Dumped:
             environment=own_lines.environment,
         )
         found: list[RestoreMessage] = []
-        messages = RestoreMessages(own_lines, found.append, lambda dump_id: None)
+        messages = RestoreMessages(own_lines, found.append)
         for line in result.stderr.decode().splitlines():
             messages.feed(line)
         messages.close()

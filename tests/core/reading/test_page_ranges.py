@@ -12,7 +12,7 @@ from airflow_provider_pgclone.core.reading.page_ranges import (
     RangeEntry,
     split,
 )
-from tests.core.loading.test_schedule import data
+from tests.core.scheduling.test_work import data
 
 PAGE_BYTES = 8192
 TIB = 1 << 40

@@ -13,7 +13,7 @@ from airflow_provider_pgclone.core.catalog.rows import Table
 from airflow_provider_pgclone.core.reading import parallel
 from airflow_provider_pgclone.core.reading.page_ranges import PART_BYTES, PageRange, RangeEntry
 from airflow_provider_pgclone.core.reading.parallel import reading_ranges
-from tests.core.loading.test_schedule import data
+from tests.core.scheduling.test_work import data
 
 PIECE = 100
 ENTRY: TocEntry = data(1, "t")

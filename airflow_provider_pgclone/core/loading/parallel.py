@@ -1,0 +1,147 @@
+"""Restores the units of an archive by several sessions at once."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from airflow_provider_pgclone.core.archive import Toc
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.loading.pg_restore import Feed, load_entries
+from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.postgres import Database
+from airflow_provider_pgclone.core.scheduling import Passes, Unit, entries_of_each_run
+from airflow_provider_pgclone.core.watching import LoadWork
+
+POLL_SECONDS = 0.5
+
+
+def load_parallel(
+    toc: Toc,
+    passes: Passes,
+    feed: Feed,
+    database: Database,
+    loading: Loading,
+    *,
+    work: LoadWork,
+    cancellation: Cancellation,
+) -> None:
+    """Restore an archive into an empty database, by as many sessions as there are jobs.
+
+    :param passes: the entries of the archive.
+    :param feed: writes the data of an entry; called in threads.
+    :param work: is told what each run of pg_restore works on.
+    :param cancellation: cancelled when a run fails, so that the others end.
+    :raises RestoreError: at the first error that is not harmless.
+    :raises PgCloneError: the error of ``feed``.
+    """
+    of_each_run, logged = entries_of_each_run(toc), set[str]()
+
+    def restore(unit: Unit) -> None:
+        entries = [*of_each_run, *unit.entries]
+        load_entries(
+            *(toc, entries, feed, database, loading),
+            work=work,
+            logged=logged,
+            cancellation=cancellation,
+        )
+
+    load_units(passes, restore, sessions=loading.jobs, cancellation=cancellation)
+    work.finish()
+
+
+def load_units(
+    passes: Passes,
+    restore: Callable[[Unit], None],
+    *,
+    sessions: int,
+    cancellation: Cancellation,
+) -> None:
+    """Restore the units of each pass, as many at once as there are sessions.
+
+    :param restore: restores one unit; called in threads.
+    :param cancellation: cancelled when a unit fails or this thread is interrupted, so that the
+        others end.
+    :raises PgCloneError: the first error of ``restore``.
+    """
+    for units in passes:
+        queue = _Queue(units, cancellation)
+
+        def work(queue: _Queue = queue) -> None:
+            try:
+                while (unit := queue.take()) is not None:
+                    restore(unit)
+                    queue.finish(unit)
+            except BaseException as error:  # noqa: BLE001  # raised below
+                queue.fail(error)
+
+        workers = min(sessions, len(units))
+        try:
+            # Not in this thread: a child ends with the thread that started it, and a pass may
+            # follow.
+            with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
+                for _ in range(workers):
+                    pool.submit(work)
+        except BaseException:  # a signal handler raised it, such as that of a task's timeout
+            cancellation.cancel()
+            raise
+        queue.raise_failure()
+
+
+class _Queue:
+    """The units of a pass: those that wait for others, that are ready, that run, and the done."""
+
+    def __init__(self, units: Sequence[Unit], cancellation: Cancellation) -> None:
+        self._cancellation = cancellation
+        self._changed = threading.Condition()
+        self._missing = {unit.number: set(unit.waits_for) for unit in units if unit.waits_for}
+        self._after: dict[int, list[Unit]] = defaultdict(list)
+        for unit in units:
+            for number in unit.waits_for:
+                self._after[number].append(unit)
+        self._ready = [unit for unit in units if not unit.waits_for]
+        self._running: dict[int, Unit] = {}
+        self._failure: BaseException | None = None
+
+    def take(self) -> Unit | None:
+        """Return the costliest unit that can run; wait for one, and return ``None`` at the end."""
+        with self._changed:
+            while (self._missing or self._ready) and self._failure is None:
+                self._cancellation.check()
+                free = filter(self._is_free, self._ready)
+                unit = min(free, key=lambda one: one.rank, default=None)
+                if unit is not None:
+                    self._ready.remove(unit)
+                    self._running[unit.number] = unit
+                    return unit
+                if not self._running:  # the division was wrong: nothing would ever end this wait
+                    raise RuntimeError(f"{len(self._missing)} units wait for each other")
+                self._changed.wait(POLL_SECONDS)
+            return None
+
+    def finish(self, unit: Unit) -> None:
+        with self._changed:
+            del self._running[unit.number]
+            for one in self._after[unit.number]:
+                missing = self._missing[one.number]
+                missing.discard(unit.number)
+                if not missing:
+                    del self._missing[one.number]
+                    self._ready.append(one)
+            self._changed.notify_all()
+
+    def fail(self, error: BaseException) -> None:
+        with self._changed:
+            is_first = self._failure is None
+            self._failure = self._failure or error
+            self._changed.notify_all()
+        if is_first:
+            self._cancellation.cancel()
+
+    def raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._cancellation.check()
+
+    def _is_free(self, unit: Unit) -> bool:
+        return not any(unit.conflicts_with(other) for other in self._running.values())

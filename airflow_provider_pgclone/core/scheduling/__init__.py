@@ -1,0 +1,25 @@
+"""Divides an archive into what several runs of pg_restore restore side by side.
+
+Everything here is pure: it knows how much work the entries of a table of contents are, and which of
+them wait for which. Nothing here knows a server or a program.
+"""
+
+from airflow_provider_pgclone.core.scheduling.units import (
+    Passes,
+    Unit,
+    data_order,
+    divide,
+    entries_of_each_run,
+)
+from airflow_provider_pgclone.core.scheduling.work import is_of_event_trigger, schedule, weight_of
+
+__all__ = [
+    "Passes",
+    "Unit",
+    "data_order",
+    "divide",
+    "entries_of_each_run",
+    "is_of_event_trigger",
+    "schedule",
+    "weight_of",
+]

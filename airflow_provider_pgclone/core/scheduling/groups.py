@@ -1,0 +1,162 @@
+"""Groups the entries of an archive that are little work, so that few runs restore many. Pure.
+
+Each run of pg_restore starts a program, connects and reads a table of contents, in about 20 ms.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+
+from airflow_provider_pgclone.core.archive import SECTION_DATA, TableName, TocEntry
+from airflow_provider_pgclone.core.scheduling.work import Schedule
+
+log = logging.getLogger(__name__)
+
+SMALL_BYTES = 16 * 1024 * 1024
+ENTRIES_OF_GROUP = 200
+# Kinds of which only one at a time is restored: data that comes one after another, and what fails
+# with "deadlock detected" if two run for a table with partitioned partitions.
+_SERIAL_DATA, _ATTACHING = "serial data", "INDEX ATTACH"
+# How long it takes is not known.
+_OF_UNKNOWN_WORK = ("MATERIALIZED VIEW DATA",)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Entries in the order of the archive, and the places of the groups that come before it."""
+
+    entries: tuple[TocEntry, ...]
+    waits_for: frozenset[int]
+
+
+class Grouping:
+    """Groups entries so that no two groups wait for each other.
+
+    Each node is an entry, or a link of a chain: some entries of a kind of which only one at a time
+    is restored. A node has a higher level than all that it waits for, and the nodes of a group have
+    one level. Links of a chain may have the same level, but each has a group of its own.
+
+    :param serial: the ids of entries whose data comes in the order of the archive.
+    """
+
+    def __init__(self, plan: Schedule, serial: Collection[int]) -> None:
+        self._plan = plan
+        self._serial = frozenset(serial)
+        self._tables = {e.dump_id: e.table for e in plan.toc.entries if e.description == "TABLE"}
+
+    def groups(self, entries: Sequence[TocEntry]) -> list[Group]:
+        nodes, before = self._nodes(entries)
+        waits: dict[Hashable, set[Hashable]] = {node: set() for node in nodes.values()}
+        for entry in entries:
+            node = nodes[entry.dump_id]
+            waits[node] |= {nodes[id_] for id_ in entry.dependencies if id_ in nodes} - {node}
+        levels = _levels(waits, before)
+        if levels is None:  # one session needs no dependencies
+            log.warning("restoring %d entries one by one: they wait for each other", len(entries))
+            return [Group(tuple(entries), frozenset())]
+        found: dict[Hashable, list[TocEntry]] = defaultdict(list)
+        key_of: dict[Hashable, Hashable] = {}
+        for key, entry in self._keyed(entries, nodes, levels):
+            found[key].append(entry)
+            key_of[nodes[entry.dump_id]] = key
+        places = {key: place for place, key in enumerate(found)}
+        waits_for: list[set[int]] = [set() for _ in places]
+        for node, key in key_of.items():
+            earlier = waits[node] | ({before[node]} if node in before else set())
+            waits_for[places[key]] |= {places[key_of[one]] for one in earlier} - {places[key]}
+        return [
+            Group(tuple(group), frozenset(waits_for[place]))
+            for place, group in enumerate(found.values())
+        ]
+
+    def _nodes(
+        self, entries: Sequence[TocEntry]
+    ) -> tuple[Mapping[int, Hashable], Mapping[Hashable, Hashable]]:
+        """Return the node of each entry, and the link before each link of a chain."""
+        nodes: dict[int, Hashable] = {}
+        before: dict[Hashable, Hashable] = {}
+        bins: dict[str, _Bins] = defaultdict(_Bins)
+        for entry in entries:
+            chain = self._chain(entry)
+            if chain is None:
+                nodes[entry.dump_id] = entry.dump_id
+                continue
+            number = bins[chain].add(self._work(entry))
+            nodes[entry.dump_id] = chain, number
+            if number:
+                before[chain, number] = chain, number - 1
+        return nodes, before
+
+    def _chain(self, entry: TocEntry) -> str | None:
+        if entry.dump_id in self._serial:
+            return _SERIAL_DATA
+        return _ATTACHING if entry.description == _ATTACHING else None
+
+    def _keyed(
+        self,
+        entries: Sequence[TocEntry],
+        nodes: Mapping[int, Hashable],
+        levels: Mapping[Hashable, int],
+    ) -> Iterator[tuple[Hashable, TocEntry]]:
+        """Yield each entry with what its group has in common."""
+        bins: dict[Hashable, _Bins] = defaultdict(_Bins)
+        group_of_table: dict[TableName, Hashable] = {}
+        for entry in entries:
+            node, work = nodes[entry.dump_id], self._work(entry)
+            key: Hashable = node
+            is_alone = work >= SMALL_BYTES or entry.description in _OF_UNKNOWN_WORK
+            if node == entry.dump_id and not is_alone:
+                common: Hashable = entry.has_data
+                if entry.section != SECTION_DATA:
+                    common = self._data_group(entry, group_of_table)
+                kind = levels[node], entry.section == SECTION_DATA, common
+                key = kind, bins[kind].add(work)
+            if entry.has_data:
+                # What follows the data of a table in several groups does not wait for other tables.
+                is_first = group_of_table.setdefault(entry.table, key) == key
+                group_of_table[entry.table] = key if is_first else entry.table
+            yield key, entry
+
+    def _data_group(
+        self, entry: TocEntry, group_of_table: Mapping[TableName, Hashable]
+    ) -> Hashable | None:
+        """Return the group of the data of a table on which an entry depends."""
+        names = (self._tables[id_] for id_ in entry.dependencies if id_ in self._tables)
+        return next((group_of_table[name] for name in names if name in group_of_table), None)
+
+    def _work(self, entry: TocEntry) -> float:
+        return self._plan.own.get(entry.dump_id, 0.0)
+
+
+class _Bins:
+    """Numbers things so that those of one number are little work together."""
+
+    def __init__(self) -> None:
+        self._number, self._work, self._count = 0, 0.0, 0
+
+    def add(self, work: float) -> int:
+        is_full = self._work + work > SMALL_BYTES or self._count == ENTRIES_OF_GROUP
+        if self._count and is_full:
+            self._number, self._work, self._count = self._number + 1, 0.0, 0
+        self._work, self._count = self._work + work, self._count + 1
+        return self._number
+
+
+def _levels(
+    waits: Mapping[Hashable, Collection[Hashable]], before: Mapping[Hashable, Hashable]
+) -> dict[Hashable, int] | None:
+    """Return the length of the longest chain before each node, ``None`` if there is a circle."""
+    sorter = TopologicalSorter(waits)
+    for node, one in before.items():
+        sorter.add(node, one)
+    levels: dict[Hashable, int] = {}
+    try:
+        for node in sorter.static_order():
+            least = levels[before[node]] if node in before else 0
+            levels[node] = max((levels[one] + 1 for one in waits[node]), default=least)
+            levels[node] = max(levels[node], least)
+    except CycleError:
+        return None
+    return levels

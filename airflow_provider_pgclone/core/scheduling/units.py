@@ -1,0 +1,135 @@
+"""Divides the entries of an archive into units, each of which one run of pg_restore restores. Pure.
+
+A run of pg_restore reads a cut-down archive from its standard input, so it needs no file and no
+pipe with a name. The units have the order of the passes of a parallel pg_restore:
+``restore_toc_entries_prefork()``, ``_parallel()`` and ``_tocEntryRestorePass()`` in
+pg_backup_archiver.c.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from airflow_provider_pgclone.core.archive import (
+    SECTION_DATA,
+    SECTION_POST_DATA,
+    Toc,
+    TocEntry,
+)
+from airflow_provider_pgclone.core.scheduling.groups import Grouping
+from airflow_provider_pgclone.core.scheduling.locks import Locks
+from airflow_provider_pgclone.core.scheduling.work import Schedule, is_of_event_trigger
+
+# pg_restore reads these with the table of contents: _tocEntryRequired() in pg_backup_archiver.c.
+_OF_EACH_RUN = ("ENCODING", "STDSTRINGS", "SEARCHPATH")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Entries that one run of pg_restore restores, in the order of the archive.
+
+    :param number: its place among the units of its pass.
+    :param waits_for: the numbers of units of its pass that must be done before.
+    :param cost: the work of the longest chain that starts with it, in bytes of data.
+    :param locks: the tables that it locks, each with whether others of its kind share the lock.
+    """
+
+    number: int
+    entries: tuple[TocEntry, ...]
+    waits_for: frozenset[int] = frozenset()
+    cost: float = 0.0
+    locks: Mapping[int, bool] = field(default_factory=dict)
+
+    @property
+    def rank(self) -> tuple[float, int]:
+        """The order in which ready units start: the costliest first, then that of the archive."""
+        return -self.cost, self.number
+
+    def conflicts_with(self, other: "Unit") -> bool:
+        """Tell whether one of the two would wait for a lock of the other."""
+        mine, theirs = self.locks, other.locks
+        return any(not (mine[table] and theirs[table]) for table in mine.keys() & theirs.keys())
+
+
+# The units of each pass. The passes follow one another.
+Passes = Sequence[Sequence[Unit]]
+
+
+def divide(plan: Schedule, *, sessions: int, serial: Collection[int] = ()) -> Passes:
+    """Divide the entries into units.
+
+    A single session restores everything by one run, which connects once.
+
+    :param serial: the ids of entries whose data comes in the order of the archive, so that only one
+        unit at a time can have it.
+    """
+    entries = [entry for entry in plan.toc.entries if entry.description not in _OF_EACH_RUN]
+    if sessions == 1:
+        return [[Unit(0, tuple(entries))]]
+    before, main = _split_main([entry for entry in entries if _pass_of(entry) == 0])
+    rights = [entry for entry in entries if _pass_of(entry) == 1]
+    last = [entry for entry in entries if _pass_of(entry) == 2]
+    passes = [
+        [Unit(0, tuple(before))],
+        _units(plan, main, serial),
+        [Unit(0, tuple(rights))],
+        _units(plan, last, serial),
+    ]
+    return [units for units in passes if units and units[0].entries]
+
+
+def entries_of_each_run(toc: Toc) -> list[TocEntry]:
+    """Return the entries that set how pg_restore reads the others."""
+    return [entry for entry in toc.entries if entry.description in _OF_EACH_RUN]
+
+
+def data_order(passes: Passes) -> list[int]:
+    """Return the ids of the entries with data, approximately in the order of their use."""
+    return [
+        entry.dump_id
+        for units in passes
+        for unit in sorted(units, key=lambda unit: unit.rank)
+        for entry in unit.entries
+        if entry.has_data
+    ]
+
+
+def _pass_of(entry: TocEntry) -> int:
+    if entry.description in ("ACL", "DEFAULT ACL"):
+        return 1
+    is_late_statistics = (
+        entry.description == "STATISTICS DATA" and entry.section == SECTION_POST_DATA
+    )
+    if entry.description == "MATERIALIZED VIEW DATA" or is_late_statistics:
+        return 2
+    return 2 if is_of_event_trigger(entry) else 0
+
+
+def _split_main(entries: Sequence[TocEntry]) -> tuple[list[TocEntry], list[TocEntry]]:
+    """Return what comes before the data, and the rest.
+
+    A comment has no section: it comes before the data unless it is about something that does not.
+    A view that needs a primary key comes after the data, with the views that read it.
+    """
+    before: list[TocEntry] = []
+    later: dict[int, TocEntry] = {}
+    for entry in entries:
+        is_later = entry.section in (SECTION_DATA, SECTION_POST_DATA)
+        if is_later or any(id_ in later for id_ in entry.dependencies):
+            later[entry.dump_id] = entry
+        else:
+            before.append(entry)
+    return before, list(later.values())
+
+
+def _units(plan: Schedule, entries: Sequence[TocEntry], serial: Collection[int]) -> list[Unit]:
+    locks = Locks(plan.toc)
+    return [
+        Unit(
+            number,
+            group.entries,
+            group.waits_for,
+            max(plan.chains.get(entry.dump_id, 0.0) for entry in group.entries),
+            locks.of(group.entries),
+        )
+        for number, group in enumerate(Grouping(plan, serial).groups(entries))
+    ]

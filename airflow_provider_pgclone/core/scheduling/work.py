@@ -1,0 +1,179 @@
+"""Measures the work of the entries of an archive, and which must wait for which. Pure."""
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from airflow_provider_pgclone.core.archive import (
+    SECTION_POST_DATA,
+    TableName,
+    Toc,
+    TocEntry,
+    complete_dependencies,
+)
+
+# Smaller tables are loaded in the order of the archive, where one read fetches many of them.
+SMALL_TABLE_BYTES = 4 * 1024 * 1024
+# The cost of building an index, relative to loading its table; measured on text and jsonb.
+_INDEX_WEIGHT = {"gin": 3.0, "gist": 3.0, "spgist": 2.0, "brin": 0.1}
+_OTHER_INDEX_WEIGHT = 0.5
+_CONSTRAINT_WEIGHT = 0.2
+_ALTERS_TABLE = "\nALTER TABLE "
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """An archive with the work of its entries.
+
+    :param toc: the table of contents, with all dependencies that a parallel restore needs.
+    :param own: the work of each entry by id, in bytes of data.
+    :param chains: the work of each entry and of the longest chain after it; 0 if that is little.
+    """
+
+    toc: Toc
+    own: Mapping[int, float]
+    chains: Mapping[int, float]
+
+
+def schedule(toc: Toc, raw_bytes: Mapping[int, int], *, first: Collection[int] = ()) -> Schedule:
+    """Measure the longest chains of work, which should start first.
+
+    A chain is loading a table, then its slowest index, then the entries that depend on the index.
+
+    :param raw_bytes: the uncompressed size of the data of each entry, by id.
+    :param first: the ids of entries that start before all others.
+    """
+    toc = replace(toc, entries=tuple(_indexes_after_constraints(toc)))
+    toc = replace(toc, entries=tuple(_altering_indexes_one_by_one(toc)))
+    toc = complete_dependencies(toc)  # older archives, and what a copy loads, do not have them
+    toc = replace(toc, entries=tuple(_after_data(toc)))
+    toc = replace(toc, entries=tuple(_event_triggers_last(toc)))
+    own, chains = _work(toc, raw_bytes)
+    return Schedule(toc, own, {**chains, **dict.fromkeys(first, math.inf)})
+
+
+def _indexes_after_constraints(toc: Toc) -> Iterator[TocEntry]:
+    """Make the indexes of a table depend on its primary key and unique constraints.
+
+    Their locks conflict, so that one of them must be first. pg_dump writes constraints first.
+    """
+    tables = {entry.dump_id for entry in toc.entries if entry.description == "TABLE"}
+    constraints: dict[int, list[int]] = {}
+    for entry in toc.entries:
+        if entry.description in ("CONSTRAINT", "INDEX"):
+            of = [dependency for dependency in entry.dependencies if dependency in tables]
+            if entry.description == "CONSTRAINT":
+                for table in of:
+                    constraints.setdefault(table, []).append(entry.dump_id)
+            else:
+                more = [id_ for table in of for id_ in constraints.get(table, ())]
+                entry = replace(entry, dependencies=(*entry.dependencies, *more))
+        yield entry
+
+
+def _altering_indexes_one_by_one(toc: Toc) -> Iterator[TocEntry]:
+    """Make each index that also alters its table depend on the one before of that table.
+
+    dumpIndex() in pg_dump.c adds CLUSTER ON and REPLICA IDENTITY to CREATE INDEX, and pg_restore
+    executes an entry as one transaction. Both transactions could hold the lock of CREATE INDEX, and
+    each wait for the other to take the next one.
+    """
+    tables = {entry.dump_id for entry in toc.entries if entry.description == "TABLE"}
+    before: dict[int, int] = {}
+    for entry in toc.entries:
+        if entry.description == "INDEX" and _ALTERS_TABLE in entry.definition:
+            of = [dependency for dependency in entry.dependencies if dependency in tables]
+            more = dict.fromkeys(before[table] for table in of if table in before)
+            before.update(dict.fromkeys(of, entry.dump_id))
+            entry = replace(entry, dependencies=(*entry.dependencies, *more))
+        yield entry
+
+
+def _after_data(toc: Toc) -> Iterator[TocEntry]:
+    """Make what comes after the data depend on the data of its tables.
+
+    pg_dump lets it depend on the tables alone, and pg_restore changes that when it restores in
+    parallel: ``repoint_table_dependencies()`` in pg_backup_archiver.c.
+    """
+    data: dict[TableName, list[int]] = {}
+    for entry in toc.entries:
+        if entry.description == "TABLE DATA":
+            data.setdefault(entry.table, []).append(entry.dump_id)
+    data_of = {e.dump_id: data.get(e.table, []) for e in toc.entries if e.description == "TABLE"}
+    for entry in toc.entries:
+        if entry.section == SECTION_POST_DATA:
+            known = set(entry.dependencies)
+            of_tables = (id_ for table in known for id_ in data_of.get(table, ()))
+            more = dict.fromkeys(id_ for id_ in of_tables if id_ not in known)
+            entry = replace(entry, dependencies=(*entry.dependencies, *more))
+        yield entry
+
+
+def is_of_event_trigger(entry: TocEntry) -> bool:
+    """Tell whether an entry is an event trigger, or its comment or security label."""
+    return entry.description == "EVENT TRIGGER" or (
+        entry.description in ("COMMENT", "SECURITY LABEL")
+        and entry.tag.startswith("EVENT TRIGGER ")
+    )
+
+
+def _event_triggers_last(toc: Toc) -> Iterator[TocEntry]:
+    """Make event triggers depend on what else pg_restore does in its last pass.
+
+    Otherwise one that notes commands in a table notes REFRESH MATERIALIZED VIEW, and the table has
+    other rows than in the dump. ``_tocEntryRestorePass()`` in pg_backup_archiver.c puts both, and
+    statistics, into one pass.
+    """
+    others = ("MATERIALIZED VIEW DATA", "STATISTICS DATA")
+    before = [entry.dump_id for entry in toc.entries if entry.description in others]
+    for entry in toc.entries:
+        if entry.description == "EVENT TRIGGER":
+            entry = replace(entry, dependencies=(*entry.dependencies, *before))
+        yield entry
+
+
+def _work(
+    toc: Toc, raw_bytes: Mapping[int, int]
+) -> tuple[Mapping[int, float], Mapping[int, float]]:
+    """Return the work of each entry, and that of the longest chain that starts with it."""
+    of_table: dict[tuple[str, str], int] = {}
+    for entry in toc.entries:
+        name = entry.table
+        of_table[name] = of_table.get(name, 0) + raw_bytes.get(entry.dump_id, 0)
+    size_of = {
+        entry.dump_id: of_table[entry.table]
+        for entry in toc.entries
+        if entry.description == "TABLE"
+    }
+    behind: dict[int, float] = {}  # the longest chain that depends on an id
+    own: dict[int, float] = {}
+    chains: dict[int, float] = {}
+    # pg_dump writes an entry after the entries that it depends on.
+    for entry in reversed(toc.entries):
+        id_ = entry.dump_id
+        if entry.section == SECTION_POST_DATA:
+            tables = (size_of.get(dependency, 0) for dependency in entry.dependencies)
+            own[id_] = weight_of(entry) * max(tables, default=0)
+            length = own[id_] + behind.get(id_, 0.0)
+            for dependency in entry.dependencies:
+                behind[dependency] = max(behind.get(dependency, 0.0), length)
+        elif entry.has_data:
+            own[id_] = float(raw_bytes.get(id_, 0))
+            # The size of the whole table, because an index waits for the last range.
+            length = float(of_table[entry.table])
+            length += max(behind.get(one, 0.0) for one in (id_, *entry.dependencies))
+        else:
+            continue
+        chains[id_] = length if length >= SMALL_TABLE_BYTES else 0.0
+    return own, chains
+
+
+def weight_of(entry: TocEntry) -> float:
+    """Return the work of an entry after the data, relative to that of loading its table."""
+    if entry.description == "INDEX":
+        _, _, method = entry.definition.partition(" USING ")
+        return _INDEX_WEIGHT.get(method.partition(" ")[0], _OTHER_INDEX_WEIGHT)
+    if entry.description == "CONSTRAINT":  # it has an index
+        return _OTHER_INDEX_WEIGHT
+    # Nothing else reads the rows.
+    return _CONSTRAINT_WEIGHT if "CONSTRAINT" in entry.description else 0.0
