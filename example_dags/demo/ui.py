@@ -112,12 +112,14 @@ def _standalone(environment: Mapping[str, str]) -> Iterator[subprocess.Popen[byt
     try:
         yield airflow
     finally:
-        airflow.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            airflow.wait(SHUTDOWN_SECONDS)
-        with suppress(ProcessLookupError):
-            os.killpg(airflow.pid, signal.SIGKILL)
-        airflow.wait()
+        try:
+            airflow.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                airflow.wait(SHUTDOWN_SECONDS)
+        finally:  # also after a second Ctrl-C
+            with suppress(ProcessLookupError):
+                os.killpg(airflow.pid, signal.SIGKILL)
+            airflow.wait()
 
 
 def _wait_until_up(url: str, airflow: subprocess.Popen[bytes]) -> None:
