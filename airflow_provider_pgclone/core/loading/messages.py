@@ -116,7 +116,7 @@ class RestoreMessages:
             if self._lines:
                 self._lines.append(line)
             elif not self._has_started:
-                self.before_start += line
+                self.before_start = f"{self.before_start} {line}".strip()
             return
         self._has_started = True
         severity, text = match.groups()

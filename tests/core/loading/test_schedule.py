@@ -1,5 +1,7 @@
 """In which order a restore starts what is ready."""
 
+import pytest
+
 from airflow_provider_pgclone.core.archive.toc import (
     NO_DATA,
     POSITION_NOT_SET,
@@ -8,7 +10,12 @@ from airflow_provider_pgclone.core.archive.toc import (
     Toc,
     TocEntry,
 )
-from airflow_provider_pgclone.core.loading.schedule import Schedule, schedule
+from airflow_provider_pgclone.core.loading.schedule import (
+    SMALL_TABLE_BYTES,
+    Schedule,
+    is_of_event_trigger,
+    schedule,
+)
 
 MIB = 1024 * 1024
 SECTION_PRE_DATA = 2
@@ -138,3 +145,129 @@ def test_the_order_of_the_archive_and_all_but_the_ids_stays() -> None:
     plan = planned(entries, {21: 90 * MIB})
     assert [entry.tag for entry in plan.toc.entries] == ["a", "b", "a", "b"]
     assert [plan.old_ids[entry.dump_id] for entry in plan.toc.entries] == [10, 11, 20, 21]
+
+
+def first_data(entries: list[TocEntry], sizes: dict[int, int]) -> list[int]:
+    """Return the old ids of the data in the order in which they start."""
+    plan = planned(entries, sizes)
+    return [plan.old_ids[id_] for id_ in plan.start_order(sessions=2)]
+
+
+def index(dump_id: int, table: int, method: str) -> TocEntry:
+    definition = f"CREATE INDEX i ON t USING {method} (a, b) WHERE b = ' USING gin '"
+    return entry(dump_id, "INDEX", f"i{dump_id}", table, definition=definition)
+
+
+TWO = [table(10, "a"), table(11, "b"), data(20, "a", 10), data(21, "b", 11)]
+
+
+@pytest.mark.parametrize(
+    ("of_a", "of_b"),
+    [
+        ([], [index(31, 11, "btree")]),
+        ([index(30, 10, "brin")], [index(31, 11, "btree")]),
+        ([index(30, 10, "btree")], [index(31, 11, "spgist")]),
+        ([index(30, 10, "spgist")], [index(31, 11, "gist")]),
+        ([index(30, 10, "btree")], [index(31, 11, "gin")]),
+        ([], [entry(31, "FK CONSTRAINT", "f", 11)]),
+        ([entry(30, "FK CONSTRAINT", "f", 10)], [entry(31, "CONSTRAINT", "c", 11)]),
+        # The costliest counts, and what waits for it. Two that may run at once do not add up.
+        ([index(30, 10, "btree"), index(32, 10, "hash")], [index(31, 11, "spgist")]),
+        (
+            [index(30, 10, "spgist")],
+            [
+                entry(31, "CONSTRAINT", "c", 11),
+                entry(33, "FK CONSTRAINT", "f", 11, 31),
+                index(34, 11, "spgist"),
+            ],
+        ),
+    ],
+)
+def test_of_tables_of_one_size_that_with_more_work_behind_it_starts_first(
+    of_a: list[TocEntry], of_b: list[TocEntry]
+) -> None:
+    sizes = dict.fromkeys((20, 21), 10 * MIB)
+    assert first_data([*TWO, *of_a, *of_b], sizes) == [21, 20]
+
+
+def test_an_entry_that_depends_on_nothing_known_does_not_matter() -> None:
+    others = [entry(30, "FK CONSTRAINT", "f", 99), entry(31, "POLICY", "p")]
+    plan = planned([*TWO, *others], {21: 10 * MIB})
+    assert started(plan)[0] == 21
+    by_old_id = {plan.old_ids[entry.dump_id]: entry for entry in plan.toc.entries}
+    (unknown,) = by_old_id[30].dependencies
+    assert unknown not in plan.old_ids
+    ranges = planned([table(10, "t"), data(20, "t", 5, 10)], {})
+    (of_range,) = (entry.dependencies[0] for entry in ranges.toc.entries if entry.has_data)
+    assert unknown != of_range
+
+
+@pytest.mark.parametrize(
+    ("size", "order"), [(SMALL_TABLE_BYTES - 1, [20, 21]), (SMALL_TABLE_BYTES, [21, 20])]
+)
+def test_from_a_certain_size_on_a_table_starts_before_small_ones(
+    size: int, order: list[int]
+) -> None:
+    assert first_data(TWO, {20: 1, 21: size}) == order
+
+
+def test_what_follows_small_tables_does_not_start_before_it_could() -> None:
+    indexes = [entry(30, "INDEX", "i", 10), entry(31, "INDEX", "j", 11)]
+    assert started(planned([*TWO, *indexes], {20: 1, 21: 2})) == [10, 11, 20, 21, 30, 31]
+
+
+def test_the_length_of_a_chain_is_measured_behind_other_sections_too() -> None:
+    """An entry without data in between, such as a comment, does not end the look for chains."""
+    comment = entry(22, "COMMENT", "TABLE b", 11, section=SECTION_PRE_DATA)
+    assert first_data([*TWO, comment, index(31, 11, "gin")], {20: 10 * MIB, 21: 9 * MIB}) == [
+        *(21, 20),
+    ]
+
+
+def test_the_first_ones_start_before_the_longest_chain() -> None:
+    toc = Toc((1, 16), "zstd", (0,) * 7, "db", "17", "17", tuple(TWO))
+    assert started(schedule(toc, {20: 90 * MIB}, first=[11, 21])) == [11, 21, 20, 10]
+
+
+def dependencies_of(plan: Schedule, old_id: int) -> list[int]:
+    (found,) = (one for one in plan.toc.entries if plan.old_ids[one.dump_id] == old_id)
+    return [plan.old_ids[id_] for id_ in found.dependencies]
+
+
+def test_event_triggers_wait_for_what_is_refreshed_last() -> None:
+    plan = planned(
+        [
+            table(10, "a"),
+            entry(30, "MATERIALIZED VIEW DATA", "m", 10),
+            entry(31, "STATISTICS DATA", "a", 10),
+            entry(32, "EVENT TRIGGER", "e", 10),
+            entry(33, "INDEX", "i", 10),
+        ],
+        {},
+    )
+    assert dependencies_of(plan, 32) == [10, 30, 31]
+    assert dependencies_of(plan, 33) == [10]
+    assert dependencies_of(plan, 30) == [10]
+
+
+@pytest.mark.parametrize(
+    ("description", "tag", "is_one"),
+    [
+        ("EVENT TRIGGER", "watch", True),
+        ("COMMENT", "EVENT TRIGGER watch", True),
+        ("SECURITY LABEL", "EVENT TRIGGER watch", True),
+        ("COMMENT", "TABLE watch", False),
+        ("SECURITY LABEL", "TABLE watch", False),
+        ("TRIGGER", "EVENT TRIGGER watch", False),
+        ("TRIGGER", "watch", False),
+    ],
+)
+def test_comments_and_labels_belong_to_their_event_trigger(
+    description: str, tag: str, is_one: bool
+) -> None:
+    assert is_of_event_trigger(entry(30, description, tag)) is is_one
+
+
+def test_the_first_index_that_is_attached_waits_for_none() -> None:
+    plan = planned([table(10, "a"), entry(30, "INDEX ATTACH", "i", 10)], {})
+    assert dependencies_of(plan, 30) == [10]
