@@ -51,7 +51,9 @@ def named_survivors() -> set[Mutant]:
     for group in yaml.safe_load(SURVIVORS.read_text()) or ():
         if not group["why"].strip():
             raise ValueError(f"{SURVIVORS} has mutants without a reason")
-        found |= {Mutant(*map(str, (one["in"], one["was"], one["becomes"]))) for one in group["mutants"]}
+        found |= {
+            Mutant(*map(str, (one["in"], one["was"], one["becomes"]))) for one in group["mutants"]
+        }
     return found
 
 

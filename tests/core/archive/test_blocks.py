@@ -245,10 +245,10 @@ def test_a_block_in_the_place_of_another_is_damaged() -> None:
 
 def test_the_blocks_of_any_archive_are_read_one_after_another() -> None:
     archive = (
-        b"\x01" + integer(7) + chunk(b"1\n") + chunk(b"2\n") + chunk(COPY_END) + integer(0)
-    ) + (
-        b"\x03" + integer(9) + integer(16500) + chunk(b"abc") + integer(0) + integer(16501)
-    ) + (integer(0) + integer(0))
+        (b"\x01" + integer(7) + chunk(b"1\n") + chunk(b"2\n") + chunk(COPY_END) + integer(0))
+        + (b"\x03" + integer(9) + integer(16500) + chunk(b"abc") + integer(0) + integer(16501))
+        + (integer(0) + integer(0))
+    )
     reader = ArchiveReader(cut(archive))
     blocks = read_blocks(reader)
     assert next(blocks) == (1, 7)

@@ -1,4 +1,4 @@
-"""The bytes of a table of contents, as WriteHead() and WriteToc() of pg_backup_archiver.c define."""
+"""The bytes of a table of contents: WriteHead() and WriteToc() in pg_backup_archiver.c."""
 
 import itertools
 import struct
@@ -115,9 +115,7 @@ def test_an_unknown_compression_is_named() -> None:
     assert read_toc(iter([header(16, bytes([9])) + origin(0)])).compression == "algorithm 9"
 
 
-@pytest.mark.parametrize(
-    ("minor", "reader"), [(12, 9), (13, 10), (14, 12), (15, 16), (16, 17)]
-)
+@pytest.mark.parametrize(("minor", "reader"), [(12, 9), (13, 10), (14, 12), (15, 16), (16, 17)])
 def test_a_version_tells_the_oldest_pg_restore_that_reads_it(minor: int, reader: int) -> None:
     assert toc_of(version=(1, minor)).first_reader == reader
 
@@ -442,7 +440,7 @@ def test_tables_without_any_rows_are_an_archive_without_data(
             {"ENCODING": "UTF8", "LOCALE_PROVIDER": "libc", "LOCALE": "C"},
         ),
         (
-            'CREATE DATABASE "ENCODING = \'X\' ""LOCALE = y" WITH LC_COLLATE = \'it\'\'s\';\n',
+            "CREATE DATABASE \"ENCODING = 'X' \"\"LOCALE = y\" WITH LC_COLLATE = 'it''s';\n",
             {"LC_COLLATE": "it's"},
         ),
         ("CREATE DATABASE shop;\n", {}),

@@ -21,7 +21,11 @@ VALUES: dict[str, Any] = {"format": 1, "database": "größe"}
 
 def test_a_signature_is_an_hmac_of_its_purpose_the_dump_key_and_the_facts() -> None:
     """Written out, since a change would make all dumps of today unsigned."""
-    message = b'pgclone manifest 1\0' + DUMP.encode() + b'\0{"format": 1, "database": "gr\\u00f6\\u00dfe"}'
+    message = (
+        b"pgclone manifest 1\0"
+        + DUMP.encode()
+        + b'\0{"format": 1, "database": "gr\\u00f6\\u00dfe"}'
+    )
     expected = hmac.new(KEY.encode(), message, hashlib.sha256).hexdigest()
     assert signature(VALUES, DUMP, KEY) == expected
 

@@ -153,9 +153,7 @@ def test_the_tables_of_extensions_are_loaded_one_after_another() -> None:
         toc_entry(21, "TABLE DATA", "own", 1),
         toc_entry(22, "TABLE DATA", 'a "layer', 90),
         toc_entry(23, "TABLE DATA", "third", 90),
-        toc_entry(
-            30, "FK CONSTRAINT", "f", 1, definition=refers.format('public."a ""layer"')
-        ),
+        toc_entry(30, "FK CONSTRAINT", "f", 1, definition=refers.format('public."a ""layer"')),
         toc_entry(31, "FK CONSTRAINT", "g", 1, definition=refers.format("public.topology")),
         toc_entry(32, "FK CONSTRAINT", "h", 1, definition=refers.format("public.own")),
         toc_entry(33, "FK CONSTRAINT", "i", 1, definition=refers.format("other.topology")),
@@ -172,8 +170,6 @@ def test_an_entry_never_waits_for_itself_or_twice() -> None:
         toc_entry(22, "TABLE DATA", "leaf", 2),
         toc_entry(30, "INDEX", "i", 1, 22),
         # Two reasons for one wait.
-        toc_entry(
-            31, "CHECK CONSTRAINT", "c", 1, definition="ALTER DOMAIN d"
-        ),
+        toc_entry(31, "CHECK CONSTRAINT", "c", 1, definition="ALTER DOMAIN d"),
     )
     assert (found[30], found[31]) == ((1, 22), (1, 22))
