@@ -157,7 +157,8 @@ def test_a_block_of_gzip_is_one_stream_whose_chunks_tell_what_went_into_them() -
     chunks = list(compressor_of("gzip").chunks(pieces))
     assert zlib.decompress(b"".join(one.payload for one in chunks)) == b"".join(pieces)
     assert len(chunks) > 1
-    assert chunks[-1].raw_bytes < len(pieces[1])
+    assert sum(one.raw_bytes for one in chunks) == sum(map(len, pieces))
+    assert sum(one.rows for one in chunks) == sum(map(count_rows, pieces))
 
 
 def test_damage_is_noticed_by_the_compression() -> None:
@@ -282,6 +283,8 @@ def test_rows_are_joined_into_pieces_that_are_large_enough() -> None:
     half = b"h" * (PIECE_BYTES // 2)
     assert pieces_of(half, half, b"x") == [half + half, b"x"]
     assert pieces_of(half, half[1:], b"x", b"y") == [half + half[1:] + b"x", b"y"]
+    rest = half + half[1:] + b"y"
+    assert pieces_of(half, half, half, half[1:], b"y") == [half + half, rest]
     assert pieces_of() == []
     assert pieces_of(COPY_END) == [COPY_END]
 

@@ -137,6 +137,13 @@ def test_a_manifest_that_would_fill_the_memory_is_not_unpacked() -> None:
     assert caught.value.message == "the manifest at the end of the archive is too large"
 
 
+def test_a_manifest_that_does_not_tell_its_size_is_read() -> None:
+    compressor = zstandard.ZstdCompressor(write_content_size=False)
+    data = compressor.compress(b'{"format": 1}')
+    footer = Footer(0, len(data), hashlib.sha256(data).digest())
+    assert read_manifest(data, footer) == {"format": 1}
+
+
 def test_facts_of_another_type_name_the_reason() -> None:
     with pytest.raises(UnsupportedError) as caught:
         Manifest.from_json({})
@@ -177,6 +184,7 @@ def test_all_facts_come_back_from_json() -> None:
         "follow_fks": True,
         "is_keyed": True,
     }
+    assert FULL.as_json()["masking"] == values["masking"]
     assert values["checksums"] == [["public", "users", 3, "77"]]
     assert values["content"] == {"exclude": ["a*"], "schemas": [], "pg_dump_args": ["--no-acl"]}
     assert values["parts"] == [

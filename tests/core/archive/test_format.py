@@ -271,6 +271,12 @@ SUPPORTED = "This package reads formats 1.12 to 1.16."
             None,
         ),
         (
+            GOOD.replace(text("123"), text("１２３")),
+            ArchiveError,
+            "the archive has a dependency that is not a number: it is damaged",
+            None,
+        ),
+        (
             GOOD.replace(text("123"), text("12345678901")),
             ArchiveError,
             "the archive has a dependency that is not a number: it is damaged",
@@ -353,6 +359,12 @@ def test_no_chunk_is_taken_before_it_is_needed() -> None:
     reader.integer()
     reader.take(3)
     assert next(taken) == 3
+    reader.take(3)
+    reader.take(5)
+    assert next(taken) == 5
+    reader.take(3)
+    reader.integer()
+    assert next(taken) == 7
 
 
 @pytest.mark.parametrize("value", NUMBERS)

@@ -119,8 +119,10 @@ def test_the_state_of_a_trigger_waits_for_the_one_that_it_is_made_of() -> None:
         toc_entry(44, "TRIGGER", "lower watch", 3, namespace="audit"),
         # The trigger of another table depends on this one, too.
         toc_entry(45, "TRIGGER", "view watch", 3),
+        toc_entry(46, "TRIGGER", "view watch", 1),
     )
-    assert [found[id_] for id_ in range(40, 46)] == [(1,), (2, 40), (4, 40), (4,), (3,), (3,)]
+    expected = [(1,), (2, 40), (4, 40), (4,), (3,), (3,), (1,)]
+    assert [found[id_] for id_ in range(40, 47)] == expected
 
 
 def test_a_partition_whose_parent_is_not_in_the_archive_has_none() -> None:

@@ -45,8 +45,12 @@ def ended() -> Iterator[Child]:
         yield child
 
 
-def told(*lines: str, server: int = 16, **options: bool) -> RestoreMonitor:
-    monitor = RestoreMonitor(server, **options)
+def told(*lines: str, server: int = 16, trusts_lines: bool | None = None) -> RestoreMonitor:
+    monitor = (
+        RestoreMonitor(server)
+        if trusts_lines is None
+        else RestoreMonitor(server, trusts_lines=trusts_lines)
+    )
     for line in lines:
         monitor.feed(line)
     return monitor

@@ -211,6 +211,15 @@ def test_from_a_certain_size_on_a_table_starts_before_small_ones(
     assert first_data(TWO, {20: 1, 21: size}) == order
 
 
+def test_the_first_entries_of_an_archive_count_too() -> None:
+    plan = planned([data(20, "a", 10), data(21, "b", 11)], {20: 5 * MIB, 21: 10 * MIB})
+    assert started(plan) == [21, 20]
+
+
+def test_what_is_not_data_starts_in_the_order_of_the_archive() -> None:
+    assert started(planned([entry(30, "POLICY", "p"), table(10, "a")], {})) == [30, 10]
+
+
 def test_what_follows_small_tables_does_not_start_before_it_could() -> None:
     indexes = [entry(30, "INDEX", "i", 10), entry(31, "INDEX", "j", 11)]
     assert started(planned([*TWO, *indexes], {20: 1, 21: 2})) == [10, 11, 20, 21, 30, 31]

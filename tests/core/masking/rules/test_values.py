@@ -66,6 +66,7 @@ DOMAIN = (
     "gives the rule email a domain that is not a domain of up to 40 letters, digits, dots and "
     "hyphens"
 )
+NO_PATHS = "gives the rule json no paths, such as {'contact.email': 'email'}"
 CONSTANT = "gives the rule constant a value that is not a text, a number, true or false"
 
 
@@ -91,10 +92,9 @@ CONSTANT = "gives the rule constant a value that is not a text, a number, true o
         ({}, "has {}, which is neither the name of a rule nor a rule with values"),
         ([], "has [], which is neither the name of a rule nor a rule with values"),
         ("x", f"has the unknown rule 'x'; the rules are {', '.join(PARAMETERS)}"),
-        *(
-            ({"json": value}, "gives the rule json no paths, such as {'contact.email': 'email'}")
-            for value in ({}, "a", None)
-        ),
+        ({"json": {}}, NO_PATHS),
+        ({"json": "a"}, NO_PATHS),
+        ({"json": None}, NO_PATHS),
         ({"json": {"a": "keep"}}, "masks nothing by the rule json: use the rule keep"),
         (
             {"json": {"a": "null", "*": "email"}},
