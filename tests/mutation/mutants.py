@@ -68,6 +68,7 @@ def try_mutants(name: str, package: Package, sample: int | None, seed: int) -> O
     shutil.rmtree(folder, ignore_errors=True)
     _copy_repository(folder, package)
     with contextlib.chdir(folder):
+        _forget_configuration()
         every = _every_mutant(package)
         chosen = every
         if sample is not None and sample < len(every):
@@ -116,6 +117,13 @@ def properties_as_functions(source: str) -> str:
 def _files(package: Package) -> list[Path]:
     found = [path for pattern in package.files for path in (REPOSITORY / CORE).glob(pattern)]
     return sorted(path.relative_to(REPOSITORY) for path in found)
+
+
+def _forget_configuration() -> None:
+    """Let mutmut read the configuration of the package; it keeps that of the one before."""
+    from mutmut.configuration import reset_config
+
+    reset_config()
 
 
 def _every_mutant(package: Package) -> list[str]:

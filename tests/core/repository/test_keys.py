@@ -168,7 +168,7 @@ def test_a_prefix_as_text_ends_where_its_part_ends() -> None:
     "text",
     [
         *("/prod", "prod//shop", "../shop", "pr*d", "a/b/c/now", "a/b/c/2026/x", "a/b/c/٢٠"),
-        *("größe", "a/b/c/2026/1", "a/b/c/2026/1/2"),
+        *("größe", "a/b/c/2026/1", "a/b/c/2026/1/2", ".dump", "/.dump/"),
     ],
 )
 def test_a_prefix_that_no_key_has_is_refused(text: str) -> None:
