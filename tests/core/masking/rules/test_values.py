@@ -26,7 +26,7 @@ from airflow_provider_pgclone.core.masking.rules.language import (
         ({"hash": "16"}, "chars", 16),
         ({"hash": 16.0}, "chars", 16),
         ("email", "domain", "example.com"),
-        ({"email": "a-1.example.org"}, "domain", "a-1.example.org"),
+        ({"email": "A-1.Example.Zone"}, "domain", "A-1.Example.Zone"),
         ({"email": "d" * 40}, "domain", "d" * 40),
         ("date_shift", "days", 180),
         ({"date_shift": 1}, "days", 1),
