@@ -15,8 +15,7 @@ CERT_OF_PIP := $(BIN)/python -m pip config list 2>/dev/null | sed -n "s/^global\
 UV := file="$${SSL_CERT_FILE:-$${PIP_CERT:-$$($(CERT_OF_PIP))}}"; \
 	$${file:+env SSL_CERT_FILE="$$file"} $(BIN)/uv
 
-.PHONY: help demo ui test pytest test-random test-matrix test-faults test-airflow \
-	test-mutation lint format bench docs clean
+.PHONY: help demo ui test pytest test-random test-matrix test-faults test-airflow test-mutation lint format bench docs clean
 
 help:
 	@echo "make demo         dump and refresh a small shop database in a real Airflow"
@@ -26,7 +25,7 @@ help:
 	@echo "make test-matrix  PostgreSQL 14 to 18 in every pair, and random databases (half an hour)"
 	@echo "make test-airflow adapters on Airflow 3.1 to 3.3 with Python 3.11 to 3.13 (half an hour)"
 	@echo "make test-faults  breaks servers, storage and processes on purpose (a quarter of an hour)"
-	@echo "make test-mutation  changes the code in small ways, which tests must notice (half an hour)"
+	@echo "make test-mutation changes the code in small ways, which tests must notice (half an hour)"
 	@echo "make lint         ruff and mypy only"
 	@echo "make bench        how long each verb takes, beside its peers (an hour)"
 	@echo "make docs         the documentation, as a site in docs/_build/html"
