@@ -10,8 +10,6 @@ import pytest
 import zstandard
 
 from airflow_provider_pgclone.core.archive import (
-    BY_COLUMN,
-    BY_ROW,
     HEAD_BYTES,
     TAIL_BYTES,
     Block,
@@ -25,6 +23,7 @@ from airflow_provider_pgclone.core.archive import (
     read_footer,
     read_manifest,
 )
+from airflow_provider_pgclone.core.archive.manifest import BY_COLUMN, BY_ROW
 from airflow_provider_pgclone.core.errors import ArchiveError, UnsupportedError
 from tests.core.archive.test_manifest import MANIFEST
 

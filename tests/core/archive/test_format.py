@@ -13,7 +13,6 @@ from airflow_provider_pgclone.core.archive.encoding import write_integer, write_
 from airflow_provider_pgclone.core.archive.toc import (
     NO_DATA,
     POSITION_NOT_SET,
-    Toc,
     TocEntry,
     read_start,
     read_toc,
