@@ -83,7 +83,7 @@ test-faults: $(INSTALLED)
 	TEST_FAULTS=1 $(PYTEST) tests/faults
 
 # Whether the tests of the code without I/O notice when it is changed. PACKAGES="archive reading"
-# chooses some of it, and SAMPLE=40 that many mutants of each.
+# chooses some of it; SAMPLE=40 tries that many mutants of each, and SAMPLE=all all of them.
 PACKAGES ?=
 SAMPLE ?=
 test-mutation: $(INSTALLED)

@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.archive.toc import (
     TocEntry,
     read_start,
     read_toc,
+    statement_entry,
     write_toc,
 )
 from airflow_provider_pgclone.core.errors import ArchiveError, UnsupportedError
@@ -437,3 +438,27 @@ def test_the_options_of_a_database_are_those_of_its_statement(
     database = toc_entry(2, "DATABASE", "shop", definition=definition)
     assert toc_of(others, database).database_options == options
     assert toc_of(others).database_options == {}
+
+
+@pytest.mark.parametrize(("description", "section"), [("ACL", 1), ("SCHEMA", 2)])
+def test_an_entry_of_statements_has_no_more_than_their_text(description: str, section: int) -> None:
+    assert statement_entry(7, description, "s", "GRANT …;") == TocEntry(
+        dump_id=7,
+        has_dumper=0,
+        catalog_oid="0",
+        object_oid="0",
+        tag="s",
+        description=description,
+        section=section,
+        definition="GRANT …;",
+        drop_statement=None,
+        copy_statement="",
+        namespace="",
+        tablespace=None,
+        table_access_method=None,
+        relation_kind=0,
+        owner="",
+        with_oids="false",
+        dependencies=(),
+        data_state=NO_DATA,
+    )

@@ -137,6 +137,14 @@ TOC = Toc((1, 16), "none", (0,) * 7, "d", "17", "17", ())
             ),
             {(None, "TEMPORARY", False), ('He"re', "CONNECT", True), ('He"re', "CREATE", True)},
         ),
+        (
+            (
+                DATABASE,
+                entry("ACL", "DATABASE d", "REVOKE TEMPORARY ON DATABASE d FROM PUBLIC;\n"),
+                entry("ACL", "DATABASE d", "GRANT CREATE ON DATABASE d TO a;\n"),
+            ),
+            {(None, "CONNECT", False), ("a", "CREATE", False)},
+        ),
     ],
 )
 def test_the_rights_on_a_database_are_told_or_unknown(
