@@ -29,9 +29,16 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that need a server, unless they are asked for."""
-    if os.environ.get(WITH_SERVER):
-        return
-    without = [item for item in items if not _SERVERS & set(getattr(item, "fixturenames", ()))]
-    config.hook.pytest_deselected(items=[item for item in items if item not in without])
-    items[:] = without
+    """Leave out the tests that need a server, unless they are asked for, and run quick ones first.
+
+    The first test that fails ends the run, and mutmut gives the tests in no order.
+    """
+    if not os.environ.get(WITH_SERVER):
+        without = [item for item in items if not _SERVERS & set(getattr(item, "fixturenames", ()))]
+        config.hook.pytest_deselected(items=[item for item in items if item not in without])
+        items[:] = without
+    items.sort(key=_has_many_examples)
+
+
+def _has_many_examples(item: pytest.Item) -> bool:
+    return bool(getattr(getattr(item, "obj", None), "is_hypothesis_test", False))
