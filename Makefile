@@ -19,7 +19,7 @@ UV := file="$${SSL_CERT_FILE:-$${PIP_CERT:-$$($(CERT_OF_PIP))}}"; \
 
 help:
 	@echo "make demo         dump and refresh a small shop database in a real Airflow"
-	@echo "make ui           the same in Airflow's web interface"
+	@echo "make ui           Airflow's web interface with a week of dumps; it goes on where it was left"
 	@echo "make test         lint, types and the tests"
 	@echo "make test-random  all tests, in another order each time"
 	@echo "make test-matrix  PostgreSQL 14 to 18 in every pair, and random databases (half an hour)"

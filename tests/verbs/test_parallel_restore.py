@@ -245,3 +245,22 @@ def test_a_manifest_that_disagrees_with_the_archive_is_refused(
         make_hook(source).restore(key)
     assert server.names() == {source}
     assert server.value(source, "SELECT count(*) FROM events") == 20000
+
+
+def test_indexes_that_alter_their_table_do_not_end_in_a_deadlock(
+    server: Server,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(groups, "SMALL_BYTES", SMALL)
+    database = make_database(
+        "CREATE TABLE pairs (id int NOT NULL, text text);"
+        "INSERT INTO pairs SELECT n, md5(n::text) FROM generate_series(1, 100000) n;"
+        "CREATE UNIQUE INDEX by_id ON pairs (id); CREATE INDEX by_text ON pairs (text);"
+        "ALTER TABLE pairs CLUSTER ON by_text;"
+        "ALTER TABLE pairs REPLICA IDENTITY USING INDEX by_id"
+    )
+    make_hook("restored").restore(make_hook(database).dump(), jobs=2)
+    query = "SELECT indexrelid::regclass::text FROM pg_index WHERE indisclustered OR indisreplident"
+    assert sorted(server.rows("restored", query)) == [("by_id",), ("by_text",)]

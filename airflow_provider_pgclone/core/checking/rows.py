@@ -1,6 +1,8 @@
 """Compares the number of rows of each restored table with that in the dump."""
 
 import logging
+import math
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 # Large enough to save round trips for many small tables. Small enough because the statement locks
 # all of its tables.
 COUNTED_AT_ONCE = 100
+# A session that its client has left ends within milliseconds.
+END_LOOKS, END_LOOK_SECONDS = 40, 0.05
 
 
 def check_rows(
@@ -41,6 +45,14 @@ def check_rows(
     """
     names = comparable(session, rows_of_tables, encoding)
     groups = comparable_groups(copied_tables(toc), rows_of_tables, names)
+    loaded = _loaded_rows(session)
+    groups = [
+        group
+        for group in groups
+        if sum(loaded.get(names[name], math.nan) for name in group)
+        != sum(rows_of_tables[name] for name in group)
+    ]
+    log.info("tables whose rows are counted by reading them: %d of %d", len(groups), len(names))
     for start in range(0, len(groups), COUNTED_AT_ONCE):
         some = groups[start : start + COUNTED_AT_ONCE]
         counts = [_count(names[name] for name in group) for group in some]
@@ -54,6 +66,35 @@ def check_rows(
                 raise MismatchError(
                     f"{tables} has {rows} rows after the restore, but {expected} in the dump"
                 )
+
+
+def _loaded_rows(session: Session) -> dict[TableName, int]:
+    """Return the number of rows of tables that got rows once and were not changed since.
+
+    The server counts what is inserted, and counts on after a rollback. So its number says that no
+    row was lost only if nothing else happened to the table, and if it is the number that is
+    expected. Where that is not so, or the server does not count, a table is read. Up to PostgreSQL
+    14 the numbers may come too late or be lost.
+    """
+    _wait_for_restores(session)
+    rows = session.execute(
+        "SELECT schemaname, relname, n_tup_ins FROM pg_stat_all_tables"
+        " WHERE n_tup_ins = n_live_tup AND n_tup_upd = 0 AND n_tup_del = 0 AND n_dead_tup = 0"
+    )
+    return {(schema, table): count for schema, table, count in rows}
+
+
+def _wait_for_restores(session: Session) -> None:
+    """Wait a moment for the end of sessions of pg_restore: then their numbers are counted."""
+    for _ in range(END_LOOKS):
+        (running,) = session.fetch_row(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'pg_restore')"
+        )
+        if not running:
+            return
+        session.cancellation.check()
+        time.sleep(END_LOOK_SECONDS)
 
 
 def _counted(session: Session, query: sql.Composed) -> Any:

@@ -60,26 +60,31 @@ def load_units(
     """Restore the units of each pass, as many at once as there are sessions.
 
     :param restore: restores one unit; called in threads.
-    :param cancellation: cancelled when a unit fails, so that the others end.
+    :param cancellation: cancelled when a unit fails or this thread is interrupted, so that the
+        others end.
     :raises PgCloneError: the first error of ``restore``.
     """
     for units in passes:
         queue = _Queue(units, cancellation)
 
         def work(queue: _Queue = queue) -> None:
-            while (unit := queue.take()) is not None:
-                try:
+            try:
+                while (unit := queue.take()) is not None:
                     restore(unit)
-                except BaseException as error:  # noqa: BLE001  # raised below
-                    queue.fail(error)
-                    return
-                queue.finish(unit)
+                    queue.finish(unit)
+            except BaseException as error:  # noqa: BLE001  # raised below
+                queue.fail(error)
 
         workers = min(sessions, len(units))
-        # Not in this thread: a child ends with the thread that started it, and a pass may follow.
-        with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
-            for _ in range(workers):
-                pool.submit(work)
+        try:
+            # Not in this thread: a child ends with the thread that started it, and a pass may
+            # follow.
+            with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
+                for _ in range(workers):
+                    pool.submit(work)
+        except BaseException:  # a signal handler raised it, such as that of a task's timeout
+            cancellation.cancel()
+            raise
         queue.raise_failure()
 
 

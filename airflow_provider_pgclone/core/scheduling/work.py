@@ -18,6 +18,7 @@ SMALL_TABLE_BYTES = 4 * 1024 * 1024
 _INDEX_WEIGHT = {"gin": 3.0, "gist": 3.0, "spgist": 2.0, "brin": 0.1}
 _OTHER_INDEX_WEIGHT = 0.5
 _CONSTRAINT_WEIGHT = 0.2
+_ALTERS_TABLE = "\nALTER TABLE "
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def schedule(toc: Toc, raw_bytes: Mapping[int, int], *, first: Collection[int] =
     :param first: the ids of entries that start before all others.
     """
     toc = replace(toc, entries=tuple(_indexes_after_constraints(toc)))
+    toc = replace(toc, entries=tuple(_altering_indexes_one_by_one(toc)))
     toc = complete_dependencies(toc)  # older archives, and what a copy loads, do not have them
     toc = replace(toc, entries=tuple(_after_data(toc)))
     toc = replace(toc, entries=tuple(_event_triggers_last(toc)))
@@ -66,6 +68,24 @@ def _indexes_after_constraints(toc: Toc) -> Iterator[TocEntry]:
             else:
                 more = [id_ for table in of for id_ in constraints.get(table, ())]
                 entry = replace(entry, dependencies=(*entry.dependencies, *more))
+        yield entry
+
+
+def _altering_indexes_one_by_one(toc: Toc) -> Iterator[TocEntry]:
+    """Make each index that also alters its table depend on the one before of that table.
+
+    dumpIndex() in pg_dump.c adds CLUSTER ON and REPLICA IDENTITY to CREATE INDEX, and pg_restore
+    executes an entry as one transaction. Both transactions could hold the lock of CREATE INDEX, and
+    each wait for the other to take the next one.
+    """
+    tables = {entry.dump_id for entry in toc.entries if entry.description == "TABLE"}
+    before: dict[int, int] = {}
+    for entry in toc.entries:
+        if entry.description == "INDEX" and _ALTERS_TABLE in entry.definition:
+            of = [dependency for dependency in entry.dependencies if dependency in tables]
+            more = dict.fromkeys(before[table] for table in of if table in before)
+            before.update(dict.fromkeys(of, entry.dump_id))
+            entry = replace(entry, dependencies=(*entry.dependencies, *more))
         yield entry
 
 

@@ -446,3 +446,64 @@ def test_a_user_without_rights_restores_all_else(
     assert server.value(target, "SELECT count(*) FROM orders") == 2000
     assert server.value(target, "SELECT count(*) FROM pg_event_trigger") == 0
     assert server.value(target, "SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'") == 1
+
+
+def reads(server: Server, database: str, table: str) -> int:
+    """Return how many rows of a table were read by scans of it."""
+    with server.connect(database) as connection:
+        # Those of other sessions are counted when they end.
+        query = "SELECT coalesce(seq_tup_read, 0) FROM pg_stat_all_tables WHERE relname = %s"
+        (count,) = connection.execute(query, [table]).fetchone() or (0,)
+    return int(count)
+
+
+@pytest.fixture
+def counted(make_database: MakeDatabase, server: Server) -> str:
+    """A database with a table of 500 rows that nobody has read."""
+    if int(server.value("postgres", "SHOW server_version_num")) < 150000:
+        pytest.skip("the numbers of PostgreSQL 14 may come too late")
+    database = make_database("CREATE TABLE many (n int)")
+    server.run(database, "INSERT INTO many SELECT generate_series(1, 500)")
+    return database
+
+
+def check_many(server: Server, database: str, rows: int) -> None:
+    toc = Toc((1, 16), "none", (0,) * 7, database, "", "", ())
+    with server.session(database) as session:
+        check_rows(session, toc, {("public", "many"): rows}, "UTF8")
+
+
+def test_a_table_is_not_read_where_the_server_has_counted_its_rows(
+    server: Server, counted: str
+) -> None:
+    check_many(server, counted, 500)
+    assert reads(server, counted, "many") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "rows"),
+    [
+        ("DELETE FROM many WHERE n = 1", 499),
+        ("TRUNCATE many", 0),
+        ("WITH gone AS (DELETE FROM many WHERE n = 1) INSERT INTO many VALUES (501), (502)", 501),
+        ("BEGIN; INSERT INTO many VALUES (501); ROLLBACK", 500),
+    ],
+)
+def test_a_table_that_changed_after_its_rows_were_counted_is_read(
+    change: str, rows: int, server: Server, counted: str
+) -> None:
+    with server.connect(counted) as connection:
+        for statement in change.split("; "):
+            connection.execute(statement.encode())
+    check_many(server, counted, rows)
+    inserted = server.value(
+        counted, "SELECT n_tup_ins FROM pg_stat_all_tables WHERE relname = 'many'"
+    )
+    for wrong in {rows + 1, inserted} - {rows}:
+        with pytest.raises(MismatchError, match=f"has {rows} rows after the restore, but {wrong}"):
+            check_many(server, counted, wrong)
+
+
+def test_a_lost_row_is_told_where_the_server_has_counted(server: Server, counted: str) -> None:
+    with pytest.raises(MismatchError, match="has 500 rows after the restore, but 501"):
+        check_many(server, counted, 501)

@@ -1,5 +1,6 @@
 """How several sessions restore units: in which order, and how a failure or a stop ends them."""
 
+import signal
 import threading
 from collections.abc import Callable
 
@@ -116,3 +117,41 @@ def test_a_stop_is_raised_and_nothing_more_starts() -> None:
     with pytest.raises(CancelledError), asked.own() as cancellation:
         load_units([[unit(0), unit(1, 0)]], restore, sessions=2, cancellation=cancellation)
     assert restore.started == [0]
+
+
+class InterruptedByTestError(Exception):
+    pass
+
+
+def test_no_unit_starts_after_the_thread_that_waits_for_them_was_interrupted() -> None:
+    interrupted = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        raise InterruptedByTestError
+
+    def work(one: Unit) -> None:
+        if one.number == 0:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+        assert interrupted.wait(PATIENCE_SECONDS)
+
+    restore = Restored(work)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(InterruptedByTestError):
+            load([[unit(number) for number in range(8)]], restore, sessions=2)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        interrupted.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("restore"):
+            thread.join(PATIENCE_SECONDS)
+    assert len(restore.started) <= 2
+
+
+def test_an_error_beside_the_restore_of_a_unit_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(one: Unit) -> object:
+        raise ValueError(f"unit {one.number} has no rank")
+
+    monkeypatch.setattr(Unit, "rank", property(fail))
+    with pytest.raises(ValueError, match="unit 0 has no rank"):
+        load([[unit(0), unit(1)]], Restored())

@@ -155,6 +155,26 @@ def test_indexes_wait_for_the_constraints_of_their_table() -> None:
     assert 30 not in by_id(plan)[32].dependencies
 
 
+def test_indexes_that_alter_their_table_wait_for_each_other() -> None:
+    create = "CREATE INDEX i ON public.a USING btree (x);\n"
+    clustered = f"{create}\nALTER TABLE public.a CLUSTER ON i;\n"
+    identity = f"{create}\nALTER TABLE ONLY public.a REPLICA IDENTITY USING INDEX i;\n"
+    plan = planned(
+        [
+            table(10, "a"),
+            table(11, "b"),
+            entry(30, "INDEX", "a_1", 10, definition=clustered),
+            entry(31, "INDEX", "a_2", 10, definition=create),
+            entry(32, "INDEX", "a_3", 10, definition=identity),
+            entry(33, "INDEX", "b_1", 11, definition=identity),
+        ],
+        {},
+    )
+    assert by_id(plan)[31].dependencies == (10,)
+    assert by_id(plan)[32].dependencies == (10, 30)
+    assert by_id(plan)[33].dependencies == (11,)
+
+
 def test_event_triggers_wait_for_refreshes_and_statistics() -> None:
     plan = planned(
         [
