@@ -13,7 +13,13 @@ from airflow_provider_pgclone.core.replacing.names import (
     check_database_name,
     kept_database_name,
 )
-from airflow_provider_pgclone.core.repository.keys import DumpKey, KeyPrefix, is_part_of, key_part
+from airflow_provider_pgclone.core.repository.keys import (
+    DumpKey,
+    KeyPrefix,
+    is_part_of,
+    key_part,
+    shares_old_part,
+)
 
 # As django_pgclone 3.8 reads its keys.
 DJANGO_PGCLONE_KEY = re.compile(
@@ -229,3 +235,39 @@ def test_the_name_of_an_attempt_is_cut_at_a_character_and_no_earlier() -> None:
     name = attempt_database_name("€" * 20, "temp", "1a2b3c4d")
     assert name == "€" * 16 + "__temp_1a2b3c4d"
     assert len(name.encode()) == MAX_DATABASE_NAME_BYTES
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", ()),
+        ("prod", ("prod",)),
+        ("prod/shop", ("prod", "shop")),
+        ("prod/shop/none", ("prod", "shop")),
+        ("prod/shop/none/2026", ("prod", "shop")),
+    ],
+)
+def test_the_names_of_a_prefix_are_its_instance_and_its_database(
+    text: str, names: tuple[str, ...]
+) -> None:
+    assert KeyPrefix.parse(text).names == names
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "shares"),
+    [
+        ("sales_eu", "sales.eu", True),
+        ("sales-2_eu", "sales-2.eu", True),  # more than one hyphen
+        ("sales_eu", "sales_us.", False),
+        ("sales_eu", "sales_eu", False),
+    ],
+)
+def test_a_part_is_that_of_another_name_in_the_keys_of_earlier_versions(
+    part: str, name: str, shares: bool
+) -> None:
+    assert shares_old_part(part, key_part(name)) is shares
+
+
+@pytest.mark.parametrize("other", ["sales_eu-1", "sales_eu-nothexad", "sales_eu"])
+def test_what_has_no_hash_did_not_have_the_part_of_another_name(other: str) -> None:
+    assert not shares_old_part("sales_eu", other)
