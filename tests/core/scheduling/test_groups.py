@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
-from airflow_provider_pgclone.core.archive.toc import TocEntry
+from airflow_provider_pgclone.core.archive.toc import SECTION_DATA, SECTION_NONE, TocEntry
 from airflow_provider_pgclone.core.scheduling import divide, entries_of_each_run
 from airflow_provider_pgclone.core.scheduling.groups import SMALL_BYTES, Group, Grouping
 from airflow_provider_pgclone.core.scheduling.locks import Locks
@@ -55,6 +55,18 @@ def test_entries_share_a_group_up_to_its_size(
         assert all(sum(sizes[id_ - 20] for id_ in group) <= SMALL_BYTES for group, _ in found)
 
 
+def test_what_is_no_work_has_room_beside_what_is() -> None:
+    about = [entry(31 + n, "COMMENT", "INDEX i", 10, 20, section=SECTION_NONE) for n in range(3)]
+    entries = [table(10, "t"), data(20, "t", 10), entry(30, "INDEX", "i", 10), *about]
+    assert groups_of(entries, {20: 2 * SMALL_BYTES - 2}) == [([20], set()), ([30, 31, 32, 33], {0})]
+
+
+def test_rows_do_not_share_a_group_with_values_of_sequences() -> None:
+    sequence = entry(21, "SEQUENCE SET", "s", section=SECTION_DATA)
+    entries = [table(10, "t"), data(20, "t", 10), sequence, table(11, "u"), data(22, "u", 11)]
+    assert groups_of(entries, {}) == [([20, 22], set()), ([21], set())]
+
+
 def test_indexes_of_a_table_in_several_groups_wait_for_no_other_table() -> None:
     entries = [
         *(table(10, "ranges"), table(11, "small")),
@@ -96,6 +108,47 @@ def test_a_link_of_a_chain_does_not_hold_back_what_does_not_wait_for_it() -> Non
     ]
 
 
+def test_a_link_of_a_chain_waits_for_one_that_waits_for_something_else() -> None:
+    entries = [
+        *(table(9, "x"), table(10, "a"), table(11, "b")),
+        *(data(19, "x", 9), data(20, "a", 10, 19), data(21, "b", 11)),
+    ]
+    sizes = dict.fromkeys((19, 20, 21), 20 * MIB)
+    assert groups_of(entries, sizes, serial={20, 21}) == [
+        ([19], set()),
+        ([20], {0}),
+        ([21], {1}),
+    ]
+
+
+def test_what_waits_for_a_link_is_not_grouped_with_what_the_link_waits_for() -> None:
+    """The link before it may wait for that; then both groups would wait for each other."""
+    names = {15: "v", 16: "w", 20: "x", 21: "y", 22: "z"}
+    waits = {16: [15], 20: [16], 22: [21]}
+    tables = [table(id_ - 10, name) for id_, name in names.items()]
+    rows = [data(id_, name, id_ - 10, *waits.get(id_, [])) for id_, name in names.items()]
+    found = groups_of([*tables, *rows], dict.fromkeys((20, 21), 20 * MIB), serial={20, 21})
+    assert found == [
+        *(([15], set()), ([16], {0}), ([20], {1})),
+        *(([21], {2}), ([22], {3})),
+    ]
+
+
+def test_views_after_keys_share_a_group_only_if_their_tables_do() -> None:
+    entries = [
+        *(table(10, "large"), table(11, "small"), data(20, "large", 10), data(21, "small", 11)),
+        *(entry(30, "CONSTRAINT", "k", 10), entry(31, "CONSTRAINT", "l", 11)),
+        entry(40, "VIEW", "v", 10, 30, section=SECTION_PRE_DATA),
+        entry(41, "VIEW", "w", 11, 31, section=SECTION_PRE_DATA),
+        entry(42, "VIEW", "x", 11, 31, section=SECTION_PRE_DATA),
+    ]
+    assert groups_of(entries, {20: 20 * MIB, 21: MIB}) == [
+        *(([20], set()), ([21], set())),
+        *(([30], {0}), ([31], {1})),
+        *(([40], {2}), ([41, 42], {3})),
+    ]
+
+
 def test_the_first_index_that_is_attached_waits_for_none() -> None:
     entries = [table(10, "a"), entry(30, "INDEX ATTACH", "i", 10)]
     assert groups_of(entries, {}) == [([30], set())]
@@ -111,7 +164,7 @@ def test_that_entries_wait_for_each_other_is_told(caplog: pytest.LogCaptureFixtu
 def test_a_unit_costs_what_its_longest_chain_costs() -> None:
     entries = [
         *(table(10, "a"), table(11, "b"), data(20, "a", 10), data(21, "b", 11)),
-        *(entry(30, "INDEX", "b", 11), entry(31, "COMMENT", "INDEX b", 30)),
+        *(entry(30, "INDEX", "b", 11), entry(31, "COMMENT", "INDEX b", 30, section=SECTION_NONE)),
     ]
     before, main = divide(scheduled(entries, {20: 5 * MIB, 21: 10 * MIB}), sessions=2)
     assert [unit.cost for unit in before] == [0]
