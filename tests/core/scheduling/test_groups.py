@@ -248,3 +248,8 @@ def test_a_unit_shares_a_lock_only_if_all_its_entries_do() -> None:
     assert locks.of([index, index]) == {13: True}
     (unit,) = divide(scheduled([*TREE[3:4], index], {}), sessions=2)[1]
     assert unit.locks == {13: True}
+
+
+def test_the_only_unit_of_a_single_session_is_the_first() -> None:
+    ((unit,),) = divide(scheduled([table(10, "t"), data(20, "t", 10)], {}), sessions=1)
+    assert (unit.number, unit.waits_for) == (0, frozenset())
