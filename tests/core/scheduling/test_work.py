@@ -231,10 +231,14 @@ def test_of_tables_of_one_size_that_with_more_work_behind_it_has_the_longer_chai
 
 
 def test_an_entry_that_depends_on_nothing_known_is_no_work() -> None:
-    others = [entry(30, "FK CONSTRAINT", "f", 99), entry(31, "POLICY", "p")]
+    others = [
+        entry(30, "FK CONSTRAINT", "f", 99),
+        entry(31, "POLICY", "p"),
+        entry(32, "INDEX", "i"),
+    ]
     plan = planned([*TWO, *others], {21: 10 * MIB})
-    assert plan.own == {20: 0, 21: 10 * MIB, 30: 0, 31: 0}
-    assert plan.chains == {20: 0, 21: 10 * MIB, 30: 0, 31: 0}
+    assert plan.own == {20: 0, 21: 10 * MIB, 30: 0, 31: 0, 32: 0}
+    assert plan.chains == {20: 0, 21: 10 * MIB, 30: 0, 31: 0, 32: 0}
     assert by_id(plan)[30].dependencies == (99,)
 
 
