@@ -57,8 +57,16 @@ def compare(
 
 def _now(maintenance: Database, target: str, cancellation: Cancellation) -> Side:
     found = current(maintenance, target, cancellation=cancellation)
-    since = datetime.fromisoformat(found.since) if found.since else None
-    return Side(target, found.key, _dumped_at(found.key), since, found.size_bytes)
+    return Side(target, found.key, _dumped_at(found.key), _moment(found.since), found.size_bytes)
+
+
+def _moment(text: str) -> datetime | None:
+    """Return the time in the comment of a database, ``None`` if its owner wrote another text."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _dumped_at(key: str) -> datetime | None:

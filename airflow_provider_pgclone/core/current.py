@@ -75,9 +75,11 @@ def current(maintenance: Database, name: str, *, cancellation: Cancellation) -> 
         since=origin.swapped_at if origin else "",
         made_by=_made_by(origin) if origin else {},
         size_bytes=sizes[name],
-        pre=KeptDatabase(pre_name, pre.held_key, pre.held_since, sizes[pre_name]) if pre else None,
+        pre=KeptDatabase(pre_name, pre.held_key, pre.held_since, sizes.get(pre_name))
+        if pre
+        else None,
         waiting=tuple(
-            KeptDatabase(temp, marker.key, marker.created_at, sizes[temp])
+            KeptDatabase(temp, marker.key, marker.created_at, sizes.get(temp))
             for temp, marker in markers.items()
             if _waits_for(marker, name)
         ),

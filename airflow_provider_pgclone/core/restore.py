@@ -212,8 +212,13 @@ def drop_temp(maintenance: Database, temp_name: str, *, cancellation: Cancellati
         if marker is None and not database_exists(session, temp_name):
             log.info("database %r does not exist", temp_name)
             return
-        if marker is None or marker.role != "temp":
+        if marker is None or marker.role != "temp" or not marker.fits(temp_name):
             raise InvalidInputError(f"database {temp_name!r} is not the temporary one of a restore")
+        if marker.ready:
+            # Nobody fills it, and no other attempt has its names: another restore of the target,
+            # which may take hours, need not end first.
+            drop_attempt(session, marker)
+            return
         with target_lock(session, marker.target, wait_seconds=0):
             drop_attempt(session, marker)
 

@@ -63,7 +63,11 @@ class PgCloneApproveSwapOperator(PgCloneBaseOperator, ApprovalOperator):  # type
 
         :param event: the answer, as Airflow's ApprovalOperator gets it.
         """
-        if self.APPROVE not in event.get("chosen_options", ()):
+        # An event may also say that Airflow failed to wait, or have an answer that it refuses. Then
+        # nobody has rejected the swap, and the task can be tried again.
+        chosen = [] if "error" in event else event["chosen_options"]
+        self.validate_chosen_options(chosen)
+        if self.REJECT in chosen:
             self._with_hook(lambda hook: hook.drop_temp(self.temp_database), context)
             if event.get("timedout"):
                 raise AirflowFailException(

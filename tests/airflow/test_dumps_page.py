@@ -164,7 +164,9 @@ def forge(path: Path, **facts: Any) -> None:
     ("facts", "is_read"),
     [
         ({"database": "\ud800", "server_version": "x" * 10**6}, True),
-        ({"made_by": {"dag": "../../x", "run": HOSTILE}, "database_bytes": 10**400}, True),
+        ({"made_by": {"dag": "../../x", "run": HOSTILE}, "database_bytes": 2**63}, True),
+        ({"database_bytes": 10**400}, False),
+        ({"seconds": 10**400}, False),
         ({"seconds": float("nan")}, False),
         ({"seconds": 1e999}, False),
         ({"database": ["a"]}, False),

@@ -20,6 +20,7 @@ from airflow_provider_pgclone.core.errors import (
     ToolError,
     UnsupportedError,
 )
+from airflow_provider_pgclone.core.replacing.locks import target_lock
 from airflow_provider_pgclone.core.replacing.marker import BIRTHMARK_CONNECTION_LIMIT
 from tests.support.fixtures.children import running
 from tests.support.fixtures.databases import REFUSED_SQL, MakeDatabase, Server
@@ -261,6 +262,18 @@ def test_a_database_that_waits_for_its_swap_can_be_dropped(
     hook.drop_temp(temp)
     with pytest.raises(NotFoundError, match=temp):
         hook.swap(temp)
+
+
+def test_a_database_that_waits_is_dropped_although_another_restore_of_the_target_runs(
+    server: Server, shop: str, make_hook: MakeHook
+) -> None:
+    hook = make_hook(shop)
+    hook.restore(hook.dump(), swap=False)
+    temp = hook.temp_database
+    assert temp is not None
+    with server.session("postgres") as session, target_lock(session, shop, wait_seconds=0):
+        hook.drop_temp(temp)
+    assert server.names() == {shop}
 
 
 @pytest.mark.parametrize("verb", ["swap", "drop_temp"])

@@ -149,3 +149,12 @@ def test_a_key_that_could_be_guessed_is_refused_and_not_shown(
     with pytest.raises(InvalidInputError, match="fewer than 16 characters") as raised:
         make_hook(shop).dump(signing_key="hunter2")
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_signed_dump_with_large_objects_is_restored(
+    server: Server, shop: str, make_hook: MakeHook
+) -> None:
+    server.run(shop, "SELECT lo_from_bytea(70001, 'large')")
+    key = make_hook(shop).dump(signing_key=KEY)
+    assert make_hook("restored").restore(key, **SIGNED) == key
+    assert server.value("restored", "SELECT convert_from(lo_get(70001), 'UTF8')") == "large"

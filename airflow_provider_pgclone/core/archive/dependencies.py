@@ -131,7 +131,9 @@ def _for_data_beside(toc: Toc, tables: _Tables) -> Iterator[_Wait]:
 
 
 def _root(table: int, tables: _Tables) -> int:
-    while parents := tables.partition_parents.get(table):
+    passed = set[int]()  # an archive that somebody made may have a circle
+    while (parents := tables.partition_parents.get(table)) and table not in passed:
+        passed.add(table)
         table = parents[0]
     return table
 

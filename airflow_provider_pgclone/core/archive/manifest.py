@@ -6,7 +6,6 @@ never reads it. The last chunk is a footer of fixed size, which contains the man
 
 import hashlib
 import json
-import math
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -46,6 +45,8 @@ _TEXTS = (
     "encoding",
 )
 _NUMBERS = ("toc_bytes", "has_rows", "database_bytes")
+# No size, count or time is larger, and sums of these are still numbers that can be shown.
+_MAX_NUMBER = 1 << 63
 
 Names = tuple[tuple[str, ...], ...]
 
@@ -379,8 +380,8 @@ def _check_types(known: Mapping[str, Any]) -> None:
     texts = {name: known[name] for name in _TEXTS if name in known}
     _check_kinds({**texts, **known.get("made_by", {})}, str)
     _check_kinds({name: known[name] for name in _NUMBERS if name in known}, int)
-    if (seconds := known.get("seconds")) is not None and not math.isfinite(seconds):
-        raise TypeError(f"seconds is {seconds!r}")
+    if (seconds := known.get("seconds")) is not None and not 0 <= seconds <= _MAX_NUMBER:
+        raise TypeError("seconds is not a time")
     for value in known.get("content", {}).values():
         _check_kinds(dict(enumerate(value)), str)
 
@@ -389,3 +390,5 @@ def _check_kinds(values: Mapping[Any, object], kind: type) -> None:
     for name, value in values.items():
         if not isinstance(value, kind):
             raise TypeError(f"{name} is a {type(value).__name__}")
+        if isinstance(value, int) and abs(value) > _MAX_NUMBER:
+            raise TypeError(f"{name} is too large")

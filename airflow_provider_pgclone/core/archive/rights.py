@@ -13,7 +13,8 @@ from airflow_provider_pgclone.core.archive.toc import Toc
 _PUBLIC = "public"  # PostgreSQL allows no role of this name
 
 # Names may contain semicolons and keywords, but only within quotes.
-_STATEMENT = re.compile(r'(?:"(?:[^"]|"")*"|[^";])+;\s*')
+# Possessive: an archive that somebody made could otherwise keep the search busy for years.
+_STATEMENT = re.compile(r'(?:"(?:[^"]|"")*+"|[^";])++;\s*')
 _TOKEN = re.compile(r'"(?:[^"]|"")*"|[^\s";]+')
 _BECOME, _BECOME_AGAIN = "SET SESSION AUTHORIZATION ", "RESET SESSION AUTHORIZATION"
 _DATABASE = "DATABASE "

@@ -114,6 +114,8 @@ class _Queue:
                     self._ready.remove(unit)
                     self._running[unit.number] = unit
                     return unit
+                if not self._running:  # the division was wrong: nothing would ever end this wait
+                    raise RuntimeError(f"{len(self._missing)} units wait for each other")
                 self._changed.wait(POLL_SECONDS)
             return None
 

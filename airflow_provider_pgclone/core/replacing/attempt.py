@@ -27,7 +27,7 @@ from airflow_provider_pgclone.core.replacing.names import (
     check_database_name,
     kept_database_name,
 )
-from airflow_provider_pgclone.core.replacing.properties import Properties
+from airflow_provider_pgclone.core.replacing.properties import Properties, properties_of_new
 from airflow_provider_pgclone.core.replacing.target import check_makeable, check_replaceable
 
 
@@ -64,19 +64,21 @@ class Attempt:
     def create_temp(self, creation: Mapping[str, str]) -> None:
         """Create an empty temporary database.
 
-        It gets the target's rights and settings before it is loaded. So no unauthorized user can
-        connect to it, and the attempt fails early if our user lacks a right. It gets the connection
-        limit at the swap, since more sessions may load it.
+        It gets the target's settings before it is loaded, and its owner and rights afterwards: who
+        may create objects in it could otherwise exchange a table for one whose triggers then run
+        with our rights.
 
         :param creation: the options of CREATE DATABASE.
         """
         create_database(self.session, self.temp.name, creation)
         mark_newborn(self.session, self.temp.name, self.marker)
-        self._set_properties(self.temp.name, is_limited=False)
+        self._set_properties_while_filled()
 
     def clone_temp(self, source: str) -> None:
         """Create the temporary database as a copy of another database on the same server."""
-        self._clone(source, self.temp.name, self.marker, spares_ours=True)
+        clone_database(self.session, source, self.temp.name, strategy=None, spares_ours=True)
+        mark_newborn(self.session, self.temp.name, self.marker)
+        self._set_properties_while_filled()
 
     def clone_closed(self, source: str, *, strategy: str | None) -> None:
         """Create the temporary database as a copy that nobody can connect to before the swap.
@@ -91,27 +93,42 @@ class Attempt:
     def keep_post(self) -> None:
         """Copy the restored database before hooks change it. The copy becomes *post*."""
         marker = Marker("post_temp", self.marker.target, self.marker.attempt)
-        self._clone(self.temp.name, self.post_temp_name, marker, spares_ours=False)
-
-    def _clone(self, source: str, name: str, marker: Marker, *, spares_ours: bool) -> None:
-        clone_database(self.session, source, name, strategy=None, spares_ours=spares_ours)
+        name = self.post_temp_name
+        clone_database(self.session, self.temp.name, name, strategy=None, spares_ours=False)
         mark_newborn(self.session, name, marker)
         self._set_properties(name)
 
-    def _set_properties(self, name: str, *, is_limited: bool = True) -> None:
-        """Give a database the properties of the target, then let sessions connect.
+    def leave_temp(self) -> None:
+        """Let the complete temporary database wait for its swap, with the target's properties."""
+        self._set_properties(self.temp.name)
+        set_comment(self.session, self.temp.name, self.marker.made_ready().text())
 
-        The database of a drill may hold production rows, so only its owner can connect to it.
+    def _set_properties(self, name: str) -> None:
+        """Give a database the properties of the target, then let sessions connect.
 
         All in one transaction: if a statement fails after the owner was changed, we could neither
         go on nor drop the database.
         """
         with self.session.transaction():
-            if self.marker.role == "drill":
+            if properties := self.properties():
+                carry_over(self.session, name, properties)
+            open_database(self.session, name)
+
+    def _set_properties_while_filled(self) -> None:
+        """Give the temporary database the target's settings, and let only our user connect.
+
+        The attempt fails here if our user may not give the database its owner and rights later.
+        More sessions may load it than its connection limit allows.
+        """
+        name = self.temp.name
+        with self.session.transaction():
+            if self.marker.role != "drill" and (properties := self.properties()):
+                with self.session.transaction(rolled_back=True):
+                    carry_over(self.session, name, properties)
+                own = properties_of_new(self.session, ())
+                carry_over(self.session, name, replace(own, settings=properties.settings))
+            else:
                 close_to_public(self.session, name)
-            elif properties := self.properties():
-                limit = properties.connection_limit if is_limited else -1
-                carry_over(self.session, name, replace(properties, connection_limit=limit))
             open_database(self.session, name)
 
     def properties(self) -> Properties | None:
@@ -168,6 +185,6 @@ def replace_database(attempt: Attempt, fill: Fill, *, ending: Ending, wait_secon
                         wait_seconds=wait_seconds,
                     )
                 case "leave":
-                    set_comment(session, attempt.temp.name, marker.made_ready().text())
+                    attempt.leave_temp()
                 case "drop":
                     drop_database(session, attempt.temp.name)

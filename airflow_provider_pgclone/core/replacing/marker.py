@@ -9,6 +9,7 @@ from psycopg import sql
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError
 from airflow_provider_pgclone.core.postgres import Session, database_exists
+from airflow_provider_pgclone.core.replacing.names import attempt_database_name
 
 _HEAD = "airflow-provider-pgclone "
 # A new database has this connection limit until it gets its marker. So it can be identified if its
@@ -17,6 +18,9 @@ BIRTHMARK_CONNECTION_LIMIT = 1_886_840_687
 Role = Literal["temp", "post_temp", "pre", "post", "old", "drill"]
 
 
+# The kinds of the values that are no texts. Whoever owns a database may write its comment, and a
+# value of another kind would end each verb on the server.
+_KINDS = {"ready": bool, "reversible": bool, "may_create": bool}
 # Earlier versions know no marker that has these, so they are written only where they say something.
 _NOT_KNOWN_EARLIER = ("held_key", "held_since", "may_create")
 
@@ -69,6 +73,15 @@ class Marker:
         """Return the marker of the database once it is complete."""
         return replace(self, ready=True, created_at=_now())
 
+    def fits(self, name: str) -> bool:
+        """Tell whether a database of this name is the one that the attempt made for the target.
+
+        The owner of a database may write its comment. Without this check, the owner of one that
+        waits for its swap could have it swapped in for the target of others.
+        """
+        role = "post" if self.role == "post_temp" else self.role
+        return name == attempt_database_name(self.target, role, self.attempt)
+
     @property
     def made_at(self) -> datetime | None:
         """The time when the database was created or became ready; ``None`` if unknown."""
@@ -88,8 +101,10 @@ class Marker:
             return None
         try:
             values = json.loads(comment.removeprefix(_HEAD))
-            return cls(**{one.name: values[one.name] for one in fields(cls) if one.name in values})
-        except (ValueError, TypeError):
+            known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
+            has_kinds = all(isinstance(known[name], _KINDS.get(name, str)) for name in known)
+            return cls(**known) if has_kinds else None
+        except (ValueError, TypeError, RecursionError):
             return None
 
 
@@ -135,7 +150,8 @@ def ready_marker(session: Session, temp_name: str) -> Marker:
             f"database {temp_name!r} does not exist",
             hint="It was swapped in or dropped already, or another restore replaced it.",
         )
-    if marker is None or marker.role != "temp" or not marker.ready:
+    is_temp = marker is not None and marker.role == "temp" and marker.fits(temp_name)
+    if marker is None or not is_temp or not marker.ready:
         raise InvalidInputError(
             f"database {temp_name!r} is not waiting for a swap",
             hint="Give the name that a restore with swap=False returned.",

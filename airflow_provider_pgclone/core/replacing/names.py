@@ -65,9 +65,10 @@ def kept_database_name(target: str, role: str) -> str:
 def check_database_name(name: str) -> None:
     """Refuse a name that PostgreSQL would reject or truncate.
 
-    :raises InvalidInputError: when it is empty, contains a NUL or is longer than 63 bytes.
+    :raises InvalidInputError: when it is empty, contains a NUL or half a character, as JSON may, or
+        is longer than 63 bytes.
     """
-    if not name or "\0" in name:
+    if not name or "\0" in name or any("\ud800" <= one <= "\udfff" for one in name):
         raise InvalidInputError(f"{name!r} is not a database name")
     length = len(name.encode())
     if length > MAX_DATABASE_NAME_BYTES:

@@ -41,8 +41,10 @@ class Origin:
         try:
             values = {} if line is None else json.loads(line.removeprefix(_HEAD))
             known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
-            return cls(**known) if known else None
-        except (ValueError, TypeError):
+            # Its owner may have written anything.
+            has_texts = all(isinstance(value, str) for value in known.values())
+            return cls(**known) if known and has_texts else None
+        except (ValueError, TypeError, RecursionError):
             return None
 
 

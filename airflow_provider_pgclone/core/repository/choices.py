@@ -9,7 +9,7 @@ from itertools import islice
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, NotFoundError
-from airflow_provider_pgclone.core.progress import format_age, format_bytes
+from airflow_provider_pgclone.core.progress import format_age, format_bytes, printable
 from airflow_provider_pgclone.core.repository.dumps import newest_first
 from airflow_provider_pgclone.core.repository.keys import KeyPrefix
 from airflow_provider_pgclone.core.repository.lookup import find_dump
@@ -123,7 +123,7 @@ def _label(one: DumpSummary, at: datetime) -> str:
     parts = [
         f"{format_age((at - one.created_at).total_seconds())} ago",
         f"{one.created_at:%Y-%m-%d %H:%M:%S} UTC",
-        one.database,
+        printable(one.database),
         format_bytes(one.size_bytes),
         "masked" if one.is_masked else "not masked",
         *(["verified"] if one.finding else []),

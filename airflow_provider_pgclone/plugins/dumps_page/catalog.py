@@ -9,6 +9,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -72,9 +73,10 @@ def publish_store(name: str, prefix: str, hook: PgCloneHook) -> int:
     variable = variable_of("store", name)
     known = {one.key: one for one in _known(name)}
     summaries = hook.summaries(dumps[:MOST_DUMPS], known=known)
-    details = {
-        one.key: shortened(hook.details(one.key), _MOST_TABLES) for one in summaries[:MOST_DETAILS]
-    }
+    details = {}
+    for one in summaries[:MOST_DETAILS]:
+        with suppress(NotFoundError):  # deleted after it was listed
+            details[one.key] = shortened(hook.details(one.key), _MOST_TABLES)
     count = len(summaries)
     while True:
         kept = summaries[:count]

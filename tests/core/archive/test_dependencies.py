@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_pgclone.core.archive import Toc, complete_dependencies, read_toc
-from airflow_provider_pgclone.core.archive.toc import TocEntry
+from airflow_provider_pgclone.core.archive.toc import TocEntry, statement_entry
 from airflow_provider_pgclone.core.catalog import Table
 from airflow_provider_pgclone.core.reading import add_ranges
 from airflow_provider_pgclone.core.scheduling.work import schedule
@@ -190,3 +190,24 @@ def test_dependencies_grow_with_the_number_of_partitions(dumped: Callable[..., T
 
     few, many = dependencies(MANY_PARTITIONS // 10), dependencies(MANY_PARTITIONS)
     assert many < 11 * few
+
+
+def test_partitions_of_each_other_end_no_search() -> None:
+    """Of an archive that somebody made."""
+    blank = statement_entry(0, "TABLE", "", "")
+    entries = (
+        replace(blank, dump_id=1, tag="a"),
+        replace(blank, dump_id=2, tag="b"),
+        replace(blank, dump_id=3, tag="a", description="TABLE ATTACH", dependencies=(1, 2)),
+        replace(blank, dump_id=4, tag="b", description="TABLE ATTACH", dependencies=(1, 2)),
+        replace(
+            blank,
+            dump_id=5,
+            tag="a",
+            description="TABLE DATA",
+            definition="-- load via partition root b",
+            dependencies=(1,),
+        ),
+    )
+    toc = Toc((1, 14), "none", (0,) * 7, "shop", "17", "17", entries)
+    assert len(complete_dependencies(toc).entries) == len(entries)

@@ -155,3 +155,9 @@ def test_an_error_beside_the_restore_of_a_unit_is_raised(monkeypatch: pytest.Mon
     monkeypatch.setattr(Unit, "rank", property(fail))
     with pytest.raises(ValueError, match="unit 0 has no rank"):
         load([[unit(0), unit(1)]], Restored())
+
+
+def test_units_that_would_wait_for_ever_are_told() -> None:
+    units = [Unit(0, (), frozenset({1})), Unit(1, (), frozenset({0}))]
+    with pytest.raises(RuntimeError, match="2 units wait for each other"):
+        load_units([units], lambda unit: None, sessions=2, cancellation=Cancellation())

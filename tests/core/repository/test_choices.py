@@ -33,3 +33,9 @@ def test_dumps_of_one_second_are_told_apart_by_their_keys() -> None:
     made = [AT.replace(microsecond=number) for number in (1, 2)]
     choices = labelled([summary(f"key {n.microsecond}", n) for n in made], AT)
     assert [choice.label.rpartition(", ")[2] for choice in choices] == ["key 1", "key 2"]
+
+
+def test_a_name_in_a_label_cannot_change_the_rest_of_it() -> None:
+    one = DumpSummary("a/shop/x/1.dump", 0, AT, None, "shop\n\u202edeksam", is_masked=False)
+    (choice,) = labelled([one], AT)
+    assert ", shop??deksam, 0 B, not masked" in choice.label
