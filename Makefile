@@ -15,7 +15,7 @@ CERT_OF_PIP := $(BIN)/python -m pip config list 2>/dev/null | sed -n "s/^global\
 UV := file="$${SSL_CERT_FILE:-$${PIP_CERT:-$$($(CERT_OF_PIP))}}"; \
 	$${file:+env SSL_CERT_FILE="$$file"} $(BIN)/uv
 
-.PHONY: help demo ui test pytest test-ui docs-screenshots test-random test-matrix test-faults test-airflow lint format bench docs clean
+.PHONY: help demo ui test pytest test-ui docs-screenshots test-random test-matrix test-faults test-airflow test-mutation lint format bench docs clean
 
 help:
 	@echo "make demo         dump and refresh a small shop database in a real Airflow"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-matrix  PostgreSQL 14 to 18 in every pair, and random databases (half an hour)"
 	@echo "make test-airflow adapters on Airflow 3.1 to 3.3 with Python 3.11 to 3.13 (half an hour)"
 	@echo "make test-faults  breaks servers, storage and processes on purpose (a quarter of an hour)"
+	@echo "make test-mutation changes the code in small ways, which tests must notice (half an hour)"
 	@echo "make lint         ruff and mypy only"
 	@echo "make bench        how long each verb takes, beside its peers (an hour)"
 	@echo "make docs         the documentation, as a site in docs/_build/html"
@@ -96,6 +97,14 @@ test-airflow: $(INSTALLED)
 test-faults: $(INSTALLED)
 	TEST_FAULTS=1 $(PYTEST) tests/faults
 
+# Whether the tests of the code without I/O notice when it is changed. PACKAGES="archive reading"
+# chooses some of it; SAMPLE=40 tries that many mutants of each, and SAMPLE=all all of them.
+PACKAGES ?=
+SAMPLE ?=
+test-mutation: $(INSTALLED)
+	@$(UV) pip install --quiet --python $(BIN)/python --group mutation
+	$(BIN)/python -m tests.mutation $(PACKAGES) $(if $(SAMPLE),--sample $(SAMPLE))
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -118,4 +127,4 @@ docs: $(INSTALLED)
 # The folder of the demo's server may be elsewhere, by a link.
 clean:
 	@if [ -L .demo/ui/postgres ]; then rm -rf "$$(readlink .demo/ui/postgres)"; fi
-	rm -rf docs/_build .venv .demo .postgres .matrix .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf docs/_build .venv .demo .postgres .matrix .mutation .mypy_cache .ruff_cache .pytest_cache .hypothesis

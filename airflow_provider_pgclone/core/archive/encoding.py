@@ -37,6 +37,8 @@ class ArchiveReader:
 
     def take(self, count: int) -> bytes:
         """Return the next ``count`` bytes."""
+        if count < 0:
+            raise ArchiveError(f"the archive has a length of {count} bytes: it is damaged")
         if len(self._buffer) - self._position < count:
             self._fill(count)
         taken = self._buffer[self._position : self._position + count]

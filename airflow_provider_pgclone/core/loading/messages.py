@@ -170,7 +170,7 @@ class RestoreMessages:
             self.has_started = True
             self._on_error(RestoreMessage(_UNMARKED))
         elif not self.has_started:
-            self.before_start += line
+            self.before_start = f"{self.before_start} {line}".strip()
 
 
 class RestoreMonitor:

@@ -28,13 +28,12 @@ class OwnLines:
             "PG_COLOR": "always",
             "PG_COLORS": f"locus={word}",
         }
-        self._prefix = re.compile(rf"(?:{_PROGRAM}:|{re.escape(_RESET)}| )*")
+        self._prefix = re.compile(rf"\A(?:{_PROGRAM}:|{re.escape(_RESET)}| )*")
 
     def read(self, line: str) -> str | None:
         """Return what pg_restore says in a line, ``None`` if it did not write the line itself."""
         _, mark, text = line.partition(self.mark)
-        found = self._prefix.match(text)
-        return text[found.end() if found else 0 :] if mark else None
+        return self._prefix.sub("", text) if mark else None
 
 
 def is_unmarked(line: str) -> bool:

@@ -80,10 +80,11 @@ def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[RangeEntry]
     :raises ArchiveError: when the table of contents does not contain one of the tables, because
         its data would be lost.
     """
+    if not tables:
+        return toc, []
     of_table = {entry.table: entry for entry in toc.entries if entry.description == "TABLE"}
-    used = {entry.dump_id for entry in toc.entries}
-    next_id = max(used, default=0) + 1
-    spare = _spare_id(used)
+    next_id = toc.unused_id
+    spare = _spare_id(toc)
     found: list[RangeEntry] = []
     ids_of_table: dict[int, list[int]] = {}
     for table in tables:
@@ -141,7 +142,7 @@ def _with_ranges(entry: TocEntry, ids_of_table: dict[int, list[int]]) -> TocEntr
     if entry.section != SECTION_POST_DATA:
         return entry
     more = [dump_id for table in entry.dependencies for dump_id in ids_of_table.get(table, ())]
-    return replace(entry, dependencies=(*entry.dependencies, *more)) if more else entry
+    return replace(entry, dependencies=(*entry.dependencies, *more))
 
 
 def _end_of_data(entries: Sequence[TocEntry]) -> int:
@@ -153,9 +154,10 @@ def _end_of_data(entries: Sequence[TocEntry]) -> int:
     return next(after, len(entries))
 
 
-def _spare_id(used: set[int]) -> int:
+def _spare_id(toc: Toc) -> int:
     """Return an unused id below the highest one; pg_dump always leaves some ids unused."""
-    for number in range(1, max(used, default=1)):
+    used = {entry.dump_id for entry in toc.entries}
+    for number in range(1, toc.unused_id):
         if number not in used:
             return number
     raise ArchiveError("the archive uses all dump ids, so no range can be added")

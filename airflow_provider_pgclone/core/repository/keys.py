@@ -81,7 +81,7 @@ class DumpKey:
         parts = text.removesuffix(SUFFIX).split("/")
         if not text.endswith(SUFFIX) or len(parts) != 4 or not _TIMESTAMP.fullmatch(parts[3]):
             raise _not_a_key(text)
-        if not all(_PART.fullmatch(part) for part in parts[:3]):
+        if not all(_PART.fullmatch(part) for part in parts):
             raise _not_a_key(text)
         try:
             created_at = datetime.strptime(f"{parts[3]}+0000", f"{_TIMESTAMP_FORMAT}%z")
@@ -114,10 +114,11 @@ class KeyPrefix:
 
         :raises InvalidInputError: when no key can start with the text.
         """
-        parts = text.rstrip("/").removesuffix(SUFFIX).split("/") if text.rstrip("/") else []
-        folders, rest = tuple(parts[:3]), parts[3:]
-        valid = all(_PART.fullmatch(part) for part in folders) and len(rest) <= 1
-        if not valid or not re.fullmatch(r"[0-9-]*", "".join(rest)):
+        whole = text.rstrip("/")
+        parts = whole.removesuffix(SUFFIX).split("/") if whole else []
+        folders, timestamp = tuple(parts[:3]), "/".join(parts[3:])
+        valid = all(_PART.fullmatch(part) for part in folders)
+        if not valid or not re.fullmatch(r"[0-9-]*", timestamp):
             written = [
                 f"Write {key_part(part)} for {part!r}."
                 for part in folders
@@ -126,7 +127,7 @@ class KeyPrefix:
             raise InvalidInputError(
                 f"no dump key starts with {text!r}", hint=" ".join([PREFIX_HINT, *written])
             )
-        return cls(folders, "".join(rest))
+        return cls(folders, timestamp)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -139,7 +140,7 @@ class KeyPrefix:
         return self.folders[1] if len(self.folders) > 1 else None
 
     def __str__(self) -> str:
-        return "/".join((*self.folders, self.timestamp)) if self.folders else ""
+        return "/".join((*self.folders, self.timestamp))
 
 
 def _without_hash(name: str) -> str:

@@ -1,5 +1,6 @@
 """Manifests of other versions of this package."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -70,5 +71,38 @@ def without(name: str) -> dict[str, Any]:
 )
 def test_facts_that_are_missing_do_not_call_a_dump_damaged(values: dict[str, Any]) -> None:
     """Its bytes are those that were written: only a version that we do not know wrote them."""
+    with pytest.raises(UnsupportedError, match="cannot read the manifest"):
+        Manifest.from_json(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, 5) for name in ("package_version", "created_at", "toc_sha256", "encoding")),
+        *((name, None) for name in ("archive_version", "compression", "pg_dump_version")),
+        *((name, []) for name in ("server_version", "database")),
+        *((name, "5") for name in ("toc_bytes", "has_rows", "database_bytes", "seconds")),
+        ("seconds", math.inf),
+        ("made_by", {"dag": 5}),
+        ("content", {"exclude": ["a", 5]}),
+    ],
+)
+def test_a_fact_of_another_type_is_not_taken(name: str, value: object) -> None:
+    with pytest.raises(UnsupportedError, match="cannot read the manifest"):
+        Manifest.from_json({**MANIFEST.as_json(), name: value})
+
+
+@pytest.mark.parametrize("name", ["dump_id", "kind", "offset", "length", "raw_bytes", "rows"])
+def test_the_numbers_of_a_block_are_numbers(name: str) -> None:
+    values = MANIFEST.as_json()
+    values["parts"][0][name] = "5"
+    with pytest.raises(UnsupportedError, match="cannot read the manifest"):
+        Manifest.from_json(values)
+
+
+@pytest.mark.parametrize("name", ["schema", "table", "sha256"])
+def test_the_texts_of_a_block_are_texts(name: str) -> None:
+    values = MANIFEST.as_json()
+    values["parts"][0][name] = 5
     with pytest.raises(UnsupportedError, match="cannot read the manifest"):
         Manifest.from_json(values)

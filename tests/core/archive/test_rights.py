@@ -45,6 +45,13 @@ def kept(definition: str, *, may_become: bool = True) -> tuple[str, frozenset[st
         ),
         (
             "SET SESSION AUTHORIZATION here;\nGRANT SELECT ON TABLE t TO owner;\n"
+            "RESET SESSION AUTHORIZATION;\nGRANT SELECT ON TABLE u TO owner;\n",
+            "SET SESSION AUTHORIZATION here;\nGRANT SELECT ON TABLE t TO owner;\n"
+            "RESET SESSION AUTHORIZATION;\nGRANT SELECT ON TABLE u TO owner;\n",
+            set(),
+        ),
+        (
+            "SET SESSION AUTHORIZATION here;\nGRANT SELECT ON TABLE t TO owner;\n"
             "GRANT SELECT ON TABLE t TO gone;\nRESET SESSION AUTHORIZATION;\n",
             "SET SESSION AUTHORIZATION here;\nGRANT SELECT ON TABLE t TO owner;\n"
             "RESET SESSION AUTHORIZATION;\n",
@@ -112,6 +119,10 @@ TOC = Toc((1, 16), "none", (0,) * 7, "d", "17", "17", ())
         ((), None),
         ((DATABASE,), None),
         ((OTHER,), None),
+        (
+            (DATABASE, entry("DEFAULT ACL", "DEFAULT PRIVILEGES FOR TABLES")),
+            {(None, "CONNECT", False), (None, "TEMPORARY", False)},
+        ),
         ((DATABASE, OTHER), {(None, "CONNECT", False), (None, "TEMPORARY", False)}),
         (
             (
@@ -125,6 +136,14 @@ TOC = Toc((1, 16), "none", (0,) * 7, "d", "17", "17", ())
                 ),
             ),
             {(None, "TEMPORARY", False), ('He"re', "CONNECT", True), ('He"re', "CREATE", True)},
+        ),
+        (
+            (
+                DATABASE,
+                entry("ACL", "DATABASE d", "REVOKE TEMPORARY ON DATABASE d FROM PUBLIC;\n"),
+                entry("ACL", "DATABASE d", "GRANT CREATE ON DATABASE d TO a;\n"),
+            ),
+            {(None, "CONNECT", False), ("a", "CREATE", False)},
         ),
     ],
 )

@@ -1,10 +1,20 @@
 import subprocess
+from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from airflow_provider_pgclone.core.catalog.patterns import parse_schema_pattern, parse_table_pattern
+from airflow_provider_pgclone.core.catalog.patterns import (
+    display_name,
+    parse_column_pattern,
+    parse_schema_pattern,
+    parse_table_pattern,
+)
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from tests.support.fixtures.databases import MakeDatabase, Server
+
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +44,8 @@ from tests.support.fixtures.databases import MakeDatabase, Server
         ("a|b", "b", True),
         ("a|b", "ab", False),
         ("user[]", "user[]", True),
+        ("user[]s]", "user[]s]", True),
+        ("user[]s]", "users", False),
         ("user(s)+", "userss", True),
         ('"user(s)+"', "users", False),
         ("us$er", "us$er", True),
@@ -93,8 +105,99 @@ def test_a_character_class_is_refused_since_it_would_mean_something_else_here() 
 def test_a_schema_pattern_has_no_dot() -> None:
     assert parse_schema_pattern("Pub*").fullmatch("public")
     assert parse_schema_pattern('"a.b"').fullmatch("a.b")
-    with pytest.raises(InvalidInputError, match="has a dot"):
-        parse_schema_pattern("public.users")
+
+
+IN_QUOTES = "Put a name that contains a dot in double quotes."
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "message", "hint"),
+    [
+        (
+            parse_table_pattern,
+            "a.b.c",
+            "the table pattern 'a.b.c' has too many dots",
+            f"Write schema.table. {IN_QUOTES}",
+        ),
+        (
+            parse_column_pattern,
+            "a.b.c.d",
+            "the column pattern 'a.b.c.d' has too many dots",
+            f"Write schema.table.column. {IN_QUOTES}",
+        ),
+        (
+            parse_schema_pattern,
+            "public.users",
+            "the schema pattern 'public.users' has a dot",
+            IN_QUOTES,
+        ),
+        (parse_column_pattern, "a..b", "'a..b' is not a valid name pattern", None),
+        (
+            parse_schema_pattern,
+            "a(",
+            "'a(' is not a valid name pattern: missing ), unterminated subpattern at position 1",
+            None,
+        ),
+    ],
+)
+def test_a_pattern_that_is_refused_is_named_with_what_to_write(
+    parse: Callable[[str], object], text: str, message: str, hint: str | None
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        parse(text)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+USERS_ID = ("public", "users", "id")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "column", "matches"),
+    [
+        ("id", USERS_ID, True),
+        ("ID", USERS_ID, True),
+        ("i", USERS_ID, False),
+        ("users.id", USERS_ID, True),
+        ("users.id", ("audit", "users", "id"), True),
+        ("users.id", ("public", "orders", "id"), False),
+        ("users.id", ("public", "users", "name"), False),
+        ("public.users.id", USERS_ID, True),
+        ("public.users.id", ("audit", "users", "id"), False),
+        ("public.users.id", ("public", "orders", "id"), False),
+        ("public.users.id", ("public", "users", "name"), False),
+        ("p*.u*.*", USERS_ID, True),
+        ('*."users.id"', ("public", "a", "users.id"), True),
+        ('*."users.id"', USERS_ID, False),
+    ],
+)
+def test_a_column_pattern_reads_its_parts_from_the_right(
+    pattern: str, column: tuple[str, str, str], matches: bool
+) -> None:
+    assert parse_column_pattern(pattern).matches(*column) is matches
+
+
+@pytest.mark.parametrize(
+    ("parts", "shown"),
+    [
+        (("users",), "users"),
+        (("public", "users_2"), "public.users_2"),
+        (("Public", "users"), '"Public".users'),
+        (("a.b", "2nd"), '"a.b"."2nd"'),
+        (('say "hi"',), '"say ""hi"""'),
+        (("größe", ""), '"größe".""'),
+    ],
+)
+def test_names_are_shown_as_they_may_be_written(parts: tuple[str, ...], shown: str) -> None:
+    assert display_name(*parts) == shown
+
+
+@given(st.tuples(names, names, names))
+def test_a_shown_name_is_a_pattern_of_that_name_alone(parts: tuple[str, str, str]) -> None:
+    pattern = parse_column_pattern(display_name(*parts))
+    assert pattern.matches(*parts)
+    for place in range(3):
+        other = [*parts[:place], f"{parts[place]}x", *parts[place + 1 :]]
+        assert not pattern.matches(*other)
 
 
 TABLES = [

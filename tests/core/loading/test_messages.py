@@ -355,6 +355,56 @@ def test_a_refused_connection_is_told_whole() -> None:
     assert message.text == said
 
 
-def test_a_long_command_is_cut() -> None:
-    (message,) = read(error("ERROR:  bad", f"SELECT {'x, ' * 1000}1;"))
-    assert len(message.command) < 250
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("S" * 200, "S" * 200),
+        ("S" * 201, "S" * 200 + "…"),
+        ("S" * 150 + "\n" + "S" * 150, "S" * 150),
+    ],
+)
+def test_of_a_command_the_start_of_its_first_line_is_shown(command: str, shown: str) -> None:
+    (message,) = read(error("ERROR:  bad", command))
+    assert message.command == shown
+
+
+@pytest.mark.parametrize(
+    ("entry", "command", "shown"),
+    [
+        ("", "", "bad"),
+        ("TABLE t", "", "TABLE t: bad"),
+        ("", "SELECT 1;", "bad [SELECT 1;]"),
+    ],
+)
+def test_an_error_is_shown_with_what_is_known_of_it(entry: str, command: str, shown: str) -> None:
+    assert str(RestoreMessage("bad", command, entry)) == shown
+
+
+@pytest.mark.parametrize(
+    ("severity", "shown"),
+    [("hint", "; HINT:  Ask public."), ("detail", ""), ("warning", "")],
+)
+def test_a_hint_of_pg_restore_belongs_to_the_error_before_it(severity: str, shown: str) -> None:
+    (message,) = read(f"pg_restore: error: bad\npg_restore: {severity}: Ask public.")
+    assert message.text == f"bad{shown}"
+
+
+def test_a_detail_does_not_end_the_error_that_it_belongs_to() -> None:
+    (message,) = read(
+        "pg_restore: error: query failed: ERROR:  bad\n"
+        "pg_restore: detail: Query was: SELECT 1\n"
+        "HINT:  Ask."
+    )
+    assert message.text == "query failed: ERROR:  bad; HINT:  Ask."
+
+
+def test_what_was_said_before_pg_restore_started_is_kept() -> None:
+    found = Read("ld.so: no libpq,\n nor libz \npg_restore: warning: hello\nand more")
+    assert found.messages.before_start == "ld.so: no libpq,  nor libz"
+    assert Read("pg_restore: hello").messages.before_start == ""
+    assert found.messages.ignored_count == 0
+
+
+def test_the_first_error_may_come_before_any_entry() -> None:
+    assert read("pg_restore: error: bad") == [RestoreMessage("bad")]
+    assert read("pg_restore: hint: Ask.") == []

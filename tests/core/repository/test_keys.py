@@ -13,7 +13,13 @@ from airflow_provider_pgclone.core.replacing.names import (
     check_database_name,
     kept_database_name,
 )
-from airflow_provider_pgclone.core.repository.keys import DumpKey, KeyPrefix, is_part_of, key_part
+from airflow_provider_pgclone.core.repository.keys import (
+    DumpKey,
+    KeyPrefix,
+    is_part_of,
+    key_part,
+    shares_old_part,
+)
 
 # As django_pgclone 3.8 reads its keys.
 DJANGO_PGCLONE_KEY = re.compile(
@@ -114,8 +120,20 @@ def test_an_empty_part_is_refused_by_name(empty: str) -> None:
     ],
 )
 def test_what_is_no_key_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInputError, match="is not a dump key"):
+    with pytest.raises(InvalidInputError) as caught:
         DumpKey.parse(text)
+    assert caught.value.message == f"{text!r} is not a dump key"
+    assert caught.value.hint == "A dump key is <instance>/<database>/<config>/<timestamp>.dump."
+
+
+def test_the_time_of_a_key_that_was_read_is_in_utc_too() -> None:
+    east = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    key = DumpKey.new(instance="prod", database="shop", config="none", created_at=east)
+    assert key.created_at.tzinfo is DumpKey.parse(KEY).created_at.tzinfo is UTC
+
+
+def test_the_part_of_a_name_that_is_not_unicode_has_a_hash_as_well() -> None:
+    assert key_part("shop\udce9") == "shop_-29dbe5fb"
 
 
 def test_keys_sort_by_time_before_all_else() -> None:
@@ -135,6 +153,9 @@ def test_keys_sort_by_time_before_all_else() -> None:
         ("prod/shop/none", ("prod", "shop", "none"), ""),
         ("prod/shop/none/2026-1", ("prod", "shop", "none"), "2026-1"),
         ("prod/shop/none/2026-11-20-", ("prod", "shop", "none"), "2026-11-20-"),
+        (KEY, ("prod", "shop", "none"), "2026-11-20-12-00-00-000005"),
+        ("X/", ("X",), ""),
+        ("X", ("X",), ""),
     ],
 )
 def test_a_prefix_is_made_of_whole_parts_but_for_the_time(
@@ -144,13 +165,17 @@ def test_a_prefix_is_made_of_whole_parts_but_for_the_time(
 
 
 def test_a_prefix_as_text_ends_where_its_part_ends() -> None:
+    assert str(KeyPrefix.parse("")) == ""
     assert str(KeyPrefix.parse("prod/shop")) == "prod/shop/"
     assert str(KeyPrefix.parse("prod/shop/none/2026-1")) == "prod/shop/none/2026-1"
 
 
 @pytest.mark.parametrize(
     "text",
-    ["/prod", "prod//shop", "../shop", "pr*d", "a/b/c/now", "a/b/c/2026/x", "a/b/c/٢٠", "größe"],
+    [
+        *("/prod", "prod//shop", "../shop", "pr*d", "a/b/c/now", "a/b/c/2026/x", "a/b/c/٢٠"),
+        *("größe", "a/b/c/2026/1", "a/b/c/2026/1/2", ".dump", "/.dump/"),
+    ],
 )
 def test_a_prefix_that_no_key_has_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="no dump key starts with"):
@@ -160,7 +185,16 @@ def test_a_prefix_that_no_key_has_is_refused(text: str) -> None:
 def test_a_prefix_with_the_name_of_a_database_is_told_the_part_of_its_keys() -> None:
     with pytest.raises(InvalidInputError, match="no dump key starts with") as caught:
         KeyPrefix.parse("prod/sales.eu")
-    assert f"Write {key_part('sales.eu')} for 'sales.eu'." in str(caught.value)
+    assert caught.value.message == "no dump key starts with 'prod/sales.eu'"
+    assert caught.value.hint == (
+        "A prefix is made of whole parts of <instance>/<database>/<config>/<timestamp>. "
+        f"Write {key_part('sales.eu')} for 'sales.eu'."
+    )
+    with pytest.raises(InvalidInputError) as caught:
+        KeyPrefix.parse("prod//shop")
+    assert caught.value.hint == (
+        "A prefix is made of whole parts of <instance>/<database>/<config>/<timestamp>."
+    )
 
 
 def test_a_local_key_is_a_colon_and_a_database_name() -> None:
@@ -201,3 +235,39 @@ def test_the_name_of_an_attempt_is_cut_at_a_character_and_no_earlier() -> None:
     name = attempt_database_name("€" * 20, "temp", "1a2b3c4d")
     assert name == "€" * 16 + "__temp_1a2b3c4d"
     assert len(name.encode()) == MAX_DATABASE_NAME_BYTES
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", ()),
+        ("prod", ("prod",)),
+        ("prod/shop", ("prod", "shop")),
+        ("prod/shop/none", ("prod", "shop")),
+        ("prod/shop/none/2026", ("prod", "shop")),
+    ],
+)
+def test_the_names_of_a_prefix_are_its_instance_and_its_database(
+    text: str, names: tuple[str, ...]
+) -> None:
+    assert KeyPrefix.parse(text).names == names
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "shares"),
+    [
+        ("sales_eu", "sales.eu", True),
+        ("sales-2_eu", "sales-2.eu", True),  # more than one hyphen
+        ("sales_eu", "sales_us.", False),
+        ("sales_eu", "sales_eu", False),
+    ],
+)
+def test_a_part_is_that_of_another_name_in_the_keys_of_earlier_versions(
+    part: str, name: str, shares: bool
+) -> None:
+    assert shares_old_part(part, key_part(name)) is shares
+
+
+@pytest.mark.parametrize("other", ["sales_eu-1", "sales_eu-nothexad", "sales_eu"])
+def test_what_has_no_hash_did_not_have_the_part_of_another_name(other: str) -> None:
+    assert not shares_old_part("sales_eu", other)

@@ -36,8 +36,12 @@ def kept(dumps: list[Dump], **rules: float) -> list[Dump]:
 
 
 def test_without_a_rule_nothing_may_be_deleted() -> None:
-    with pytest.raises(InvalidInputError, match="no rule"):
+    with pytest.raises(InvalidInputError) as caught:
         Retention().check()
+    assert caught.value.message == "no rule to keep dumps is set"
+    assert caught.value.hint == (
+        "Set at least one of keep_last, keep_daily, keep_weekly, keep_monthly, older_than_days."
+    )
     Retention(keep_last=0).check()
 
 
@@ -93,6 +97,8 @@ def test_what_is_not_old_enough_is_kept() -> None:
     assert kept(dumps, older_than_days=30) == dumps[1:]
     assert kept(dumps, older_than_days=30, keep_last=1) == dumps[1:]
     assert kept(dumps, older_than_days=0.5) == [dumps[2]]
+    # The second one is this old to the second, which is not older.
+    assert kept(dumps, older_than_days=10 + 10 / 24) == dumps[1:]
 
 
 def test_alone_an_age_deletes_all_but_the_last_good_one() -> None:

@@ -1,5 +1,9 @@
 """The work of entries, the longest chains of it, and what must wait for what."""
 
+import math
+
+import pytest
+
 from airflow_provider_pgclone.core.archive.toc import (
     NO_DATA,
     POSITION_NOT_SET,
@@ -9,7 +13,12 @@ from airflow_provider_pgclone.core.archive.toc import (
     Toc,
     TocEntry,
 )
-from airflow_provider_pgclone.core.scheduling.work import Schedule, schedule
+from airflow_provider_pgclone.core.scheduling.work import (
+    SMALL_TABLE_BYTES,
+    Schedule,
+    is_of_event_trigger,
+    schedule,
+)
 
 MIB = 1024 * 1024
 SECTION_PRE_DATA = 2
@@ -182,3 +191,123 @@ def test_the_order_and_the_ids_of_the_archive_stay() -> None:
     entries = [table(10, "a"), table(11, "b"), data(20, "a", 10), data(21, "b", 11)]
     plan = planned(entries, {21: 90 * MIB})
     assert list(plan.toc.entries) == entries
+
+
+def index(dump_id: int, table: int, method: str) -> TocEntry:
+    definition = f"CREATE INDEX i ON t USING {method} (a, b) WHERE b = ' USING gin '"
+    return entry(dump_id, "INDEX", f"i{dump_id}", table, definition=definition)
+
+
+TWO = [table(10, "a"), table(11, "b"), data(20, "a", 10), data(21, "b", 11)]
+
+
+@pytest.mark.parametrize(
+    ("of_a", "of_b"),
+    [
+        ([], [index(31, 11, "btree")]),
+        ([index(30, 10, "brin")], [index(31, 11, "btree")]),
+        ([index(30, 10, "btree")], [index(31, 11, "spgist")]),
+        ([index(30, 10, "spgist")], [index(31, 11, "gist")]),
+        ([index(30, 10, "btree")], [index(31, 11, "gin")]),
+        ([], [entry(31, "FK CONSTRAINT", "f", 11)]),
+        ([entry(30, "FK CONSTRAINT", "f", 10)], [entry(31, "CONSTRAINT", "c", 11)]),
+        # The costliest counts, and what waits for it. Two that may run at once do not add up.
+        ([index(30, 10, "btree"), index(32, 10, "hash")], [index(31, 11, "spgist")]),
+        (
+            [index(30, 10, "spgist")],
+            [
+                entry(31, "CONSTRAINT", "c", 11),
+                entry(33, "FK CONSTRAINT", "f", 11, 31),
+                index(34, 11, "spgist"),
+            ],
+        ),
+    ],
+)
+def test_of_tables_of_one_size_that_with_more_work_behind_it_has_the_longer_chain(
+    of_a: list[TocEntry], of_b: list[TocEntry]
+) -> None:
+    plan = planned([*TWO, *of_a, *of_b], dict.fromkeys((20, 21), 10 * MIB))
+    assert plan.chains[21] > plan.chains[20]
+
+
+def test_an_entry_that_depends_on_nothing_known_is_no_work() -> None:
+    others = [
+        entry(30, "FK CONSTRAINT", "f", 99),
+        entry(31, "POLICY", "p"),
+        entry(32, "INDEX", "i"),
+    ]
+    plan = planned([*TWO, *others], {21: 10 * MIB})
+    assert plan.own == {20: 0, 21: 10 * MIB, 30: 0, 31: 0, 32: 0}
+    assert plan.chains == {20: 0, 21: 10 * MIB, 30: 0, 31: 0, 32: 0}
+    assert by_id(plan)[30].dependencies == (99,)
+
+
+@pytest.mark.parametrize(
+    ("size", "length"), [(SMALL_TABLE_BYTES - 1, 0), (SMALL_TABLE_BYTES, SMALL_TABLE_BYTES)]
+)
+def test_from_a_certain_size_on_a_table_starts_before_small_ones(size: int, length: int) -> None:
+    assert planned(TWO, {20: 1, 21: size}).chains == {20: 0, 21: length}
+
+
+def test_the_first_entries_of_an_archive_count_too() -> None:
+    plan = planned([data(20, "a", 10), data(21, "b", 11)], {20: 5 * MIB, 21: 10 * MIB})
+    assert plan.chains == {20: 5 * MIB, 21: 10 * MIB}
+
+
+def test_what_comes_before_the_data_is_not_measured() -> None:
+    plan = planned([entry(30, "POLICY", "p"), table(10, "a")], {})
+    assert plan.own == plan.chains == {30: 0}
+
+
+def test_what_follows_small_tables_does_not_start_before_it_could() -> None:
+    indexes = [entry(30, "INDEX", "i", 10), entry(31, "INDEX", "j", 11)]
+    plan = planned([*TWO, *indexes], {20: 1, 21: 2})
+    assert plan.own == {20: 1, 21: 2, 30: 0.5, 31: 1}
+    assert plan.chains == dict.fromkeys((20, 21, 30, 31), 0)
+
+
+def test_the_length_of_a_chain_is_measured_behind_other_sections_too() -> None:
+    """An entry without data in between, such as a comment, does not end the look for chains."""
+    comment = entry(22, "COMMENT", "TABLE b", 11, section=SECTION_PRE_DATA)
+    plan = planned([*TWO, comment, index(31, 11, "gin")], {20: 10 * MIB, 21: 9 * MIB})
+    assert plan.chains == {20: 10 * MIB, 21: 36 * MIB, 31: 27 * MIB}
+
+
+def test_the_first_ones_start_before_the_longest_chain() -> None:
+    toc = Toc((1, 16), "zstd", (0,) * 7, "db", "17", "17", tuple(TWO))
+    plan = schedule(toc, {20: 90 * MIB}, first=[11, 21])
+    assert plan.chains == {11: math.inf, 20: 90 * MIB, 21: math.inf}
+
+
+def test_event_triggers_wait_for_what_is_refreshed_last() -> None:
+    plan = planned(
+        [
+            table(10, "a"),
+            entry(30, "MATERIALIZED VIEW DATA", "m", 10),
+            entry(31, "STATISTICS DATA", "a", 10),
+            entry(32, "EVENT TRIGGER", "e", 10),
+            entry(33, "INDEX", "i", 10),
+        ],
+        {},
+    )
+    assert by_id(plan)[32].dependencies == (10, 30, 31)
+    assert by_id(plan)[33].dependencies == (10,)
+    assert by_id(plan)[30].dependencies == (10,)
+
+
+@pytest.mark.parametrize(
+    ("description", "tag", "is_one"),
+    [
+        ("EVENT TRIGGER", "watch", True),
+        ("COMMENT", "EVENT TRIGGER watch", True),
+        ("SECURITY LABEL", "EVENT TRIGGER watch", True),
+        ("COMMENT", "TABLE watch", False),
+        ("SECURITY LABEL", "TABLE watch", False),
+        ("TRIGGER", "EVENT TRIGGER watch", False),
+        ("TRIGGER", "watch", False),
+    ],
+)
+def test_comments_and_labels_belong_to_their_event_trigger(
+    description: str, tag: str, is_one: bool
+) -> None:
+    assert is_of_event_trigger(entry(30, description, tag)) is is_one

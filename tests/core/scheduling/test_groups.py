@@ -1,0 +1,255 @@
+"""Where the bounds between units are, what each waits for, and what each locks."""
+
+import logging
+from collections.abc import Collection, Sequence
+
+import pytest
+
+from airflow_provider_pgclone.core.archive.toc import SECTION_DATA, SECTION_NONE, TocEntry
+from airflow_provider_pgclone.core.scheduling import divide, entries_of_each_run
+from airflow_provider_pgclone.core.scheduling.groups import SMALL_BYTES, Group, Grouping
+from airflow_provider_pgclone.core.scheduling.locks import Locks
+from airflow_provider_pgclone.core.scheduling.units import Unit
+from tests.core.scheduling.test_units import scheduled
+from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
+
+
+def groups_of(
+    entries: Sequence[TocEntry], sizes: dict[int, int], serial: Collection[int] = ()
+) -> list[tuple[list[int], set[int]]]:
+    """Return the ids of each group of what is not a table, and the groups that it waits for."""
+    plan = scheduled(entries, sizes)
+    grouped = [one for one in plan.toc.entries if one.description != "TABLE"]
+    found: list[Group] = Grouping(plan, serial).groups(grouped)
+    return [([one.dump_id for one in group.entries], {*group.waits_for}) for group in found]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shared"),
+    [
+        ([8 * MIB, 8 * MIB], [[20, 21]]),
+        ([8 * MIB, 8 * MIB + 1], [[20], [21]]),
+        ([5 * MIB, 5 * MIB, 7 * MIB], [[20, 21], [22]]),
+        # What follows a full group begins one that is as large.
+        ([10 * MIB, 10 * MIB, 6 * MIB], [[20], [21, 22]]),
+        ([10 * MIB, 10 * MIB, 6 * MIB, 1], [[20], [21, 22], [23]]),
+        ([SMALL_BYTES - 1, 1], [[20, 21]]),
+        ([SMALL_BYTES, 0], [[20], [21]]),
+        ([0, SMALL_BYTES, 0], [[20, 22], [21]]),
+    ],
+)
+@pytest.mark.parametrize("is_serial", [False, True])
+def test_entries_share_a_group_up_to_its_size(
+    sizes: list[int], shared: list[list[int]], is_serial: bool
+) -> None:
+    ids = range(20, 20 + len(sizes))
+    tables = [table(id_ - 10, f"t{id_}") for id_ in ids]
+    entries = [*tables, *(data(id_, f"t{id_}", id_ - 10) for id_ in ids)]
+    found = groups_of(entries, dict(zip(ids, sizes, strict=True)), ids if is_serial else ())
+    if not is_serial:
+        assert found == [(group, set()) for group in shared]
+    else:
+        # Serial data is never out of order; each group waits for that before it.
+        assert [id_ for group, _ in found for id_ in group] == list(ids)
+        assert [waits for _, waits in found] == [{n - 1} - {-1} for n in range(len(found))]
+        assert all(sum(sizes[id_ - 20] for id_ in group) <= SMALL_BYTES for group, _ in found)
+
+
+def test_what_is_no_work_has_room_beside_what_is() -> None:
+    about = [entry(31 + n, "COMMENT", "INDEX i", 10, 20, section=SECTION_NONE) for n in range(3)]
+    entries = [table(10, "t"), data(20, "t", 10), entry(30, "INDEX", "i", 10), *about]
+    assert groups_of(entries, {20: 2 * SMALL_BYTES - 2}) == [([20], set()), ([30, 31, 32, 33], {0})]
+
+
+def test_rows_do_not_share_a_group_with_values_of_sequences() -> None:
+    sequence = entry(21, "SEQUENCE SET", "s", section=SECTION_DATA)
+    entries = [table(10, "t"), data(20, "t", 10), sequence, table(11, "u"), data(22, "u", 11)]
+    assert groups_of(entries, {}) == [([20, 22], set()), ([21], set())]
+
+
+def test_indexes_of_a_table_in_several_groups_wait_for_no_other_table() -> None:
+    entries = [
+        *(table(10, "ranges"), table(11, "small")),
+        *(data(20, "ranges", 5, 10), data(21, "ranges", 5, 10), data(22, "small", 11)),
+        *(entry(30, "INDEX", "i", 10), entry(31, "INDEX", "j", 11), entry(32, "INDEX", "k", 10)),
+    ]
+    assert groups_of(entries, {20: 10 * MIB, 21: 10 * MIB, 22: MIB}) == [
+        ([20], set()),
+        ([21, 22], set()),
+        ([30], {0, 1}),
+        ([31], {1}),
+        ([32], {0, 1}),
+    ]
+
+
+def test_what_is_after_the_data_of_one_group_shares_groups_of_its_level() -> None:
+    entries = [
+        *(table(10, "a"), table(11, "b"), data(20, "a", 10), data(21, "b", 11)),
+        *(entry(30, "CONSTRAINT", "a", 10), entry(31, "CONSTRAINT", "b", 11)),
+        *(entry(32, "INDEX", "a", 10), entry(33, "TRIGGER", "b", 11)),
+        *(entry(34, "FK CONSTRAINT", "f", 10, 11, 31), entry(35, "FUNCTION", "lonely")),
+    ]
+    assert groups_of(entries, {}) == [
+        ([20, 21], set()),
+        ([30, 31, 33], {0}),
+        ([32, 34], {0, 1}),
+        ([35], set()),
+    ]
+
+
+def test_a_link_of_a_chain_does_not_hold_back_what_does_not_wait_for_it() -> None:
+    entries = [data(20, "a"), data(21, "b"), entry(30, "POLICY", "p", 21), entry(31, "POLICY", "q")]
+    sizes = {20: 20 * MIB, 21: 20 * MIB}
+    assert groups_of(entries, sizes, serial={20, 21}) == [
+        ([20], set()),
+        ([21], {0}),
+        ([30], {1}),
+        ([31], set()),
+    ]
+
+
+def test_a_link_of_a_chain_waits_for_one_that_waits_for_something_else() -> None:
+    entries = [
+        *(table(9, "x"), table(10, "a"), table(11, "b")),
+        *(data(19, "x", 9), data(20, "a", 10, 19), data(21, "b", 11)),
+    ]
+    sizes = dict.fromkeys((19, 20, 21), 20 * MIB)
+    assert groups_of(entries, sizes, serial={20, 21}) == [
+        ([19], set()),
+        ([20], {0}),
+        ([21], {1}),
+    ]
+
+
+def test_what_waits_for_a_link_is_not_grouped_with_what_the_link_waits_for() -> None:
+    """The link before it may wait for that; then both groups would wait for each other."""
+    names = {15: "v", 16: "w", 20: "x", 21: "y", 22: "z"}
+    waits = {16: [15], 20: [16], 22: [21]}
+    tables = [table(id_ - 10, name) for id_, name in names.items()]
+    rows = [data(id_, name, id_ - 10, *waits.get(id_, [])) for id_, name in names.items()]
+    found = groups_of([*tables, *rows], dict.fromkeys((20, 21), 20 * MIB), serial={20, 21})
+    assert found == [
+        *(([15], set()), ([16], {0}), ([20], {1})),
+        *(([21], {2}), ([22], {3})),
+    ]
+
+
+def test_views_after_keys_share_a_group_only_if_their_tables_do() -> None:
+    entries = [
+        *(table(10, "large"), table(11, "small"), data(20, "large", 10), data(21, "small", 11)),
+        *(entry(30, "CONSTRAINT", "k", 10), entry(31, "CONSTRAINT", "l", 11)),
+        entry(40, "VIEW", "v", 10, 30, section=SECTION_PRE_DATA),
+        entry(41, "VIEW", "w", 11, 31, section=SECTION_PRE_DATA),
+        entry(42, "VIEW", "x", 11, 31, section=SECTION_PRE_DATA),
+    ]
+    assert groups_of(entries, {20: 20 * MIB, 21: MIB}) == [
+        *(([20], set()), ([21], set())),
+        *(([30], {0}), ([31], {1})),
+        *(([40], {2}), ([41, 42], {3})),
+    ]
+
+
+def test_the_first_index_that_is_attached_waits_for_none() -> None:
+    entries = [table(10, "a"), entry(30, "INDEX ATTACH", "i", 10)]
+    assert groups_of(entries, {}) == [([30], set())]
+
+
+def test_that_entries_wait_for_each_other_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    entries = [entry(30, "INDEX", "a", 31), entry(31, "INDEX", "b", 30), entry(32, "POLICY", "p")]
+    assert groups_of(entries, {}) == [([30, 31, 32], set())]
+    assert caplog.messages == ["restoring 3 entries one by one: they wait for each other"]
+
+
+def test_a_unit_costs_what_its_longest_chain_costs() -> None:
+    entries = [
+        *(table(10, "a"), table(11, "b"), data(20, "a", 10), data(21, "b", 11)),
+        *(entry(30, "INDEX", "b", 11), entry(31, "COMMENT", "INDEX b", 30, section=SECTION_NONE)),
+    ]
+    before, main = divide(scheduled(entries, {20: 5 * MIB, 21: 10 * MIB}), sessions=2)
+    assert [unit.cost for unit in before] == [0]
+    assert [([one.dump_id for one in unit.entries], unit.cost) for unit in main] == [
+        ([20, 21], 15 * MIB),
+        ([30], 5 * MIB),
+        ([31], 0),
+    ]
+    assert [unit.rank for unit in main] == [(-15 * MIB, 0), (-5 * MIB, 1), (0, 2)]
+
+
+def test_entries_of_each_run_are_those_that_set_how_the_others_are_read() -> None:
+    kinds = ("ENCODING", "TABLE", "STDSTRINGS", "SEARCHPATH", "COMMENT")
+    toc = scheduled([entry(id_, kind, kind) for id_, kind in enumerate(kinds, 1)], {}).toc
+    assert [one.dump_id for one in entries_of_each_run(toc)] == [1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "conflict"),
+    [
+        ({}, {}, False),
+        ({1: False}, {2: False}, False),
+        ({1: True}, {1: True}, False),
+        ({1: True}, {1: False}, True),
+        ({1: False}, {1: False}, True),
+        ({1: True, 2: True, 3: False}, {1: True, 2: False}, True),
+    ],
+)
+def test_units_conflict_if_they_lock_a_table_that_they_do_not_share(
+    mine: dict[int, bool], theirs: dict[int, bool], conflict: bool
+) -> None:
+    one, other = Unit(0, (), locks=mine), Unit(1, (), locks=theirs)
+    assert one.conflicts_with(other) is other.conflicts_with(one) is conflict
+
+
+TREE = [
+    table(10, "root"),
+    # Older archives attach a partition in the entry of its table.
+    entry(11, "TABLE", "old", 10, 90, section=SECTION_PRE_DATA),
+    *(table(12, "leaf"), table(13, "other")),
+    entry(14, "TABLE ATTACH", "leaf", 11, 12, section=SECTION_PRE_DATA),
+    entry(15, "TABLE ATTACH", "unknown", 13, section=SECTION_PRE_DATA),
+    *(entry(20, "INDEX", "i", 11, 91), entry(21, "CONSTRAINT", "k", 12, definition="ONLY")),
+    entry(22, "INDEX", "o", 13),
+    entry(23, "POLICY", "p", 13),
+]
+
+
+@pytest.mark.parametrize(
+    ("one", "locks"),
+    [
+        (entry(30, "INDEX", "x", 10), {10: True}),
+        (entry(30, "INDEX", "x", 10, 92, 13), {10: True, 13: True}),
+        (entry(30, "INDEX ATTACH", "x", 20, 21), {10: False, 11: False, 12: False}),
+        (entry(30, "INDEX ATTACH", "x", 93, 20), {10: False, 11: False}),
+        # Only an index is attached, not what else depends on a table.
+        (entry(30, "INDEX ATTACH", "x", 23), {}),
+        (entry(30, "TRIGGER", "x", 11), {11: False, 12: False}),
+        (entry(30, "TRIGGER", "x", 13), {13: False}),
+        (entry(30, "CONSTRAINT", "x", 11, definition="ALTER TABLE ONLY a ADD x"), {11: False}),
+        (
+            entry(30, "FK CONSTRAINT", "x", 10, 13, definition="ALTER TABLE a ADD x"),
+            {10: False, 11: False, 12: False, 13: False},
+        ),
+        # Before the data there is one session.
+        (entry(30, "RULE", "x", 10, section=SECTION_PRE_DATA), {}),
+    ],
+)
+def test_an_entry_locks_its_tables_and_those_above_or_below(
+    one: TocEntry, locks: dict[int, bool]
+) -> None:
+    found = Locks(scheduled(TREE, {}).toc).of([one])
+    assert found == locks
+    assert {type(shared) for shared in found.values()} <= {bool}
+
+
+def test_a_unit_shares_a_lock_only_if_all_its_entries_do() -> None:
+    locks = Locks(scheduled(TREE, {}).toc)
+    index, comment = entry(30, "INDEX", "x", 13), entry(31, "STATISTICS", "y", 13)
+    assert locks.of([index, comment]) == locks.of([comment, index]) == {13: False}
+    assert locks.of([index, index]) == {13: True}
+    (unit,) = divide(scheduled([*TREE[3:4], index], {}), sessions=2)[1]
+    assert unit.locks == {13: True}
+
+
+def test_the_only_unit_of_a_single_session_is_the_first() -> None:
+    ((unit,),) = divide(scheduled([table(10, "t"), data(20, "t", 10)], {}), sessions=1)
+    assert (unit.number, unit.waits_for) == (0, frozenset())
