@@ -140,6 +140,7 @@ TOC = Toc((1, 16), "none", (0,) * 7, "d", "17", "17", ())
         (
             (
                 DATABASE,
+                entry("ACL", "DATABASE d", "SET SESSION AUTHORIZATION a;\n"),
                 entry("ACL", "DATABASE d", "REVOKE TEMPORARY ON DATABASE d FROM PUBLIC;\n"),
                 entry("ACL", "DATABASE d", "GRANT CREATE ON DATABASE d TO a;\n"),
             ),
