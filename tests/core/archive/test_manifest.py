@@ -119,3 +119,10 @@ def test_the_texts_of_a_block_are_texts(name: str) -> None:
     with pytest.raises(UnsupportedError, match="cannot read the manifest") as caught:
         Manifest.from_json(values)
     assert str(caught.value.__cause__) == f"{name} is a int"
+
+
+@pytest.mark.parametrize("name", ["content", "made_by", "seconds", "instance"])
+def test_facts_that_older_versions_do_not_write_may_be_missing(name: str) -> None:
+    manifest = Manifest.from_json(without(name))
+    assert manifest == replace(MANIFEST, **{name: vars(manifest)[name]})
+    assert not vars(manifest)[name]
