@@ -2,9 +2,9 @@
 
 import ast
 import contextlib
+import hashlib
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -72,12 +72,17 @@ def try_mutants(name: str, package: Package, sample: int | None, seed: int) -> O
         every = _every_mutant(package)
         chosen = every
         if sample is not None and sample < len(every):
-            chosen = random.Random(seed).sample(every, sample)
+            chosen = sorted(every, key=lambda one: _drawn(one, seed))[:sample]
         _run_mutmut([] if chosen is every else chosen, package)
         exit_codes = _exit_codes(package)
         survivors = [_described(one) for one in chosen if exit_codes[one] not in _KILLED]
     files = [str(path.relative_to(CORE)) for path in _files(package)]
     return Outcome(files, len(every), len(chosen), survivors)
+
+
+def _drawn(name: str, seed: int) -> bytes:
+    """Return a number at random that stays the mutant's own when other code changes."""
+    return hashlib.sha256(f"{seed} {name}".encode()).digest()
 
 
 def _copy_repository(folder: Path, package: Package) -> None:

@@ -24,6 +24,8 @@ from airflow_provider_pgclone.core.archive import (
     read_blocks,
     read_large_objects,
     read_pieces,
+    write_objects,
+    write_rows,
 )
 from airflow_provider_pgclone.core.archive.compression import (
     DEFAULT_ZSTD_LEVEL,
@@ -97,6 +99,17 @@ def test_large_objects_share_a_block_that_ends_with_no_oid() -> None:
     assert b"".join(written) == content
     digest = hashlib.sha256(content).hexdigest()
     assert blocks.blocks == [Block(9, 3, 0, len(content), 40, 2, digest)]
+
+
+def test_blocks_without_compression_have_no_empty_chunk_but_the_last() -> None:
+    written: list[bytes] = []
+    write_rows(written.append, 7, [b"1\n", b"", COPY_END])
+    first = b"\x01" + integer(7) + chunk(b"1\n") + chunk(COPY_END) + integer(0)
+    assert b"".join(written) == first
+    written.clear()
+    write_objects(written.append, 9, [(16500, [b"ab", b"", b"c"]), (16501, [])])
+    objects = integer(16500) + chunk(b"ab") + chunk(b"c") + integer(0) + integer(16501) + integer(0)
+    assert b"".join(written) == b"\x03" + integer(9) + objects + integer(0)
 
 
 def test_small_writes_are_joined() -> None:

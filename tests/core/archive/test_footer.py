@@ -129,6 +129,19 @@ def test_a_manifest_of_a_newer_version_is_not_read(values: dict[str, int]) -> No
     assert caught.value.hint == "Update airflow-provider-pgclone."
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"no frame", zstandard.compress(b"no JSON"), zstandard.compress(b"[1]")),
+        *(zstandard.compress(b"[" * 100_000), zstandard.compress(b'"a"')[:-1]),
+    ],
+)
+def test_what_somebody_else_wrote_in_place_of_a_manifest_is_not_one(data: bytes) -> None:
+    with pytest.raises(ArchiveError) as caught:
+        read_manifest(data, Footer(0, len(data), hashlib.sha256(data).digest()))
+    assert caught.value.message == "the manifest at the end of the archive is not one"
+
+
 def test_a_manifest_that_would_fill_the_memory_is_not_unpacked() -> None:
     # The header of a frame that says that it holds a byte more than a gigabyte.
     data = struct.pack("<IBQ", 0xFD2FB528, 0b1110_0000, (1 << 30) + 1)

@@ -1,6 +1,5 @@
 """Manifests of other versions of this package."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -76,33 +75,54 @@ def test_facts_that_are_missing_do_not_call_a_dump_damaged(values: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "reason"),
     [
-        *((name, 5) for name in ("package_version", "created_at", "toc_sha256", "encoding")),
-        *((name, None) for name in ("archive_version", "compression", "pg_dump_version")),
-        *((name, []) for name in ("server_version", "database")),
-        *((name, "5") for name in ("toc_bytes", "has_rows", "database_bytes", "seconds")),
-        ("seconds", math.inf),
-        ("made_by", {"dag": 5}),
-        ("content", {"exclude": ["a", 5]}),
+        *((name, 5, f"{name} is a int") for name in ("package_version", "created_at", "encoding")),
+        *((name, None, f"{name} is a NoneType") for name in ("archive_version", "compression")),
+        *((name, [], f"{name} is a list") for name in ("server_version", "database")),
+        *((name, {}, f"{name} is a dict") for name in ("toc_sha256", "pg_dump_version")),
+        *((name, "5", f"{name} is a str") for name in ("toc_bytes", "has_rows", "database_bytes")),
+        ("database_bytes", 2**63 + 1, "database_bytes is too large"),
+        ("seconds", -0.5, "seconds is not a time"),
+        ("seconds", 2**63 + 5000, "seconds is not a time"),
+        ("made_by", {"dag": 5}, "dag is a int"),
+        ("content", {"exclude": ["a", 5]}, "1 is a int"),
     ],
 )
-def test_a_fact_of_another_type_is_not_taken(name: str, value: object) -> None:
-    with pytest.raises(UnsupportedError, match="cannot read the manifest"):
+def test_a_fact_of_another_type_is_not_taken(name: str, value: object, reason: str) -> None:
+    with pytest.raises(UnsupportedError, match="cannot read the manifest") as caught:
         Manifest.from_json({**MANIFEST.as_json(), name: value})
+    assert str(caught.value.__cause__) == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("database_bytes", 2**63), ("seconds", 0), ("seconds", 2**63)]
+)
+def test_the_largest_and_the_smallest_number_are_taken(name: str, value: int) -> None:
+    manifest = Manifest.from_json({**MANIFEST.as_json(), name: value})
+    assert vars(manifest)[name] == value
 
 
 @pytest.mark.parametrize("name", ["dump_id", "kind", "offset", "length", "raw_bytes", "rows"])
 def test_the_numbers_of_a_block_are_numbers(name: str) -> None:
     values = MANIFEST.as_json()
     values["parts"][0][name] = "5"
-    with pytest.raises(UnsupportedError, match="cannot read the manifest"):
+    with pytest.raises(UnsupportedError, match="cannot read the manifest") as caught:
         Manifest.from_json(values)
+    assert str(caught.value.__cause__) == f"{name} is a str"
 
 
 @pytest.mark.parametrize("name", ["schema", "table", "sha256"])
 def test_the_texts_of_a_block_are_texts(name: str) -> None:
     values = MANIFEST.as_json()
     values["parts"][0][name] = 5
-    with pytest.raises(UnsupportedError, match="cannot read the manifest"):
+    with pytest.raises(UnsupportedError, match="cannot read the manifest") as caught:
         Manifest.from_json(values)
+    assert str(caught.value.__cause__) == f"{name} is a int"
+
+
+@pytest.mark.parametrize("name", ["content", "made_by", "seconds", "instance"])
+def test_facts_that_older_versions_do_not_write_may_be_missing(name: str) -> None:
+    manifest = Manifest.from_json(without(name))
+    assert manifest == replace(MANIFEST, **{name: vars(manifest)[name]})
+    assert not vars(manifest)[name]

@@ -140,6 +140,7 @@ TOC = Toc((1, 16), "none", (0,) * 7, "d", "17", "17", ())
         (
             (
                 DATABASE,
+                entry("ACL", "DATABASE d", "SET SESSION AUTHORIZATION a;\n"),
                 entry("ACL", "DATABASE d", "REVOKE TEMPORARY ON DATABASE d FROM PUBLIC;\n"),
                 entry("ACL", "DATABASE d", "GRANT CREATE ON DATABASE d TO a;\n"),
             ),
@@ -170,7 +171,9 @@ def test_the_object_of_guarded_rights_is_that_of_their_statement(
     guarded = only_as_owner(f"{statement}\n", "not done")
     assert f"ALTER {altered} OWNER TO CURRENT_USER;" in guarded
     assert statement in guarded
-    tag = guarded.split()[1]
+    tag = "$rights1$" if "$rights0$" in statement else "$rights0$"
+    assert guarded.startswith(f"DO {tag}\nBEGIN\n")
+    assert guarded.endswith(f"\nEND\n{tag};\n")
     assert guarded.count(tag) == 2
 
 

@@ -92,6 +92,13 @@ def test_on_this_machine_nothing_is_asked(host: str) -> None:
     assert encrypted(database) is database
 
 
+def test_without_a_host_a_socket_of_this_machine_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("PGHOST", "PGHOSTADDR", "PGSSLMODE"):
+        monkeypatch.delenv(variable, raising=False)
+    database = Database("shop", {"sslmode": "disable"})
+    assert encrypted(database) is database
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
