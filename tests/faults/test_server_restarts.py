@@ -217,7 +217,9 @@ def test_a_backend_that_is_killed_takes_all_others_along(
 
     def kill() -> None:
         query = "SELECT pid FROM pg_stat_activity WHERE datname LIKE 'shop_\\_temp%' LIMIT 1"
-        os.kill(server.value("postgres", query), signal.SIGKILL)
+        while not (found := server.rows("postgres", query)):  # a run may not have connected yet
+            pass
+        os.kill(found[0][0], signal.SIGKILL)
 
     before = Before(monkeypatch, "loading.pg_restore.BlockSink.write_rows", 2, kill)
     with pytest.raises(PgCloneError):
