@@ -31,14 +31,24 @@ class Swapped:
     key: str
 
 
+@dataclass(frozen=True)
+class SwapOptions:
+    """How to swap.
+
+    :param restore_over: which targets are allowed.
+    :param create_target: whether the target is made if it does not exist, and the restore may make
+        it as well.
+    :param wait_seconds: the longest wait for another restore of the target, and for a dump of it,
+        in seconds.
+    """
+
+    restore_over: AllowedTargets
+    create_target: bool
+    wait_seconds: float
+
+
 def swap(
-    maintenance: Database,
-    temp_name: str,
-    *,
-    restore_over: AllowedTargets,
-    create_target: bool,
-    wait_seconds: float,
-    cancellation: Cancellation,
+    maintenance: Database, temp_name: str, options: SwapOptions, *, cancellation: Cancellation
 ) -> Swapped:
     """Swap in a database that a restore left waiting; its marker names the target.
 
@@ -46,11 +56,6 @@ def swap(
     again.
 
     :param temp_name: the temporary database, as the restore returned it.
-    :param restore_over: which targets are allowed.
-    :param create_target: whether the target is made if it does not exist, and the restore may make
-        it as well.
-    :param wait_seconds: the longest wait for another restore of the target, and for a dump of it,
-        in seconds.
     :raises NotAllowedError: when a setting does not allow the target.
     :raises NotFoundError: when the database does not exist, or the target does not and may not be
         made.
@@ -62,20 +67,20 @@ def swap(
         if (swapped_in := _swapped_in(session, temp_name)) is not None:
             log.info("database %r was swapped in already, for %r", temp_name, swapped_in.target)
             return swapped_in
-        target = _allowed_marker(session, temp_name, restore_over).target
-        with target_lock(session, target, wait_seconds=wait_seconds):
+        target = _allowed_marker(session, temp_name, options.restore_over).target
+        with target_lock(session, target, wait_seconds=options.wait_seconds):
             if (by_other := _swapped_in(session, temp_name)) is not None:  # during the wait
                 return by_other
             # Read again: another swap may have taken the database during the wait.
-            marker = _allowed_marker(session, temp_name, restore_over)
-            if not create_target:
+            marker = _allowed_marker(session, temp_name, options.restore_over)
+            if not options.create_target:
                 marker = replace(marker, may_create=False)
             swap_in(
                 session,
                 temp_name,
                 marker,
                 partial(target_properties, session, target),
-                wait_seconds=wait_seconds,
+                wait_seconds=options.wait_seconds,
             )
     return Swapped(target, marker.key)
 

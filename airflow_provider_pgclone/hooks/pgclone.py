@@ -151,16 +151,11 @@ class PgCloneHook(BaseHook):
 
         :param temp_database: the name of that database.
         """
-        from airflow_provider_pgclone.core.swap import swap
+        from airflow_provider_pgclone.core.swap import SwapOptions, swap
 
         call = self._call("swap", options, temp_database=temp_database)
-        swapped = swap(
-            *(call.maintenance, temp_database),
-            restore_over=call.allowed_targets(),
-            create_target=call.value("create_target", bool),
-            wait_seconds=call.value("wait_seconds", float),
-            cancellation=self._cancellation,
-        )
+        wanted = call.fill(SwapOptions, restore_over=call.allowed_targets())
+        swapped = swap(call.maintenance, temp_database, wanted, cancellation=self._cancellation)
         self.swapped_key = swapped.key
         return swapped.target
 
@@ -305,12 +300,12 @@ class PgCloneHook(BaseHook):
         from airflow_provider_pgclone.core.verify import VerifyOptions, verify
 
         call = self._call("verify", options, key=key)
-        more = {
-            "level": call.level(),
-            "load": call.load_options(),
-            "signing_key": call.signing_key(),
-        }
-        wanted = call.fill(VerifyOptions, **more)
+        wanted = call.fill(
+            VerifyOptions,
+            level=call.level(),
+            load=call.load_options(),
+            signing_key=call.signing_key(),
+        )
         return verify(call.storage(), key, call.maintenance, wanted, **self._watch)
 
     def prune(self, prefix: str, **options: Unpack[PruneArguments]) -> "Pruned":

@@ -16,11 +16,11 @@ from example_dags.demo import shop
 from example_dags.demo.environment import OPTIONS_OF_CONNECTIONS
 from tests.support import REPOSITORY
 from tests.support.fixtures.databases import Server
+from tests.support.fixtures.shop import MASK_KEY, masked_dump, states
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-MASK_KEY = "a-secret-of-the-tests-alone"
 PRODUCTION_COUNTS: dict[str, object] = {
     "users": 500,
     "users with a real email": 500,
@@ -47,38 +47,12 @@ REFRESHED_COUNTS = {
 MASKED_COUNTS = {**PRODUCTION_COUNTS, "users with a real email": 0}
 
 
-@pytest.fixture
-def shop_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The server with production and staging, and Airflow's connections to them."""
-    postgres, dumps = server.server, tmp_path / "dumps"
-    dumps.mkdir()
-    shop.create_shop(postgres)
-    monkeypatch.setenv("AIRFLOW_CONN_PROD", postgres.uri(shop.PRODUCTION))
-    monkeypatch.setenv("AIRFLOW_CONN_STAGING", postgres.uri(shop.STAGING))
-    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", json.dumps(OPTIONS_OF_CONNECTIONS))
-    monkeypatch.setenv("AIRFLOW_CONN_MASK_KEY", f"generic://:{MASK_KEY}@")
-    monkeypatch.setenv("AIRFLOW__PGCLONE__STORAGE_LOCATION", str(dumps))
-    monkeypatch.setenv("AIRFLOW__PGCLONE__PG_BIN_DIR", str(postgres.bin_dir))
-    monkeypatch.setenv("PATH", str(postgres.bin_dir), prepend=os.pathsep)
-    return server
-
-
 def counts(server: Server, database: str) -> dict[str, object]:
     return shop.count(server.server, database)
 
 
 def keys(prefix: str = "") -> list[str]:
     return [dump.key for dump in PgCloneHook("prod").ls(prefix)]
-
-
-def masked_dump() -> str:
-    """Dump production with the emails masked, where the example DAGs look for masked dumps."""
-    masks = {"public.users": {"email": {"email": "example.invalid"}}}
-    return PgCloneHook("prod").dump(instance="prod_masked", masks=masks, mask_key=MASK_KEY)
-
-
-def states(dag_run: Any) -> dict[str, str]:
-    return {task.task_id: str(task.state) for task in dag_run.get_task_instances()}
 
 
 def restored_key(dag_run: Any) -> str:

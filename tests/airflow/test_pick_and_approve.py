@@ -1,6 +1,5 @@
 """A person picks a dump and approves its swap, as Airflow asks and answers it."""
 
-import json
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +12,6 @@ from airflow_provider_pgclone.core.errors import PgCloneError
 from airflow_provider_pgclone.hooks import PgCloneHook
 from airflow_provider_pgclone.operators import PgClonePickDumpOperator
 from example_dags.demo import shop
-from example_dags.demo.environment import OPTIONS_OF_CONNECTIONS
 from tests.support.fixtures.airflow import serialized
 from tests.support.fixtures.answers import (
     APPROVE,
@@ -25,32 +23,7 @@ from tests.support.fixtures.answers import (
     take,
 )
 from tests.support.fixtures.databases import Server
-
-MASK_KEY = "a-secret-of-the-tests-alone"
-
-
-@pytest.fixture
-def shop_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """The server with production and staging, and Airflow's connections to them."""
-    postgres, dumps = server.server, tmp_path / "dumps"
-    dumps.mkdir()
-    shop.create_shop(postgres)
-    monkeypatch.setenv("AIRFLOW_CONN_PROD", postgres.uri(shop.PRODUCTION))
-    monkeypatch.setenv("AIRFLOW_CONN_STAGING", postgres.uri(shop.STAGING))
-    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", json.dumps(OPTIONS_OF_CONNECTIONS))
-    monkeypatch.setenv("AIRFLOW__PGCLONE__STORAGE_LOCATION", str(dumps))
-    monkeypatch.setenv("AIRFLOW__PGCLONE__PG_BIN_DIR", str(postgres.bin_dir))
-    monkeypatch.setenv("PATH", str(postgres.bin_dir), prepend=os.pathsep)
-    return server
-
-
-def masked_dump() -> str:
-    masks = {"public.users": {"email": {"email": "example.invalid"}}}
-    return PgCloneHook("prod").dump(instance="prod_masked", masks=masks, mask_key=MASK_KEY)
-
-
-def states(dag_run: Any) -> dict[str, str]:
-    return {task.task_id: str(task.state) for task in dag_run.get_task_instances()}
+from tests.support.fixtures.shop import masked_dump, states
 
 
 def orders(server: Server) -> Any:

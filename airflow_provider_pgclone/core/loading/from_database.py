@@ -64,19 +64,11 @@ class SkeletonBlocks:
         kind, found = next(self._blocks, (0, 0))
         if found != dump_id:
             raise ArchiveError(f"pg_dump wrote block {found} instead of block {dump_id}")
-        reader, rows = self._skeleton.reader, 0
+        reader = self._skeleton.reader
         if kind != DATA:
             sink.write_large_objects(read_large_objects(reader))
             return 0
-
-        def counted() -> Iterator[bytes]:
-            nonlocal rows
-            for piece in read_pieces(reader):
-                rows += count_rows(piece)
-                yield piece
-
-        sink.write_rows(counted())
-        return rows
+        return _write_counted(sink, read_pieces(reader))
 
 
 class SnapshotFeed:
@@ -125,16 +117,8 @@ class SnapshotFeed:
             self._snapshot.release()
 
     def _copy(self, range_entry: RangeEntry, sink: BlockSink) -> int:
-        rows = 0
-
-        def counted(session: CopySession) -> Iterator[bytes]:
-            nonlocal rows
-            for piece in session.pieces(range_entry.pages):
-                rows += count_rows(piece)
-                yield piece
-
         session = self._free.get_nowait()  # as many are fed at once as there are sessions
-        sink.write_rows(counted(session))
+        rows = _write_counted(sink, session.pieces(range_entry.pages))
         self._free.put(session)  # not after an error, when it may still be at work
         return rows
 
@@ -178,6 +162,20 @@ def load_database(
     rows_of_tables = _rows_of_tables(toc, feed.rows)
     meter.tables = len(rows_of_tables)
     return rows_of_tables
+
+
+def _write_counted(sink: BlockSink, pieces: Iterator[bytes]) -> int:
+    """Write the rows of a table, and return their number."""
+    rows = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal rows
+        for piece in pieces:
+            rows += count_rows(piece)
+            yield piece
+
+    sink.write_rows(counted())
+    return rows
 
 
 def _rows_of_tables(toc: Toc, rows_of: Mapping[int, int]) -> dict[TableName, int]:

@@ -1,9 +1,10 @@
 """The comment that identifies the databases that this package creates."""
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from psycopg import sql
 
@@ -16,10 +17,10 @@ _HEAD = "airflow-provider-pgclone "
 # maker is killed in between. No server allows that many connections.
 BIRTHMARK_CONNECTION_LIMIT = 1_886_840_687
 Role = Literal["temp", "post_temp", "pre", "post", "old", "drill"]
+Parsed = TypeVar("Parsed")
 
 
-# The kinds of the values that are no texts. Whoever owns a database may write its comment, and a
-# value of another kind would end each verb on the server.
+# The kinds of the values that are no texts.
 _KINDS = {"ready": bool, "reversible": bool, "may_create": bool}
 # Earlier versions know no marker that has these, so they are written only where they say something.
 _NOT_KNOWN_EARLIER = ("held_key", "held_since", "may_create")
@@ -93,19 +94,28 @@ class Marker:
 
     @classmethod
     def parse(cls, comment: str | None) -> "Marker | None":
-        """Parse the comment of a database; return ``None`` if it is not a marker.
-
-        What a later version of this package adds is ignored.
-        """
+        """Parse the comment of a database; return ``None`` if it is not a marker."""
         if comment is None or not comment.startswith(_HEAD):
             return None
-        try:
-            values = json.loads(comment.removeprefix(_HEAD))
-            known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
-            has_kinds = all(isinstance(known[name], _KINDS.get(name, str)) for name in known)
-            return cls(**known) if has_kinds else None
-        except (ValueError, TypeError, RecursionError):
-            return None
+        return parsed(cls, comment.removeprefix(_HEAD), _KINDS)
+
+
+def parsed(kind: type[Parsed], text: str, kinds: Mapping[str, type]) -> Parsed | None:
+    """Build a dataclass of the JSON in a comment, ``None`` if that is another text.
+
+    Whoever owns a database may write its comment: a value of another kind would end each verb on
+    the server. What a later version of this package adds is ignored.
+
+    :param kinds: the kinds of the values that are no texts, by name.
+    """
+    made: Any = kind
+    try:
+        values = json.loads(text)
+        known = {one.name: values[one.name] for one in fields(made) if one.name in values}
+        has_kinds = all(isinstance(known[name], kinds.get(name, str)) for name in known)
+        return made(**known) if has_kinds else None
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def mark_newborn(session: Session, name: str, marker: Marker) -> None:
@@ -131,10 +141,16 @@ def set_comment(session: Session, name: str, comment: str | None) -> None:
     session.execute(statement.format(sql.Identifier(name), sql.Literal(comment)))
 
 
+def read_comments(session: Session) -> Iterable[tuple[str, str | None]]:
+    """Return the databases of a server with their comments."""
+    return session.execute(
+        "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
+    ).fetchall()
+
+
 def read_markers(session: Session) -> dict[str, Marker]:
     """Return the databases of a server that have a marker, by name."""
-    rows = session.execute("SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database")
-    markers = {name: Marker.parse(comment) for name, comment in rows}
+    markers = {name: Marker.parse(comment) for name, comment in read_comments(session)}
     return {name: marker for name, marker in markers.items() if marker is not None}
 
 

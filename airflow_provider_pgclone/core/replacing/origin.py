@@ -4,10 +4,11 @@ It stands below the owner's own comment. Whoever may rename the database may wri
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from airflow_provider_pgclone.core.postgres import Session
+from airflow_provider_pgclone.core.replacing.marker import parsed, read_comments
 
 _HEAD = "airflow-provider-pgclone-origin "
 
@@ -38,14 +39,7 @@ class Origin:
     def parse(cls, comment: str | None) -> "Origin | None":
         """Return the origin in a comment, ``None`` if it has none."""
         _, line = _split(comment)
-        try:
-            values = {} if line is None else json.loads(line.removeprefix(_HEAD))
-            known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
-            # Its owner may have written anything.
-            has_texts = all(isinstance(value, str) for value in known.values())
-            return cls(**known) if known and has_texts else None
-        except (ValueError, TypeError, RecursionError):
-            return None
+        return None if line is None else parsed(cls, line.removeprefix(_HEAD), {})
 
 
 def own_comment(comment: str | None) -> str | None:
@@ -55,8 +49,7 @@ def own_comment(comment: str | None) -> str | None:
 
 def read_origins(session: Session) -> dict[str, Origin]:
     """Return where the databases of a server come from, by their names."""
-    rows = session.execute("SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database")
-    found = {name: Origin.parse(comment) for name, comment in rows}
+    found = {name: Origin.parse(comment) for name, comment in read_comments(session)}
     return {name: origin for name, origin in found.items() if origin is not None}
 
 
