@@ -12,8 +12,8 @@ from airflow_provider_pgclone.core.catalog import Selection
 from airflow_provider_pgclone.core.checking import check_rows
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotAllowedError
 from airflow_provider_pgclone.core.loading import (
+    Analysis,
     LoadOptions,
-    analyze,
     load_database,
     loading_for,
 )
@@ -261,16 +261,18 @@ def _fill_from(
                 attempt.temp.name,
             )
             sizes = {(table.schema, table.name): table.size_bytes for table in snapshot.ranged}
+            analysis = None
             if options.analyze:
+                analysis = Analysis(attempt.temp, loading, meter, cancellation)
                 expect_analyze(meter, sizes)
             with watching(meter, attempt.temp, counts_waits=True):
                 rows_of_tables = load_database(
-                    snapshot, skeleton, attempt.temp, loading, meter=meter
+                    *(snapshot, skeleton, attempt.temp, loading), analysis=analysis, meter=meter
                 )
         meter.enter("check", "counting the rows of each table")
         with connect(loading.database(attempt.temp), cancellation) as on_temp:
             check_rows(on_temp, toc, rows_of_tables, snapshot.encoding)
         meter.complete("check")
-        if options.analyze:
+        if analysis is not None:
             with watching(meter, attempt.temp):
-                analyze(attempt.temp, loading, meter, cancellation)
+                analysis.finish()

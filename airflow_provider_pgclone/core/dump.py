@@ -39,6 +39,7 @@ from airflow_provider_pgclone.core.reading import (
     Skeleton,
     Snapshot,
     add_ranges,
+    index_sizes,
     lock_checksummed,
     open_skeleton,
     open_snapshot,
@@ -302,4 +303,5 @@ def _manifest(work: _Dump, toc: Toc, start: bytes, writer: BlockWriter) -> Manif
         made_by=work.options.made_by,
         seconds=round(time.monotonic() - work.started, 3),
         instance=work.key.instance,
+        index_bytes=index_sizes(snapshot, toc),
     )

@@ -11,8 +11,8 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking import check_sql
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.loading import (
+    Analysis,
     LoadOptions,
-    analyze,
     load_archive,
     loading_for,
 )
@@ -332,18 +332,22 @@ def _dump_source(
 
     def fill(attempt: Attempt) -> None:
         attempt.create_temp(creation)
-        if options.analyze and archive.manifest is not None:
-            expect_analyze(meter, table_sizes(archive.manifest))
+        analysis = None
+        if options.analyze:
+            analysis = Analysis(attempt.temp, loading, meter, session.cancellation)
+            if archive.manifest is not None:
+                expect_analyze(meter, table_sizes(archive.manifest))
         with watching(meter, attempt.temp):
             load_archive(
                 archive,
                 attempt.temp,
                 loading,
                 checksums=options.checksums,
+                analysis=analysis,
                 meter=meter,
                 cancellation=session.cancellation,
             )
-            if options.analyze:
-                analyze(attempt.temp, loading, meter, session.cancellation)
+            if analysis is not None:
+                analysis.finish()
 
     return fill

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_pgclone.core.archive import HEAD_BYTES, Manifest, manifest_block, read_footer
-from airflow_provider_pgclone.core.archive.manifest import read_manifest
+from airflow_provider_pgclone.core.archive.footer import read_manifest
 from tests.support.fixtures.databases import Server
 from tests.support.fixtures.dumps_page import PageClient, token_of
 from tests.support.fixtures.hooks import MakeHook

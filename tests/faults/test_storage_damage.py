@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_provider_pgclone.core.archive.manifest import Manifest, read_footer, read_manifest
+from airflow_provider_pgclone.core.archive.footer import read_footer, read_manifest
+from airflow_provider_pgclone.core.archive.manifest import Manifest
 from airflow_provider_pgclone.core.errors import ArchiveError, PgCloneError, StorageError
 from tests.support.fixtures.faulty_storage import Stage
 from tests.support.services import storage_faults as faults

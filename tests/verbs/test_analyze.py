@@ -53,3 +53,37 @@ def test_analyzing_may_be_left_to_the_server(
         assert server.value(name, ANALYZED) == 0
     restored.restore(key)
     assert server.value("without_statistics", ANALYZED) == 1
+
+
+BESIDE_SQL = """
+CREATE TABLE first AS SELECT n AS id, n % 7 AS seven FROM generate_series(1, 30000) n;
+CREATE INDEX ON first ((id % 3));
+CREATE STATISTICS of_first ON id, seven FROM first;
+CREATE TABLE second AS SELECT n AS id, md5(n::text) AS text FROM generate_series(1, 9000) n;
+CREATE TABLE above (n int); CREATE TABLE below () INHERITS (above);
+INSERT INTO below SELECT generate_series(1, 500);
+"""
+# Of each table, of its expression index, of its statistics object, and of all rows below a table.
+COMPLETE = """
+SELECT (SELECT array_agg(DISTINCT tablename::text || inherited ORDER BY tablename::text || inherited)
+        FROM pg_stats WHERE schemaname = 'public'),
+    (SELECT count(*) FROM pg_stats_ext WHERE n_distinct IS NOT NULL),
+    (SELECT sum(analyze_count) FROM pg_stat_user_tables)
+"""
+
+
+def test_tables_are_analyzed_beside_other_work_once_and_after_all_that_counts(
+    server: Server,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = make_database(BESIDE_SQL)
+    hook = make_hook(source)
+    hook.restore(hook.dump(), jobs=2)
+    copied = hook.copy(target=f"{source}_copy", method="stream", jobs=2)
+    tables = ["abovetrue", "belowfalse", "first_expr_idxfalse", "firstfalse", "secondfalse"]
+    for name in (source, copied):
+        assert server.rows(name, COMPLETE) == [(tables, 1, 4)]
+    # ANALYZE replaces the server's count of live rows, but not that of inserted rows.
+    assert caplog.text.count("counted by reading them: 0 of 4") == 2

@@ -12,6 +12,8 @@ import pytest
 from airflow_provider_pgclone.core.errors import ArchiveError, PgCloneError, ToolError
 from airflow_provider_pgclone.core.postgres.clients import tool_major
 from airflow_provider_pgclone.core.reading import page_ranges
+from airflow_provider_pgclone.core.repository import find_dump, open_archive
+from airflow_provider_pgclone.core.storage.local import LocalStorage
 from tests.support.fixtures.children import running
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.every_kind import EVERY_KIND_SQL, split_small_tables
@@ -213,3 +215,27 @@ def test_the_workers_own_encoding_changes_no_names(
         worker.setenv("PGCLIENTENCODING", "LATIN1")
         hook.restore(hook.dump())
     assert server.value(database, 'SELECT count(DISTINCT é) FROM "été"') == 1
+
+
+def test_the_manifest_tells_how_large_the_indexes_were(
+    server: Server, make_database: MakeDatabase, make_hook: MakeHook, local_storage: Path
+) -> None:
+    """A restore starts with what takes longest; pg_dump knows a primary key by its constraint."""
+    source = make_database(
+        """
+        CREATE TABLE t AS SELECT n AS id, jsonb_build_object('a', n) AS j, n AS other
+            FROM generate_series(1, 20000) n;
+        ALTER TABLE t ADD PRIMARY KEY (id);
+        CREATE INDEX t_j ON t USING gin (j);
+        CREATE TABLE referring (id int REFERENCES t);
+        """
+    )
+    key = make_hook(source).dump()
+    storage = LocalStorage(str(local_storage))
+    archive = open_archive(storage, find_dump(storage, key))
+    assert archive.manifest is not None
+    tags = {entry.dump_id: entry.tag for entry in archive.toc.entries}
+    sizes = {tags[id_]: size for id_, size in archive.manifest.index_bytes.items()}
+    query = "SELECT pg_relation_size('t_pkey'), pg_relation_size('t_j')"
+    ((of_key, of_gin),) = server.rows(source, query)
+    assert sizes == {"t t_pkey": of_key, "t_j": of_gin}

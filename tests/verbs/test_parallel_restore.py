@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_pgclone.core.archive.manifest import (
+from airflow_provider_pgclone.core.archive.footer import (
     HEAD_BYTES,
-    Manifest,
     manifest_block,
     read_footer,
     read_manifest,
 )
+from airflow_provider_pgclone.core.archive.manifest import Manifest
 from airflow_provider_pgclone.core.errors import (
     ArchiveError,
     CancelledError,

@@ -105,7 +105,8 @@ def test_a_restore_that_waits_tells_for_what(
     for one in (building, stalled, analyzing):
         assert one.share_done is not None
         assert 0 < one.share_done < 1
-    assert analyzing.phase == "analyze"
+    # Several sessions analyze as soon as nothing else is left to do on the table.
+    assert analyzing.phase == ("analyze" if jobs == 1 else "constraints")
     assert told.all[-1].phase == "done"
     assert told.all[-1].share_done == 1.0
     shares = [one.share_done or 0 for one in told.all]

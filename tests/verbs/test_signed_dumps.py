@@ -17,7 +17,7 @@ from airflow_provider_pgclone.core.archive import (
     read_manifest,
     signature,
 )
-from airflow_provider_pgclone.core.archive.manifest import HEAD_BYTES
+from airflow_provider_pgclone.core.archive.footer import HEAD_BYTES
 from airflow_provider_pgclone.core.errors import (
     InvalidInputError,
     NotAllowedError,

@@ -24,20 +24,22 @@ from airflow_provider_pgclone.core.archive.compression import (
 )
 from airflow_provider_pgclone.core.archive.dependencies import complete_dependencies
 from airflow_provider_pgclone.core.archive.encoding import DATA, MAGIC, ArchiveReader
-from airflow_provider_pgclone.core.archive.manifest import (
-    BY_COLUMN,
+from airflow_provider_pgclone.core.archive.footer import (
     HEAD_BYTES,
     TAIL_BYTES,
-    Block,
     Footer,
-    Manifest,
-    ManifestEntry,
-    MaskingFacts,
-    TableChecksum,
     manifest_block,
     manifest_head,
     read_footer,
     read_manifest,
+)
+from airflow_provider_pgclone.core.archive.manifest import (
+    BY_COLUMN,
+    Block,
+    Manifest,
+    ManifestEntry,
+    MaskingFacts,
+    TableChecksum,
 )
 from airflow_provider_pgclone.core.archive.rights import (
     kept_rights,

@@ -15,8 +15,6 @@ from airflow_provider_pgclone.core.archive.toc import SECTION_POST_DATA, TableNa
 # Without ONLY, tables that inherit get the constraint too: dumpConstraint() in pg_dump.c.
 _FOR_CHILDREN_TOO = re.compile(r"\s*ALTER (?:FOREIGN )?TABLE (?!ONLY )")
 _OF_DOMAIN = re.compile(r"\s*ALTER DOMAIN ")
-# dumpTableData() in pg_dump.c writes it where rows are loaded into the root of a partition tree.
-_BY_ROOT = "-- load via partition root "
 # On a partition these come from the partitioned table, or do not change what is loaded.
 _OF_INDEX = ("INDEX", "INDEX ATTACH", "CONSTRAINT")
 _IDENTIFIER = r'"(?:[^"]|"")+"|[^".\s(]+'
@@ -83,7 +81,7 @@ class _Tables:
             self.members.append(entry)
         else:
             self.data.setdefault(table, []).append(entry.dump_id)
-            if entry.definition.startswith(_BY_ROOT):
+            if entry.is_loaded_by_root:
                 self.by_root.add(table)
 
     def _attach(self, entry: TocEntry) -> None:

@@ -77,6 +77,14 @@ class TocEntry:
         return self.data_state != NO_DATA
 
     @property
+    def is_loaded_by_root(self) -> bool:
+        """Whether its rows are loaded into the root of a partition tree, and so into any partition.
+
+        dumpTableData() in pg_dump.c tells so in the definition.
+        """
+        return self.has_data and self.definition.startswith("-- load via partition root ")
+
+    @property
     def table(self) -> TableName:
         """The schema and the name of its table."""
         return self.namespace, self.tag

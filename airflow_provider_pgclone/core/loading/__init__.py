@@ -7,11 +7,11 @@ it works, and its errors. Creating, swapping and dropping the database does not;
 from airflow_provider_pgclone.core.loading.from_archive import load_archive
 from airflow_provider_pgclone.core.loading.from_database import load_database
 from airflow_provider_pgclone.core.loading.settings import LoadOptions, loading_for
-from airflow_provider_pgclone.core.loading.statistics import analyze
+from airflow_provider_pgclone.core.loading.statistics import Analysis
 
 __all__ = [
+    "Analysis",
     "LoadOptions",
-    "analyze",
     "load_archive",
     "load_database",
     "loading_for",

@@ -13,10 +13,11 @@ from airflow_provider_pgclone.core.loading.fetch import BlockFetcher
 from airflow_provider_pgclone.core.loading.parallel import load_parallel
 from airflow_provider_pgclone.core.loading.pg_restore import BlockSink, load_stream
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.loading.statistics import Analysis
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
 from airflow_provider_pgclone.core.repository import Archive, naming
-from airflow_provider_pgclone.core.scheduling import data_order, divide, schedule
+from airflow_provider_pgclone.core.scheduling import Schedule, data_order, divide, schedule
 from airflow_provider_pgclone.core.watching import LoadWork, expect_check
 
 log = logging.getLogger(__name__)
@@ -31,12 +32,14 @@ def load_archive(
     loading: Loading,
     *,
     checksums: bool,
+    analysis: Analysis | None = None,
     meter: ProgressMeter,
     cancellation: Cancellation,
 ) -> None:
     """Load an archive, and compare the rows of the database with the manifest of the archive.
 
     :param database: an empty database.
+    :param analysis: analyzes tables meanwhile; what is left of it comes later.
     :param checksums: whether to compare the rows with the checksums in the manifest; otherwise the
         numbers of rows are compared.
     :raises InvalidInputError: when the checksums are for another encoding.
@@ -61,7 +64,7 @@ def load_archive(
         expect_check(meter, raw_bytes, checksums=checksums)
         meter.enter("load", "creating the schema")
         with naming(dump):
-            _load_blocks(archive, manifest, database, loading, meter, cancellation)
+            _load_blocks(archive, manifest, database, loading, analysis, meter, cancellation)
     if manifest is not None and manifest.has_rows:
         meter.enter("check", "comparing the rows of each table with the dump")
         with connect(loading.database(database), cancellation) as session:
@@ -85,7 +88,7 @@ def _load_chunks(
         database,
         loading,
         meter=meter,
-        work=LoadWork(loading.restored(archive.toc), {}, meter),
+        work=LoadWork(Schedule(loading.restored(archive.toc), {}, {}), meter),
         cancellation=cancellation,
     )
 
@@ -95,18 +98,19 @@ def _load_blocks(
     manifest: Manifest,
     database: Database,
     loading: Loading,
+    analysis: Analysis | None,
     meter: ProgressMeter,
     cancellation: Cancellation,
 ) -> None:
     entries = {entry.block.dump_id: entry for entry in manifest.entries}
     toc = loading.restored(archive.toc)
     sizes = {id_: entry.block.raw_bytes for id_, entry in entries.items()}
-    plan = schedule(toc, sizes)
-    passes = divide(plan, sessions=loading.jobs)
+    plan = schedule(toc, sizes, manifest.index_bytes)
+    passes = divide(plan, sessions=loading.jobs, analyzes=analysis is not None)
     blocks = [entries[dump_id].block for dump_id in data_order(passes)]
     ahead = READS_AHEAD_OF_SESSION * loading.jobs
     read_range = partial(archive.storage.read_range, archive.dump.key)
-    work = LoadWork(plan.toc, sizes, meter)
+    work = LoadWork(plan, meter)
     time_spent = meter.time_spent
     with BlockFetcher(read_range, blocks, ahead=ahead) as fetcher:
 
@@ -124,7 +128,12 @@ def _load_blocks(
                     meter.add(rows=entry.block.rows)
 
         with cancellation.own() as own:
-            load_parallel(plan.toc, passes, feed, database, loading, work=work, cancellation=own)
+            load_parallel(
+                *(plan.toc, passes, feed, database, loading),
+                work=work,
+                analysis=analysis,
+                cancellation=own,
+            )
 
 
 def _check_loaded(

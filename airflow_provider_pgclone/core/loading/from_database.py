@@ -21,6 +21,7 @@ from airflow_provider_pgclone.core.errors import ArchiveError
 from airflow_provider_pgclone.core.loading.parallel import load_parallel
 from airflow_provider_pgclone.core.loading.pg_restore import BlockSink
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.loading.statistics import Analysis
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.reading import (
@@ -29,6 +30,7 @@ from airflow_provider_pgclone.core.reading import (
     Skeleton,
     Snapshot,
     add_ranges,
+    index_sizes,
     open_copy_session,
 )
 from airflow_provider_pgclone.core.scheduling import divide, schedule
@@ -129,12 +131,14 @@ def load_database(
     temp: Database,
     loading: Loading,
     *,
+    analysis: Analysis | None,
     meter: ProgressMeter,
 ) -> dict[TableName, int]:
     """Load a snapshot into an empty database, and return the number of rows of each table.
 
     :param skeleton: the running pg_dump of the snapshot.
     :param temp: the empty database.
+    :param analysis: analyzes tables meanwhile; what is left of it comes later.
     :raises RestoreError: when pg_restore reports an error that is not harmless.
     :raises ToolError: when pg_dump or psql failed.
     :raises ArchiveError: when pg_dump wrote blocks that do not fit its table of contents.
@@ -144,12 +148,14 @@ def load_database(
     in_skeleton = [entry.dump_id for entry in skeleton.toc.entries if entry.has_data]
     blocks = SkeletonBlocks(skeleton)
     sizes = {id_: range_entry.size_bytes for id_, range_entry in ranges.items()}
-    plan = schedule(loading.restored(toc), sizes, first=set(in_skeleton))
-    work = LoadWork(plan.toc, sizes, meter)
+    index_bytes = index_sizes(snapshot, toc)
+    plan = schedule(loading.restored(toc), sizes, index_bytes, first=set(in_skeleton))
+    work = LoadWork(plan, meter)
     expect_check(meter, sum(sizes.values()), checksums=False)
     meter.enter("load", "creating the schema")
     entries = len(in_skeleton) + len(ranges)
-    passes = divide(plan, sessions=loading.jobs, serial=in_skeleton)
+    analyzes = analysis is not None
+    passes = divide(plan, sessions=loading.jobs, serial=in_skeleton, analyzes=analyzes)
     with snapshot.cancellation.own() as own, ExitStack() as stack:
         stack.enter_context(own.ending(skeleton.pg_dump.kill))
         # Started in this thread, because a child process ends with the thread that started it.
@@ -157,7 +163,12 @@ def load_database(
             stack.enter_context(open_copy_session(snapshot, own)) for _ in range(loading.jobs)
         ]
         feed = SnapshotFeed(snapshot, sessions, ranges, blocks, meter, entries=entries)
-        load_parallel(plan.toc, passes, feed, temp, loading, work=work, cancellation=own)
+        load_parallel(
+            *(plan.toc, passes, feed, temp, loading),
+            work=work,
+            analysis=analysis,
+            cancellation=own,
+        )
     blocks.finish()
     rows_of_tables = _rows_of_tables(toc, feed.rows)
     meter.tables = len(rows_of_tables)

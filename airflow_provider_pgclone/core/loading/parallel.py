@@ -9,6 +9,7 @@ from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.loading.pg_restore import Feed, load_entries
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.loading.statistics import Analysis
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.scheduling import Passes, Unit, entries_of_each_run
 from airflow_provider_pgclone.core.watching import LoadWork
@@ -24,12 +25,14 @@ def load_parallel(
     loading: Loading,
     *,
     work: LoadWork,
+    analysis: Analysis | None,
     cancellation: Cancellation,
 ) -> None:
     """Restore an archive into an empty database, by as many sessions as there are jobs.
 
     :param passes: the entries of the archive.
     :param feed: writes the data of an entry; called in threads.
+    :param analysis: analyzes what the passes say; ``None`` if they say nothing.
     :param work: is told what each run of pg_restore works on.
     :param cancellation: cancelled when a run fails, so that the others end.
     :raises RestoreError: at the first error that is not harmless.
@@ -38,6 +41,9 @@ def load_parallel(
     of_each_run, logged = entries_of_each_run(toc), set[str]()
 
     def restore(unit: Unit) -> None:
+        if analysis is not None and unit.tables:
+            analysis.of(unit.tables, cancellation)
+            return
         entries = [*of_each_run, *unit.entries]
         load_entries(
             *(toc, entries, feed, database, loading),

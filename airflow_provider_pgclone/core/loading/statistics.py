@@ -1,6 +1,7 @@
 """Collects the statistics of a restored database for the query planner."""
 
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from queue import Empty, SimpleQueue
@@ -8,6 +9,7 @@ from queue import Empty, SimpleQueue
 import psycopg
 from psycopg import sql
 
+from airflow_provider_pgclone.core.archive import TableName
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.loading.settings import Loading
 from airflow_provider_pgclone.core.meter import ProgressMeter, Task
@@ -22,56 +24,90 @@ SELECT nspname, relname, pg_relation_size(c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind IN ('r', 'm') AND relpersistence <> 't' ORDER BY relpages DESC, c.oid
 """
-_TableQueue = SimpleQueue[tuple[str, str, int]]
+_SIZE = """
+SELECT pg_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE nspname = %s AND relname = %s AND relkind = 'r'
+"""
 
 
-def analyze(
-    database: Database, loading: Loading, meter: ProgressMeter, cancellation: Cancellation
-) -> None:
-    """Run ANALYZE on all tables, because an archive does not contain their statistics.
+class Analysis:
+    """Analyzes the tables of a database, because an archive does not contain their statistics.
 
     A table that cannot be analyzed is named in a warning: all its rows are there, and the server
     tries again by autovacuum. It may have a child on a server that cannot be reached, or statistics
     on an expression that fails.
 
-    :raises ServerError: when the server cannot be reached any more.
+    :param database: the database that is loaded.
     """
-    tables: _TableQueue = SimpleQueue()
-    meter.enter("analyze")
-    with cancellation.own() as own, ExitStack() as stack:
-        session = stack.enter_context(connect(loading.database(database), own))
-        for name in session.execute(_TABLES):
-            tables.put(name)
-        others = range(min(loading.jobs, tables.qsize()) - 1)
-        sessions = [session, *(stack.enter_context(session.beside()) for _ in others)]
-        with ThreadPoolExecutor(len(sessions), thread_name_prefix="analyze") as pool:
-            futures = [pool.submit(_analyze_each, one, tables, meter) for one in sessions]
+
+    def __init__(
+        self,
+        database: Database,
+        loading: Loading,
+        meter: ProgressMeter,
+        cancellation: Cancellation,
+    ) -> None:
+        self._database = loading.database(database)
+        self._jobs = loading.jobs
+        self._meter = meter
+        self._cancellation = cancellation
+        self._done: set[TableName] = set()
+
+    def of(self, tables: Sequence[TableName], cancellation: Cancellation) -> None:
+        """Analyze tables while others are loaded, in a session of its own; called in threads.
+
+        :raises ServerError: when the server cannot be reached any more.
+        """
+        with connect(self._database, cancellation) as session:
+            for table in tables:
+                for (size,) in session.execute(_SIZE, table).fetchall():
+                    self._analyze(session, table, size)
+
+    def finish(self) -> None:
+        """Analyze the tables that are left, by as many sessions as loaded them.
+
+        :raises ServerError: when the server cannot be reached any more.
+        """
+        left: SimpleQueue[tuple[TableName, int]] = SimpleQueue()
+        self._meter.enter("analyze")
+        with self._cancellation.own() as own, ExitStack() as stack:
+            session = stack.enter_context(connect(self._database, own))
+            for schema, table, size in session.execute(_TABLES):
+                if (schema, table) not in self._done:
+                    left.put(((schema, table), size))
+            others = range(min(self._jobs, left.qsize()) - 1)
+            sessions = [session, *(stack.enter_context(session.beside()) for _ in others)]
+            with ThreadPoolExecutor(len(sessions), thread_name_prefix="analyze") as pool:
+                futures = [pool.submit(self._analyze_each, one, left) for one in sessions]
+                try:
+                    for future in futures:
+                        future.result()
+                except BaseException:
+                    own.cancel()
+                    raise
+        self._meter.complete("analyze")
+
+    def _analyze_each(self, session: Session, left: "SimpleQueue[tuple[TableName, int]]") -> None:
+        while True:
             try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                own.cancel()
-                raise
-    meter.complete("analyze")
+                table, size = left.get_nowait()
+            except Empty:
+                return
+            self._analyze(session, table, size)
 
-
-def _analyze_each(session: Session, tables: _TableQueue, meter: ProgressMeter) -> None:
-    while True:
+    def _analyze(self, session: Session, table: TableName, size: int) -> None:
         session.cancellation.check()
-        try:
-            schema, table, size = tables.get_nowait()
-        except Empty:
-            return
-        statement = sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table))
-        text = f"analyzing {schema}.{table}"
+        name = ".".join(table)
+        statement = sql.SQL("ANALYZE {}").format(sql.Identifier(*table))
         shown = statement.as_string(session.connection)
-        task = Task("analyze", text, analyze_work(size), shown)
+        task = Task("analyze", f"analyzing {name}", analyze_work(size), shown)
         try:
-            with meter.task((schema, table), task):
+            with self._meter.task(table, task):
                 session.execute(statement)
         except psycopg.Error as error:
             session.cancellation.check()
             if session.connection.broken:
                 raise
             # The message may contain a value of a row.
-            log.warning("cannot analyze the table %s.%s: %s", schema, table, type(error).__name__)
+            log.warning("cannot analyze the table %s: %s", name, type(error).__name__)
+        self._done.add(table)

@@ -5,6 +5,7 @@ does not: writing archives is in the verbs and in archive, loading another datab
 """
 
 from airflow_provider_pgclone.core.reading.checksums import lock_checksummed, take_checksums
+from airflow_provider_pgclone.core.reading.index_sizes import index_sizes
 from airflow_provider_pgclone.core.reading.page_ranges import RangeEntry, add_ranges
 from airflow_provider_pgclone.core.reading.parallel import reading_ranges
 from airflow_provider_pgclone.core.reading.pg_dump import Skeleton, open_skeleton
@@ -18,6 +19,7 @@ __all__ = [
     "Skeleton",
     "Snapshot",
     "add_ranges",
+    "index_sizes",
     "lock_checksummed",
     "open_copy_session",
     "open_skeleton",

@@ -11,15 +11,19 @@ from airflow_provider_pgclone.core.scheduling.units import (
     divide,
     entries_of_each_run,
 )
-from airflow_provider_pgclone.core.scheduling.work import is_of_event_trigger, schedule, weight_of
+from airflow_provider_pgclone.core.scheduling.work import (
+    Schedule,
+    is_of_event_trigger,
+    schedule,
+)
 
 __all__ = [
     "Passes",
+    "Schedule",
     "Unit",
     "data_order",
     "divide",
     "entries_of_each_run",
     "is_of_event_trigger",
     "schedule",
-    "weight_of",
 ]

@@ -1,4 +1,4 @@
-"""Divides the entries of an archive into units, each of which one run of pg_restore restores. Pure.
+"""Divides a restore into units, most of which are entries for one run of pg_restore. Pure.
 
 A run of pg_restore reads a cut-down archive from its standard input, so it needs no file and no
 pipe with a name. The units have the order of the passes of a parallel pg_restore:
@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from airflow_provider_pgclone.core.archive import (
     SECTION_DATA,
     SECTION_POST_DATA,
+    TableName,
     Toc,
     TocEntry,
 )
+from airflow_provider_pgclone.core.scheduling.analyses import groups_to_analyze
 from airflow_provider_pgclone.core.scheduling.groups import Grouping
 from airflow_provider_pgclone.core.scheduling.locks import Locks
 from airflow_provider_pgclone.core.scheduling.work import Schedule, is_of_event_trigger
@@ -25,12 +27,14 @@ _OF_EACH_RUN = ("ENCODING", "STDSTRINGS", "SEARCHPATH")
 
 @dataclass(frozen=True)
 class Unit:
-    """Entries that one run of pg_restore restores, in the order of the archive.
+    """Entries that one run of pg_restore restores, or tables that one session analyzes.
 
     :param number: its place among the units of its pass.
+    :param entries: in the order of the archive.
     :param waits_for: the numbers of units of its pass that must be done before.
     :param cost: the work of the longest chain that starts with it, in bytes of data.
     :param locks: the tables that it locks, each with whether others of its kind share the lock.
+    :param tables: the tables that it analyzes; it has no entries then.
     """
 
     number: int
@@ -38,6 +42,7 @@ class Unit:
     waits_for: frozenset[int] = frozenset()
     cost: float = 0.0
     locks: Mapping[int, bool] = field(default_factory=dict)
+    tables: tuple[TableName, ...] = ()
 
     @property
     def rank(self) -> tuple[float, int]:
@@ -54,13 +59,16 @@ class Unit:
 Passes = Sequence[Sequence[Unit]]
 
 
-def divide(plan: Schedule, *, sessions: int, serial: Collection[int] = ()) -> Passes:
+def divide(
+    plan: Schedule, *, sessions: int, serial: Collection[int] = (), analyzes: bool = False
+) -> Passes:
     """Divide the entries into units.
 
     A single session restores everything by one run, which connects once.
 
     :param serial: the ids of entries whose data comes in the order of the archive, so that only one
         unit at a time can have it.
+    :param analyzes: whether to analyze tables meanwhile, as far as that can be done.
     """
     entries = [entry for entry in plan.toc.entries if entry.description not in _OF_EACH_RUN]
     if sessions == 1:
@@ -70,9 +78,9 @@ def divide(plan: Schedule, *, sessions: int, serial: Collection[int] = ()) -> Pa
     last = [entry for entry in entries if _pass_of(entry) == 2]
     passes = [
         [Unit(0, tuple(before))],
-        _units(plan, main, serial),
+        _units(plan, main, serial, analyzes=analyzes),
         [Unit(0, tuple(rights))],
-        _units(plan, last, serial),
+        _units(plan, last, serial, analyzes=False),
     ]
     return [units for units in passes if units and units[0].entries]
 
@@ -121,9 +129,11 @@ def _split_main(entries: Sequence[TocEntry]) -> tuple[list[TocEntry], list[TocEn
     return before, list(later.values())
 
 
-def _units(plan: Schedule, entries: Sequence[TocEntry], serial: Collection[int]) -> list[Unit]:
-    locks = Locks(plan.toc)
-    return [
+def _units(
+    plan: Schedule, entries: Sequence[TocEntry], serial: Collection[int], *, analyzes: bool
+) -> list[Unit]:
+    locks, groups = Locks(plan.toc), Grouping(plan, serial).groups(entries)
+    units = [
         Unit(
             number,
             group.entries,
@@ -131,5 +141,10 @@ def _units(plan: Schedule, entries: Sequence[TocEntry], serial: Collection[int])
             max(plan.chains.get(entry.dump_id, 0.0) for entry in group.entries),
             locks.of(group.entries),
         )
-        for number, group in enumerate(Grouping(plan, serial).groups(entries))
+        for number, group in enumerate(groups)
     ]
+    for tables, waits_for in groups_to_analyze(plan.toc, groups) if analyzes else ():
+        alone = {table.dump_id: False for table in tables}
+        names = tuple(table.table for table in tables)
+        units.append(Unit(len(units), (), waits_for, locks=alone, tables=names))
+    return units

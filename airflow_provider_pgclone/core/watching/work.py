@@ -1,7 +1,7 @@
 """Tells from the texts of pg_restore what it works on, and how much work each entry is.
 
-The work of an entry is the size of its data in bytes, before compression. That of an index is a
-share of its table's.
+The work of an entry is the size of its data in bytes, before compression. That of an index is as
+many bytes as would take as long to load.
 """
 
 import re
@@ -12,11 +12,10 @@ from airflow_provider_pgclone.core.archive import (
     SECTION_POST_DATA,
     Manifest,
     TableName,
-    Toc,
     TocEntry,
 )
 from airflow_provider_pgclone.core.meter import ProgressMeter, Task
-from airflow_provider_pgclone.core.scheduling import weight_of
+from airflow_provider_pgclone.core.scheduling import Schedule
 from airflow_provider_pgclone.core.time_spent import limit_of, spread
 
 # It does not tell when an entry is finished.
@@ -33,26 +32,22 @@ _ORDER = ("load", "indexes", "constraints", "views")
 class LoadWork:
     """The work of all runs of pg_restore that load an archive.
 
-    :param toc: the table of contents of the archive.
-    :param raw_bytes: the size of the data of each entry, by id.
+    :param plan: the archive, with the work of its entries as far as it is known.
     """
 
-    def __init__(self, toc: Toc, raw_bytes: Mapping[int, int], meter: ProgressMeter) -> None:
+    def __init__(self, plan: Schedule, meter: ProgressMeter) -> None:
         self._meter = meter
+        toc = plan.toc
         self._tables = {e.dump_id: e for e in toc.entries if e.description == "TABLE"}
-        sizes: dict[tuple[str, str], int] = {}
-        for entry in toc.entries:
-            sizes[entry.table] = sizes.get(entry.table, 0) + raw_bytes.get(entry.dump_id, 0)
         self._tasks: dict[int, Task] = {}
         for entry in toc.entries:
-            size = 0 if (table := self._table_of(entry)) is None else sizes[table.table]
-            task = self._task(entry, table, size)
+            task = self._task(entry, plan.own.get(entry.dump_id, 0.0))
             if task is not None:
                 self._tasks[entry.dump_id] = task
         self._data_left = {entry.dump_id for entry in toc.entries if entry.has_data}
         for task in self._tasks.values():
             meter.expect(task.phase, task.work)
-        meter.expect("load", sum(raw_bytes.values()))
+        meter.expect("load", sum(plan.own.get(dump_id, 0.0) for dump_id in self._data_left))
         if any(task.phase == "views" for task in self._tasks.values()):
             meter.is_planned = False  # what their queries cost is not known
 
@@ -95,9 +90,9 @@ class LoadWork:
         named = [table for table in of if entry.tag.startswith(f"{table.tag} ")]
         return next(iter(named or of), None)
 
-    def _task(self, entry: TocEntry, table: TocEntry | None, size: int) -> Task | None:
+    def _task(self, entry: TocEntry, work: float) -> Task | None:
         """Return what an entry is to the user, ``None`` for one that takes no time."""
-        name = entry.tag
+        name, table = entry.tag, self._table_of(entry)
         if table is not None:
             name = f"{name.removeprefix(f'{table.tag} ')} on {table.display_name}"
         if entry.has_data:  # its work is counted as its bytes come
@@ -107,11 +102,9 @@ class LoadWork:
             text = f"refreshing the materialized view {entry.display_name}"
             return Task("views", text, 0.0, entry.definition)
         if entry.description in ("INDEX", "CONSTRAINT"):
-            text, work = f"building index {name}", weight_of(entry) * size
-            return Task("indexes", text, work, entry.definition)
+            return Task("indexes", f"building index {name}", work, entry.definition)
         if entry.section == SECTION_POST_DATA and "CONSTRAINT" in entry.description:
-            text, work = f"checking constraint {name}", weight_of(entry) * size
-            return Task("constraints", text, work, entry.definition)
+            return Task("constraints", f"checking constraint {name}", work, entry.definition)
         return None
 
 

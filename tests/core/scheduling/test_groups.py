@@ -73,7 +73,7 @@ def test_indexes_of_a_table_in_several_groups_wait_for_no_other_table() -> None:
         *(data(20, "ranges", 5, 10), data(21, "ranges", 5, 10), data(22, "small", 11)),
         *(entry(30, "INDEX", "i", 10), entry(31, "INDEX", "j", 11), entry(32, "INDEX", "k", 10)),
     ]
-    assert groups_of(entries, {20: 10 * MIB, 21: 10 * MIB, 22: MIB}) == [
+    assert groups_of(entries, {20: 79 * MIB, 21: MIB, 22: MIB}) == [
         ([20], set()),
         ([21, 22], set()),
         ([30], {0, 1}),
@@ -166,14 +166,16 @@ def test_a_unit_costs_what_its_longest_chain_costs() -> None:
         *(table(10, "a"), table(11, "b"), data(20, "a", 10), data(21, "b", 11)),
         *(entry(30, "INDEX", "b", 11), entry(31, "COMMENT", "INDEX b", 30, section=SECTION_NONE)),
     ]
-    before, main = divide(scheduled(entries, {20: 5 * MIB, 21: 10 * MIB}), sessions=2)
+    sizes, index_bytes = {20: 4 * MIB, 21: 10 * MIB}, {30: 4 * MIB}
+    before, main = divide(scheduled(entries, sizes, index_bytes=index_bytes), sessions=2)
+    index = 1.2 * 4 * MIB + 0.03 * 10 * MIB
     assert [unit.cost for unit in before] == [0]
     assert [([one.dump_id for one in unit.entries], unit.cost) for unit in main] == [
-        ([20, 21], 15 * MIB),
-        ([30], 5 * MIB),
+        ([20, 21], 10 * MIB + index),
+        ([30], index),
         ([31], 0),
     ]
-    assert [unit.rank for unit in main] == [(-15 * MIB, 0), (-5 * MIB, 1), (0, 2)]
+    assert [unit.rank for unit in main] == [(-10 * MIB - index, 0), (-index, 1), (0, 2)]
 
 
 def test_entries_of_each_run_are_those_that_set_how_the_others_are_read() -> None:

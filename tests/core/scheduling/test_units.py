@@ -1,6 +1,6 @@
 """How the entries of an archive become units, each of which one run of pg_restore restores."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import pairwise
 
@@ -19,7 +19,14 @@ from airflow_provider_pgclone.core.scheduling import groups
 from airflow_provider_pgclone.core.scheduling.locks import Locks
 from airflow_provider_pgclone.core.scheduling.units import Passes, Unit, data_order, divide
 from airflow_provider_pgclone.core.scheduling.work import Schedule, schedule
-from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
+from tests.core.scheduling.test_work import (
+    MIB,
+    NOTHING,
+    SECTION_PRE_DATA,
+    data,
+    entry,
+    table,
+)
 
 OF_EACH_RUN = ("ENCODING", "STDSTRINGS", "SEARCHPATH")
 # Each kind of entry with its section, as pg_dump writes them.
@@ -55,10 +62,13 @@ def archives(draw: st.DrawFn) -> tuple[Schedule, set[int]]:
 
 
 def scheduled(
-    entries: Sequence[TocEntry], sizes: dict[int, int], first: Collection[int] = ()
+    entries: Sequence[TocEntry],
+    sizes: dict[int, int],
+    first: Collection[int] = (),
+    index_bytes: Mapping[int, int] = NOTHING,
 ) -> Schedule:
     toc = Toc((1, 16), "zstd", (0,) * 7, "db", "17", "17", tuple(entries))
-    return schedule(toc, sizes, first=first)
+    return schedule(toc, sizes, index_bytes, first=first)
 
 
 def behind(units: Sequence[Unit]) -> dict[int, set[int]]:

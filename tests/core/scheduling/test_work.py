@@ -1,6 +1,8 @@
 """The work of entries, the longest chains of it, and what must wait for what."""
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pytest
 
@@ -21,6 +23,7 @@ from airflow_provider_pgclone.core.scheduling.work import (
 )
 
 MIB = 1024 * 1024
+NOTHING: Mapping[int, int] = MappingProxyType({})
 SECTION_PRE_DATA = 2
 
 
@@ -63,9 +66,11 @@ def data(dump_id: int, name: str, *dependencies: int) -> TocEntry:
     return entry(dump_id, "TABLE DATA", name, *dependencies, section=SECTION_DATA)
 
 
-def planned(entries: list[TocEntry], sizes: dict[int, int]) -> Schedule:
+def planned(
+    entries: list[TocEntry], sizes: dict[int, int], index_bytes: Mapping[int, int] = NOTHING
+) -> Schedule:
     toc = Toc((1, 16), "zstd", (0,) * 7, "db", "17", "17", tuple(entries))
-    return schedule(toc, sizes)
+    return schedule(toc, sizes, index_bytes)
 
 
 def by_id(plan: Schedule) -> dict[int, TocEntry]:
@@ -83,8 +88,37 @@ def test_a_chain_is_a_table_and_its_slowest_index() -> None:
         ],
         {20: 100 * MIB, 21: 60 * MIB},
     )
-    assert plan.own == {20: 100 * MIB, 21: 60 * MIB, 30: 180 * MIB}
-    assert plan.chains == {20: 100 * MIB, 21: 240 * MIB, 30: 180 * MIB}
+    assert plan.own == {20: 100 * MIB, 21: 60 * MIB, 30: 72 * MIB}
+    assert plan.chains == {20: 100 * MIB, 21: 132 * MIB, 30: 72 * MIB}
+
+
+def test_the_size_of_an_index_tells_its_work() -> None:
+    """A costly index of a small table comes before the loading of a large one."""
+    definitions = {
+        30: "CREATE INDEX a ON t USING gin (a)",
+        31: "CREATE INDEX b ON t USING btree (b)",
+        32: "CREATE INDEX c ON t USING gist (c)",
+        33: "CREATE INDEX d ON t USING spgist (d)",
+        34: "CREATE INDEX e ON t USING hash (e)",
+        35: "CREATE INDEX f ON t USING brin (f)",
+        36: "ALTER TABLE ONLY t ADD CONSTRAINT g UNIQUE (g)",
+        37: "ALTER TABLE ONLY t ADD CONSTRAINT h EXCLUDE USING gist (h WITH &&)",
+    }
+    kinds = {36: "CONSTRAINT", 37: "CONSTRAINT"}
+    entries = [
+        entry(id_, kinds.get(id_, "INDEX"), "i", 10, definition=definition)
+        for id_, definition in definitions.items()
+    ]
+    plan = planned(
+        [table(10, "t"), data(20, "t", 10), *entries],
+        {20: 100 * MIB},
+        dict.fromkeys(definitions, 10 * MIB),
+    )
+    work = {id_: round(plan.own[id_] / MIB) for id_ in definitions}
+    assert work == {30: 48, 31: 15, 32: 103, 33: 33, 34: 33, 35: 15, 36: 15, 37: 103}
+    plan = planned([table(10, "t"), data(20, "t", 10), *entries], {20: 100 * MIB}, {31: 0})
+    work = {id_: round(plan.own[id_] / MIB) for id_ in definitions}
+    assert work == {30: 120, 31: 15, 32: 200, 33: 60, 34: 30, 35: 3, 36: 15, 37: 200}
 
 
 def test_all_ranges_of_a_table_count_for_each_of_them() -> None:
@@ -137,7 +171,7 @@ def test_only_what_reads_rows_is_work() -> None:
         ],
         {20: 100 * MIB},
     )
-    assert plan.own == {20: 100 * MIB, 30: 50 * MIB, 31: 20 * MIB, 32: 0}
+    assert plan.own == {20: 100 * MIB, 30: 15 * MIB, 31: 20 * MIB, 32: 0}
 
 
 def test_indexes_wait_for_the_constraints_of_their_table() -> None:
@@ -210,7 +244,7 @@ TWO = [table(10, "a"), table(11, "b"), data(20, "a", 10), data(21, "b", 11)]
         ([index(30, 10, "spgist")], [index(31, 11, "gist")]),
         ([index(30, 10, "btree")], [index(31, 11, "gin")]),
         ([], [entry(31, "FK CONSTRAINT", "f", 11)]),
-        ([entry(30, "FK CONSTRAINT", "f", 10)], [entry(31, "CONSTRAINT", "c", 11)]),
+        ([entry(30, "CONSTRAINT", "c", 10)], [entry(31, "FK CONSTRAINT", "f", 11)]),
         # The costliest counts, and what waits for it. Two that may run at once do not add up.
         ([index(30, 10, "btree"), index(32, 10, "hash")], [index(31, 11, "spgist")]),
         (
@@ -262,7 +296,7 @@ def test_what_comes_before_the_data_is_not_measured() -> None:
 def test_what_follows_small_tables_does_not_start_before_it_could() -> None:
     indexes = [entry(30, "INDEX", "i", 10), entry(31, "INDEX", "j", 11)]
     plan = planned([*TWO, *indexes], {20: 1, 21: 2})
-    assert plan.own == {20: 1, 21: 2, 30: 0.5, 31: 1}
+    assert plan.own == {20: 1, 21: 2, 30: 0.15, 31: 0.3}
     assert plan.chains == dict.fromkeys((20, 21, 30, 31), 0)
 
 
@@ -270,12 +304,13 @@ def test_the_length_of_a_chain_is_measured_behind_other_sections_too() -> None:
     """An entry without data in between, such as a comment, does not end the look for chains."""
     comment = entry(22, "COMMENT", "TABLE b", 11, section=SECTION_PRE_DATA)
     plan = planned([*TWO, comment, index(31, 11, "gin")], {20: 10 * MIB, 21: 9 * MIB})
-    assert plan.chains == {20: 10 * MIB, 21: 36 * MIB, 31: 27 * MIB}
+    expected = {20: 10 * MIB, 21: 19.8 * MIB, 31: 10.8 * MIB}
+    assert plan.chains == pytest.approx(expected)
 
 
 def test_the_first_ones_start_before_the_longest_chain() -> None:
     toc = Toc((1, 16), "zstd", (0,) * 7, "db", "17", "17", tuple(TWO))
-    plan = schedule(toc, {20: 90 * MIB}, first=[11, 21])
+    plan = schedule(toc, {20: 90 * MIB}, {}, first=[11, 21])
     assert plan.chains == {11: math.inf, 20: 90 * MIB, 21: math.inf}
 
 
