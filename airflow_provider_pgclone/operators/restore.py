@@ -41,7 +41,8 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     :param jobs: how many sessions work in parallel to read the large tables of a dump, or to load
         and analyze a restored database. Default: the worker's cores, from 2 to 4.
     :param maintenance_work_mem: the memory that each session may use to build an index, such as
-        ``512MB``. Default: the server's.
+        ``512MB``. Default: a quarter of shared_buffers among all sessions, at most 1 GB each; the
+        server's if that is more.
     :param publications: whether publications are restored; subscriptions never are. Default: False.
     :param analyze: whether the tables are analyzed, so that the query planner knows them; one that
         cannot be analyzed is named in a warning. Default: True.

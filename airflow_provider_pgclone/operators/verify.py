@@ -40,7 +40,8 @@ class PgCloneVerifyOperator(PgCloneBaseOperator):
     :param jobs: how many sessions work in parallel to read the large tables of a dump, or to load
         and analyze a restored database. Default: the worker's cores, from 2 to 4.
     :param maintenance_work_mem: the memory that each session may use to build an index, such as
-        ``512MB``. Default: the server's.
+        ``512MB``. Default: a quarter of shared_buffers among all sessions, at most 1 GB each; the
+        server's if that is more.
     :param maintenance_database: the database to connect to while other databases are created,
         renamed and dropped. Default: postgres.
     :param pg_bin_dir: the folder of pg_dump and pg_restore; ``{major}`` in it stands for each major

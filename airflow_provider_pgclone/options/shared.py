@@ -387,6 +387,7 @@ class LoadingArguments(TypedDict, total=False):
             values.memory,
             None,
             "The memory that each session may use to build an index, such as `512MB`.",
-            default_help="the server's",
+            default_help="a quarter of shared_buffers among all sessions, at most 1 GB each; the "
+            "server's if that is more",
         ),
     ]
