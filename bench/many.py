@@ -5,7 +5,7 @@ from functools import partial
 import psycopg
 
 from bench.commands import ours, shell
-from bench.measure import Command, compare
+from bench.measure import Command
 from bench.restore import TARGET
 from bench.stage import Stage
 
@@ -28,7 +28,8 @@ def compare_many_tables(stage: Stage) -> None:
         command("this package's start-up alone, as in the row above", ours("start")),
         command("pg_dump -Fc to disk", shell(f"pg_dump -Fc > {archive}")),
     ]
-    compare(f"Dump of {TABLES:,} tables", dumps, stage.server_pids, rounds=stage.rounds)
+    title = f"Dump of {TABLES:,} tables"
+    stage.compare("many-dump", title, dumps, verb="many", database=NAME)
     command = partial(Command, environment=environment, prepare=partial(stage.make_empty, TARGET))
     restores = [
         command("this package, 2 jobs, from S3", ours("restore", TARGET, 2)),
@@ -38,7 +39,8 @@ def compare_many_tables(stage: Stage) -> None:
         ),
         command("this package, 2 jobs, copy by stream", ours("copy", TARGET, 2)),
     ]
-    compare(f"Restore of {TABLES:,} tables", restores, stage.server_pids, rounds=stage.rounds)
+    title = f"Restore of {TABLES:,} tables"
+    stage.compare("many-restore", title, restores, verb="many", database=NAME)
 
 
 def _fill(stage: Stage) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 import psycopg
 
 from bench.commands import at_once, ours, shell, upload
-from bench.measure import Command, compare
+from bench.measure import Command
 from bench.stage import Stage
 
 NAME = "bench_people"
@@ -73,14 +73,14 @@ def compare_masking(stage: Stage) -> None:
         command("copy by template, UPDATE, pg_dump -Fc zstd, aws s3 cp, drop", shell(in_a_copy)),
         command("one COPY a table, fields replaced by awk, gzip -1, aws s3 cp", shell(by_rows)),
     ]
-    compare("Masked dump", commands, stage.server_pids, rounds=stage.rounds)
+    stage.compare("masked-dump", "Masked dump", commands, verb="masking", database=NAME)
     stage.drop(NAME)
 
 
 def _fill(stage: Stage) -> None:
     stage.make_empty(NAME)
     with psycopg.connect(stage.server.uri(NAME), autocommit=True) as connection:
-        for statement in _TABLES.format(people=int(stage.million_events * 0.6e6)).split(";"):
+        for statement in _TABLES.format(people=int(stage.asked.million_events * 0.6e6)).split(";"):
             if statement.strip():
                 connection.execute(statement.encode())
         connection.execute("VACUUM ANALYZE")

@@ -5,9 +5,9 @@ import subprocess
 
 import psycopg
 
-from bench import database
+from bench import databases
 from bench.commands import ours
-from bench.ours import PEAK
+from bench.ours import PEAK, TOLD
 from bench.restore import TARGET
 from bench.stage import Stage
 
@@ -24,12 +24,11 @@ INSERT INTO wide SELECT n, repeat(md5(n::text), {WIDE_ROW_MIB} * 32768)
 def show_memory(stage: Stage) -> None:
     """Print the peak for the database, for a tenth of it, and for very large rows."""
     names = {
-        f"{stage.size_bytes / 1e9:.1f} GB of mixed tables": database.NAME,
+        f"{stage.tables_bytes() / 1e9:.1f} GB of mixed tables": databases.NAME,
         "a tenth of them": _tenth(stage),
         f"{WIDE_ROWS} rows of {WIDE_ROW_MIB} MiB": _wide(stage),
     }
-    print(f"\n## Memory of this package's process, {JOBS} jobs\n")
-    print("| database | dump, MiB | restore, MiB | copy, MiB |\n|---|---|---|---|")
+    rows = {}
     for title, name in names.items():
         peaks = []
         for argv in (
@@ -38,22 +37,32 @@ def show_memory(stage: Stage) -> None:
             ours("copy", TARGET, JOBS),
         ):
             stage.make_empty(TARGET)
-            peaks.append(_peak_mib(argv, stage.environment(name=name)))
-        print(f"| {title} | {' | '.join(f'{peak:.0f}' for peak in peaks)} |", flush=True)
+            peaks.append(float(told(argv, stage.environment(name=name))[PEAK]))
+        rows[title] = peaks
+    stage.show_figures(
+        "memory",
+        f"Peak memory of this package's process, {JOBS} jobs",
+        {"dump, MiB": 0, "restore, MiB": 0, "copy, MiB": 0},
+        rows,
+        verb="memory",
+        row_head="database",
+    )
 
 
-def _peak_mib(argv: list[str], environment: dict[str, str]) -> float:
+def told(argv: list[str], environment: dict[str, str]) -> dict[str, str]:
+    """Run a verb of this package, and return what it tells at its end, by its names."""
     said = subprocess.run(
         argv, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True
     ).stdout
-    (peak,) = (line for line in said.splitlines() if line.startswith(PEAK))
-    return float(peak.removeprefix(PEAK))
+    lines = (line.partition(TOLD)[2] for line in said.splitlines() if line.startswith(TOLD))
+    return dict(line.split(": ", 1) for line in lines)
 
 
 def _tenth(stage: Stage) -> str:
     name = "tenth"
     stage.make_empty(name)
-    database.make_tables(stage.server, name, million_events=stage.million_events / 10)
+    asked = stage.asked
+    databases.make(stage.server, name, asked.content, million_events=asked.million_events / 10)
     return name
 
 
