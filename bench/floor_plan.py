@@ -152,8 +152,8 @@ def share_out(parts: Sequence[TablePart], *, sessions: int = 2) -> list[list[Tab
 def urgencies(tasks: Sequence[Task], seconds: Mapping[str, float]) -> dict[str, float]:
     """Return for how long each task and what has to follow it keep one session after the other.
 
-    Who always takes the task with the most ends as early as two sessions can, but for a little:
-    R. L. Graham, Bounds on Multiprocessing Timing Anomalies (1969).
+    Sessions that always take the task with the most waste little time at the end. To find the best
+    order of all is too hard: https://en.wikipedia.org/wiki/List_scheduling.
     """
     after: dict[str, list[Task]] = {}
     for task in tasks:
