@@ -19,6 +19,13 @@ from bench.floor_plan import Task, read_plan, urgencies
 from example_dags.services import PostgresServer
 
 READ_BYTES = 512 * 1024
+# As much as the sessions of the package have, or the floor could be above it.
+_MEMORY = """
+SELECT set_config('maintenance_work_mem', greatest(
+    pg_size_bytes(current_setting('maintenance_work_mem')),
+    least(pg_size_bytes('1GB'), pg_size_bytes(current_setting('shared_buffers')) / 4 / %s)
+) / 1024 || 'kB', false)
+"""
 
 
 class Work:
@@ -76,6 +83,7 @@ def do(path: Path, database: str, sessions: int) -> dict[str, float]:
     def session() -> None:
         try:
             with psycopg.connect(dbname=database, autocommit=True) as connection:
+                connection.execute(_MEMORY, [sessions])
                 while (task := work.take()) is not None:
                     started = time.monotonic()
                     _do_task(connection, task, path.parent)
