@@ -17,7 +17,7 @@ SMALL_TABLE_BYTES = 4 * 1024 * 1024
 # The CPU seconds that it takes to build an index, relative to those of loading as many bytes as it
 # has, by its access method; measured on PostgreSQL 17 with numbers, texts, jsonb, tsvector, ranges
 # and points. GiST takes from 2 for points to 32 for tsvector.
-_INDEX_COST = {"gin": 4.5, "gist": 10.0, "spgist": 3.0, "hash": 3.0}
+_INDEX_COST = {"gin": 5.0, "gist": 10.0, "spgist": 3.0, "hash": 3.0}
 _OTHER_INDEX_COST = 1.2
 # The same relative to loading its table, where the size of the index is not known. As the share of
 # a BRIN, which is almost nothing but the reading of the table.
@@ -47,6 +47,7 @@ def schedule(
     raw_bytes: Mapping[int, int],
     index_bytes: Mapping[int, int],
     *,
+    sessions: int,
     first: Collection[int] = (),
 ) -> Schedule:
     """Measure the longest chains of work, which should start first.
@@ -55,6 +56,7 @@ def schedule(
 
     :param raw_bytes: the uncompressed size of the data of each entry, by id.
     :param index_bytes: the size of each index, by the id of its entry, as far as it is known.
+    :param sessions: how many sessions restore, and load the ranges of a table at the same time.
     :param first: the ids of entries that start before all others.
     """
     toc = replace(toc, entries=tuple(_indexes_after_constraints(toc)))
@@ -62,7 +64,7 @@ def schedule(
     toc = complete_dependencies(toc)  # older archives, and what a copy loads, do not have them
     toc = replace(toc, entries=tuple(_after_data(toc)))
     toc = replace(toc, entries=tuple(_event_triggers_last(toc)))
-    own, chains = _work(toc, raw_bytes, index_bytes)
+    own, chains = _work(toc, raw_bytes, index_bytes, sessions)
     return Schedule(toc, own, {**chains, **dict.fromkeys(first, math.inf)})
 
 
@@ -147,13 +149,15 @@ def _event_triggers_last(toc: Toc) -> Iterator[TocEntry]:
 
 
 def _work(
-    toc: Toc, raw_bytes: Mapping[int, int], index_bytes: Mapping[int, int]
+    toc: Toc, raw_bytes: Mapping[int, int], index_bytes: Mapping[int, int], sessions: int
 ) -> tuple[Mapping[int, float], Mapping[int, float]]:
     """Return the work of each entry, and that of the longest chain that starts with it."""
-    of_table: dict[tuple[str, str], int] = {}
+    of_table: dict[TableName, int] = {}
+    ranges: dict[TableName, int] = {}
     for entry in toc.entries:
         name = entry.table
         of_table[name] = of_table.get(name, 0) + raw_bytes.get(entry.dump_id, 0)
+        ranges[name] = ranges.get(name, 0) + entry.has_data
     size_of = {
         entry.dump_id: of_table[entry.table]
         for entry in toc.entries
@@ -173,8 +177,8 @@ def _work(
                 behind[dependency] = max(behind.get(dependency, 0.0), length)
         elif entry.has_data:
             own[id_] = float(raw_bytes.get(id_, 0))
-            # The size of the whole table, because an index waits for the last range.
-            length = float(of_table[entry.table])
+            # The whole table, because an index waits for the last range.
+            length = of_table[entry.table] / min(sessions, ranges[entry.table])
             length += max(behind.get(one, 0.0) for one in (id_, *entry.dependencies))
         else:
             continue
