@@ -16,6 +16,9 @@ _INTEGER = INTEGERS[INT_BYTES]
 END = _INTEGER.pack(False, 0)
 PIECE_BYTES = 1024 * 1024
 _MAX_STRING_BYTES = 1 << 30
+# What we can write. A header that says that numbers have 8 bytes allows larger ones, but pg_dump has
+# none: they are of C's type int.
+_MAX_MAGNITUDE = (1 << 8 * INT_BYTES) - 1
 
 
 class ArchiveReader:
@@ -73,6 +76,8 @@ class ArchiveReader:
         value: int
         negative, value = self.integers.unpack_from(self._buffer, self._position)
         self._position = end
+        if value > _MAX_MAGNITUDE:
+            raise ArchiveError(f"the archive has the number {value}: it is damaged")
         return -value if negative else value
 
     def text(self) -> str | None:

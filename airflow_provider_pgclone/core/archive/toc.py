@@ -26,6 +26,8 @@ _FIRST_READER = {(1, 12): 9, (1, 13): 10, (1, 14): 12, (1, 15): 16, (1, 16): 17}
 _COMPRESSION_NAMES = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
 _COMPRESSION_NUMBERS = {name: number for number, name in _COMPRESSION_NAMES.items()}
 _MAX_ENTRY_COUNT = 10_000_000
+# pg_dump counts ids from 1. pg_restore has arrays of as many places as the highest one.
+_MAX_DUMP_ID = 100_000_000
 SECTION_NONE = 1
 _SECTION_PRE_DATA = 2
 SECTION_DATA = 3
@@ -262,14 +264,19 @@ def _read_version(reader: ArchiveReader) -> tuple[int, int]:
 def _read_compression(reader: ArchiveReader, version: tuple[int, int]) -> str:
     if version >= (1, 15):
         algorithm = reader.byte()
-        return _COMPRESSION_NAMES.get(algorithm, f"algorithm {algorithm}")
+        if algorithm not in _COMPRESSION_NAMES:
+            raise UnsupportedError(
+                f"the archive is compressed by algorithm {algorithm}",
+                hint=f"This package knows {', '.join(_COMPRESSION_NUMBERS)}.",
+            )
+        return _COMPRESSION_NAMES[algorithm]
     return "gzip" if reader.integer() != 0 else "none"
 
 
 def _read_entry(reader: ArchiveReader, version: tuple[int, int]) -> TocEntry:
     """Read the fields of an entry in the order in which WriteToc() writes them."""
     return TocEntry(
-        dump_id=reader.integer(),
+        dump_id=_read_dump_id(reader),
         has_dumper=reader.integer(),
         catalog_oid=reader.text(),
         object_oid=reader.text(),
@@ -288,6 +295,13 @@ def _read_entry(reader: ArchiveReader, version: tuple[int, int]) -> TocEntry:
         dependencies=tuple(_read_dependencies(reader)),
         data_state=_read_data_state(reader),
     )
+
+
+def _read_dump_id(reader: ArchiveReader) -> int:
+    dump_id = reader.integer()
+    if not 0 < dump_id <= _MAX_DUMP_ID:
+        raise ArchiveError(f"the archive has an entry with the id {dump_id}: it is damaged")
+    return dump_id
 
 
 def _read_dependencies(reader: ArchiveReader) -> Iterator[int]:

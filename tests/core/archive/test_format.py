@@ -111,7 +111,9 @@ def test_a_level_of_compression_is_gzip() -> None:
 
 
 def test_an_unknown_compression_is_named() -> None:
-    assert read_toc(iter([header(16, bytes([9])) + origin(0)])).compression == "algorithm 9"
+    with pytest.raises(UnsupportedError, match="compressed by algorithm 9") as caught:
+        read_toc(iter([header(16, bytes([9])) + origin(0)]))
+    assert caught.value.hint == "This package knows none, gzip, lz4, zstd."
 
 
 @pytest.mark.parametrize(("minor", "reader"), [(12, 9), (13, 10), (14, 12), (15, 16), (16, 17)])
@@ -164,13 +166,14 @@ def test_nulls_are_read_as_empty_texts_where_a_text_is_expected() -> None:
 
 TEXTS = ("", "t", "größe", 'a"b', "x\ny", "€" * 70)
 NUMBERS = (-(2**32) + 1, -1, 0, 255, 256, 2**32 - 1)
-OF_NUMBERS = ("dump_id", "has_dumper", "section", "relation_kind")
+OF_NUMBERS = ("has_dumper", "section", "relation_kind")
 OF_TEXTS = ("tag", "description", "definition", "copy_statement", "namespace", "owner")
 OF_NULLABLE_TEXTS = (
     *("catalog_oid", "object_oid", "drop_statement", "tablespace"),
     *("table_access_method", "with_oids"),
 )
 ODD_VALUES: list[tuple[str, Any]] = [
+    *itertools.product(("dump_id",), (1, 255, 256, 10**8)),
     *itertools.product(OF_NUMBERS, NUMBERS),
     *itertools.product(OF_TEXTS, TEXTS),
     *itertools.product(OF_NULLABLE_TEXTS, (None, *TEXTS)),
@@ -195,6 +198,7 @@ def test_the_reader_is_left_at_the_first_block() -> None:
 
 
 GOOD = header(16, bytes([3])) + origin(1) + entry_bytes(16)
+WIDE = b"PGDMP" + bytes([1, 16, 0, 8, 8, 1, 3]) + origin(1, 8) + entry_bytes(16, 8)
 SUPPORTED = "This package reads formats 1.12 to 1.16."
 
 
@@ -281,6 +285,21 @@ SUPPORTED = "This package reads formats 1.12 to 1.16."
             None,
         ),
         (GOOD[:-1], ArchiveError, "the archive ends too early", None),
+        *(
+            (
+                GOOD.replace(integer(215), integer(dump_id)),
+                ArchiveError,
+                f"the archive has an entry with the id {dump_id}: it is damaged",
+                None,
+            )
+            for dump_id in (-1, 0, 10**8 + 1, 2**32 - 1)
+        ),
+        (
+            WIDE.replace(integer(114, 8), integer(2**32, 8)),
+            ArchiveError,
+            "the archive has the number 4294967296: it is damaged",
+            None,
+        ),
     ],
 )
 def test_what_is_not_an_archive_is_refused_with_the_reason(

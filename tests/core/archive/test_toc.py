@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_pgclone.core.archive.encoding import MAGIC
-from airflow_provider_pgclone.core.archive.toc import Toc, TocEntry, read_toc
+from airflow_provider_pgclone.core.archive.manifest import manifest_head
+from airflow_provider_pgclone.core.archive.toc import Toc, TocEntry, read_toc, write_toc
 from airflow_provider_pgclone.core.errors import ArchiveError, PgCloneError, UnsupportedError
 from tests.core.conftest import RunTool
 from tests.support.fixtures.databases import SHOP_SQL, MakeDatabase, Server
@@ -180,6 +181,9 @@ def read_or_our_error(content: bytes) -> None:
         return
     assert toc.owners is not None
     assert toc.database_options is not None
+    # A restore writes it anew, and looks for a manifest with an id of its own.
+    assert len(read_toc(iter([write_toc(toc)])).entries) == len(toc.entries)
+    assert manifest_head(toc.unused_id, 1)
 
 
 @pytest.mark.parametrize(("major", "minor"), [(1, 17), (2, 0), (1, 11), (0, 0)])
