@@ -11,6 +11,7 @@ from airflow_provider_pgclone.core.replacing import (
     Marker,
     Origin,
     kept_database_name,
+    kept_markers,
     read_markers,
     read_origins,
 )
@@ -67,8 +68,9 @@ def current(maintenance: Database, name: str, *, cancellation: Cancellation) -> 
             raise NotFoundError(f"database {name!r} does not exist")
         origin = read_origins(session).get(name)
         markers = read_markers(session)
+        kept = kept_markers(session, name)
     pre_name = kept_database_name(name, PRE)
-    pre = markers.get(pre_name)
+    pre = kept.get(pre_name)
     return CurrentDatabase(
         name=name,
         key=origin.key if origin else "",
@@ -81,13 +83,14 @@ def current(maintenance: Database, name: str, *, cancellation: Cancellation) -> 
         waiting=tuple(
             KeptDatabase(temp, marker.key, marker.created_at, sizes.get(temp))
             for temp, marker in markers.items()
-            if _waits_for(marker, name)
+            if _waits_for(temp, marker, name)
         ),
     )
 
 
-def _waits_for(marker: Marker, target: str) -> bool:
-    return marker.role == "temp" and marker.ready and marker.target == target
+def _waits_for(temp: str, marker: Marker, target: str) -> bool:
+    is_temp = marker.role == "temp" and marker.fits(temp)
+    return is_temp and marker.ready and marker.target == target
 
 
 def _made_by(origin: Origin) -> dict[str, str]:

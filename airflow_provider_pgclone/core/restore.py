@@ -29,6 +29,7 @@ from airflow_provider_pgclone.core.replacing import (
     Marker,
     Properties,
     check_database_name,
+    check_kept_database,
     check_kept_names,
     check_makeable,
     check_source,
@@ -171,8 +172,12 @@ def _restore(
         check_makeable(session, target.name, create=options.create_target)
         if storage is None or dump is None:
             key = options.key
-            source = LocalKey.parse(key).database_name(target.name)
-            fill = _local_source(session, target.name, source, options, meter)
+            local_key = LocalKey.parse(key)
+            source = local_key.database_name(target.name)
+            _check_local_source(
+                session, local_key, target.name, require_masked=options.require_masked
+            )
+            fill = _local_source(session, source, options, meter)
             new_properties: Callable[[], Properties] = partial(read_properties, session, source)
         else:
             key = dump.key
@@ -228,17 +233,27 @@ def check_local_key(
     maintenance: Database,
     key: str,
     *,
+    is_kept: bool,
     require_masked: bool,
     cancellation: Cancellation,
 ) -> str:
     """Return a local key if it can be restored over a target.
 
+    :param is_kept: whether to refuse all but ``:pre`` and ``:post``.
+    :raises InvalidInputError: when it is another one.
     :raises NotFoundError: when its database does not exist.
-    :raises UnsupportedError: when it must be masked, which is not known of it.
+    :raises UnsupportedError: when it must be masked, which is not known of it, or when others may
+        have made it in the name of ``:pre`` or ``:post``.
     """
+    local_key = LocalKey.parse(key)
+    if is_kept and not local_key.is_reserved:
+        raise InvalidInputError(
+            f"{key} is a database of the server, and not a dump under the prefix",
+            hint="Choose a dump under the prefix, :pre or :post, or change the prefix in the DAG.",
+        )
     _check_local_masked(key, require_masked=require_masked)
     with connect(maintenance, cancellation) as session:
-        check_source(session, LocalKey.parse(key).database_name(target), target)
+        _check_local_source(session, local_key, target, require_masked=require_masked)
     return key
 
 
@@ -280,11 +295,19 @@ def _check_local_masked(key: str, *, require_masked: bool) -> None:
         )
 
 
-def _local_source(
-    session: Session, target: str, source: str, options: RestoreOptions, meter: ProgressMeter
-) -> Fill:
-    """Return the step that copies a local database, after a check that it exists."""
+def _check_local_source(
+    session: Session, key: LocalKey, target: str, *, require_masked: bool
+) -> None:
+    source = key.database_name(target)
     check_source(session, source, target)
+    if key.is_reserved:
+        check_kept_database(session, source, target, require_masked=require_masked)
+
+
+def _local_source(
+    session: Session, source: str, options: RestoreOptions, meter: ProgressMeter
+) -> Fill:
+    """Return the step that copies a local database."""
 
     def fill(attempt: Attempt) -> None:
         wait_for_readers(session, source, wait_seconds=options.wait_seconds)

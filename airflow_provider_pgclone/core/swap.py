@@ -9,6 +9,7 @@ from airflow_provider_pgclone.core.postgres import Database, Session, connect, d
 from airflow_provider_pgclone.core.replacing import (
     AllowedTargets,
     Marker,
+    is_temporary_of,
     read_origins,
     ready_marker,
     swap_in,
@@ -88,13 +89,16 @@ def swap(
 def _swapped_in(session: Session, temp_name: str) -> Swapped | None:
     """Return the target for which a database was swapped in, if it is still that.
 
-    An earlier try may have been killed after its swap, before it could say so.
+    An earlier try may have been killed after its swap, before it could say so. Any owner of a
+    database may write into its comment that it is what was swapped in: only the target's is
+    believed, of whose contents its owner decides anyhow.
     """
     if database_exists(session, temp_name):
         return None
-    origins = read_origins(session)
-    found = (Swapped(name, one.key) for name, one in origins.items() if one.temp == temp_name)
-    return next(found, None)
+    for name, origin in read_origins(session).items():
+        if origin.temp == temp_name and is_temporary_of(temp_name, name):
+            return Swapped(name, origin.key)
+    return None
 
 
 def _allowed_marker(session: Session, temp_name: str, restore_over: AllowedTargets) -> Marker:

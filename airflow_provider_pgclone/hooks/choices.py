@@ -37,8 +37,10 @@ class Choices:
         """Return the key that was chosen, if a restore would take it; ask the storage again.
 
         :param key: a dump key, a prefix (its newest dump), or a local key such as ``:pre``.
+        :raises InvalidInputError: when it is not under the prefix. Of local keys, only ``:pre`` and
+            ``:post`` are as good as the dumps under one: they were the target.
         """
-        from airflow_provider_pgclone.core.repository import check_choice
+        from airflow_provider_pgclone.core.repository import KeyPrefix, check_choice
         from airflow_provider_pgclone.core.restore import check_local_key
 
         if not key.startswith(":"):
@@ -47,6 +49,7 @@ class Choices:
             self._call.database.name,
             self._call.maintenance,
             key,
+            is_kept=bool(str(KeyPrefix.parse(self._prefix))),
             require_masked=self._call.value("require_masked", bool),
             cancellation=self._cancellation,
         )

@@ -30,9 +30,9 @@ class PgClonePickDumpOperator(PgCloneBaseOperator, HITLOperator):  # type: ignor
     requires of restores holds here too. The answer is checked against the storage again.
 
     Where the run's ``conf`` or ``params`` has a ``dump_key``, nobody is asked: the task checks that
-    key and returns it. It may be a dump key, a prefix (its newest dump), or a local key such as
-    ``:pre``. The arguments of Airflow's HITLOperator, such as ``response_timeout``,
-    ``assigned_users`` and ``notifiers``, are taken too.
+    key and returns it. It may be a dump key, a prefix (its newest dump), or a local key: with a
+    prefix to choose from, ``:pre`` or ``:post`` alone. The arguments of Airflow's HITLOperator,
+    such as ``response_timeout``, ``assigned_users`` and ``notifiers``, are taken too.
 
     :param prefix: whole leading parts of the keys to choose from; empty for all dumps.
     :param database: the database to dump, to restore over or to copy. Default: the connection's.

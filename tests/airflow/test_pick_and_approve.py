@@ -98,7 +98,7 @@ def test_a_rejection_leaves_nothing_and_skips_the_swap(
         ("prod_masked/shop/none/2020-01-01-00-00-00-000000.dump", "does not exist"),
         ("prod_masked/shop", "is not masked"),
         (":pre", "the local database 'shop_staging__pre' does not exist"),
-        (":shop", "not known to be masked"),
+        (":shop", "not a dump under the prefix"),
     ],
 )
 def test_a_wrong_answer_fails_before_anything_is_restored(

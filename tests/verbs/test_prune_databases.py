@@ -13,6 +13,7 @@ import pytest
 from psycopg import sql
 
 from airflow_provider_pgclone.core.errors import NotAllowedError
+from airflow_provider_pgclone.core.replacing import attempt_database_name
 from airflow_provider_pgclone.core.replacing.marker import BIRTHMARK_CONNECTION_LIMIT, Marker
 from example_dags.services import PostgresServer, standby_server
 from tests.support.fixtures.background import in_background
@@ -76,6 +77,7 @@ def test_what_dead_attempts_left_of_any_target_is_dropped_and_nothing_else(
         leave("x__drill_0000000c", Marker("drill", "x__drill_0000000c", "0000000c")),
         leave("gone__temp_0000000d", limit=BIRTHMARK_CONNECTION_LIMIT),
         leave("gone__drill_0000000d", limit=BIRTHMARK_CONNECTION_LIMIT),
+        leave(f"{'x' * 48}__temp_0000000d", limit=BIRTHMARK_CONNECTION_LIMIT),
     }
     others = {
         leave("shop"),
@@ -87,7 +89,9 @@ def test_what_dead_attempts_left_of_any_target_is_dropped_and_nothing_else(
         leave("gone__temp_0000000e", limit=7),
         leave("birthmark_alone", limit=BIRTHMARK_CONNECTION_LIMIT),
         # Its name was cut: whose it is cannot be told.
-        leave(f"{'x' * 48}__temp_0000000d", limit=BIRTHMARK_CONNECTION_LIMIT),
+        leave(
+            attempt_database_name("x" * 49, "temp", "0000000d"), limit=BIRTHMARK_CONNECTION_LIMIT
+        ),
         # Renamed by hand: maybe the only copy that somebody has.
         leave("shop_rescued", Marker("temp", "shop", OF_ONE)),
     }

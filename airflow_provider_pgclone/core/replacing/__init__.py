@@ -28,6 +28,7 @@ from airflow_provider_pgclone.core.replacing.names import (
     LocalKey,
     attempt_database_name,
     check_database_name,
+    is_temporary_of,
     kept_database_name,
 )
 from airflow_provider_pgclone.core.replacing.origin import Origin, read_origins
@@ -39,6 +40,7 @@ from airflow_provider_pgclone.core.replacing.properties import (
 )
 from airflow_provider_pgclone.core.replacing.sessions import wait_for_readers
 from airflow_provider_pgclone.core.replacing.target import (
+    check_kept_database,
     check_makeable,
     check_may_create,
     check_may_replace,
@@ -47,6 +49,7 @@ from airflow_provider_pgclone.core.replacing.target import (
     check_replaceable,
     check_source,
     check_target,
+    kept_markers,
 )
 
 __all__ = [
@@ -62,6 +65,7 @@ __all__ = [
     "Properties",
     "attempt_database_name",
     "check_database_name",
+    "check_kept_database",
     "check_kept_names",
     "check_makeable",
     "check_may_create",
@@ -75,7 +79,9 @@ __all__ = [
     "creation_for",
     "drop_attempt",
     "fitted",
+    "is_temporary_of",
     "kept_database_name",
+    "kept_markers",
     "plan_swap",
     "properties_of_new",
     "read_markers",

@@ -13,7 +13,7 @@ from airflow_provider_pgclone.core.postgres import Session, database_exists
 from airflow_provider_pgclone.core.replacing.creation import open_database
 from airflow_provider_pgclone.core.replacing.leftovers import drop_old
 from airflow_provider_pgclone.core.replacing.locks import turn_to_exchange
-from airflow_provider_pgclone.core.replacing.marker import Marker, read_markers, set_comment
+from airflow_provider_pgclone.core.replacing.marker import Marker, set_comment
 from airflow_provider_pgclone.core.replacing.names import (
     LOCAL_MARK,
     POST,
@@ -35,7 +35,11 @@ from airflow_provider_pgclone.core.replacing.sessions import (
     terminating,
     wait_for_readers,
 )
-from airflow_provider_pgclone.core.replacing.target import check_makeable, check_replaceable
+from airflow_provider_pgclone.core.replacing.target import (
+    check_makeable,
+    check_replaceable,
+    kept_markers,
+)
 
 log = logging.getLogger(__name__)
 
@@ -192,10 +196,10 @@ def check_kept_names_are_ours(session: Session, target: str) -> None:
 
     :raises UnsupportedError: names the database.
     """
-    markers = read_markers(session)
+    ours = kept_markers(session, target)
     for role in (PRE, POST):
         name = kept_database_name(target, role)
-        if name not in markers and database_exists(session, name):
+        if name not in ours and database_exists(session, name):
             raise UnsupportedError(
                 f"database {name!r} exists and was not created by a restore of this package",
                 hint="Rename or drop it. A reversible restore needs this name.",
@@ -232,7 +236,7 @@ def plan_swap(session: Session, temp_name: str, marker: Marker) -> Swap:
     """
     target, attempt = marker.target, marker.attempt
     from_dump = bool(marker.key) and not marker.key.startswith(LOCAL_MARK)  # a copy has no key
-    markers = read_markers(session)
+    markers = kept_markers(session, target)
     pre, post = kept_database_name(target, PRE), kept_database_name(target, POST)
     keep = from_dump and marker.reversible
     if keep:

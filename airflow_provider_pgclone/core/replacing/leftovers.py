@@ -22,7 +22,7 @@ from airflow_provider_pgclone.core.postgres import (
 )
 from airflow_provider_pgclone.core.replacing.locks import is_locked_by_others, target_lock
 from airflow_provider_pgclone.core.replacing.marker import Marker, read_markers, unmarked_newborn
-from airflow_provider_pgclone.core.replacing.names import MAX_DATABASE_NAME_BYTES
+from airflow_provider_pgclone.core.replacing.names import attempt_database_name
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +30,7 @@ GivenUp = Callable[[Marker], bool]
 # The roles of databases that an attempt needs only while it runs.
 _PASSING = ("temp", "post_temp", "old", "drill")
 # The names that attempt_database_name() creates for these. A drill is its own target.
-_ATTEMPT = re.compile(r"(.+)__(temp|post|drill)_[0-9a-f]{8}", re.DOTALL)
-# A longer name may have been cut. It is cut between two characters, which have at most 4 bytes.
-_SURELY_UNCUT_BYTES = MAX_DATABASE_NAME_BYTES - 4
+_ATTEMPT = re.compile(r"(.+)__(temp|post|drill)_([0-9a-f]{8})", re.DOTALL)
 
 
 def remove_leftovers(session: Session, target: str, *, maker: str) -> None:
@@ -204,15 +202,15 @@ def _made_by_attempts(session: Session) -> dict[str, Marker]:
 def _target_of_newborn(name: str) -> str | None:
     """Return the target of a database that has our birthmark and no marker yet.
 
-    :return: ``None`` if the name does not contain the target, or may have been cut.
+    :return: ``None`` if the name does not contain the target, or not the whole of it.
     """
     match = _ATTEMPT.fullmatch(name)
     if match is None:
         return None
-    target, role = match.groups()
+    target, role, attempt = match.groups()
     if role == "drill":
         return name
-    return target if len(name.encode()) <= _SURELY_UNCUT_BYTES else None
+    return target if name == attempt_database_name(target, role, attempt) else None
 
 
 def _never(marker: Marker) -> bool:

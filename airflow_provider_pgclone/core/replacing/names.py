@@ -1,6 +1,8 @@
 """The names of databases: local keys, kept databases and the databases of an attempt."""
 
+import re
 from dataclasses import dataclass
+from hashlib import sha256
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
 
@@ -9,6 +11,10 @@ PRE = "pre"
 POST = "post"
 # NAMEDATALEN - 1, https://www.postgresql.org/docs/current/limits.html
 MAX_DATABASE_NAME_BYTES = 63
+# So many that nobody finds a second name with the same ones.
+_HASH_DIGITS = 16
+_HASHED = re.compile(rf".*-[0-9a-f]{{{_HASH_DIGITS}}}", re.DOTALL)
+_ATTEMPT_DIGITS = 8
 
 
 @dataclass(frozen=True)
@@ -79,10 +85,21 @@ def check_database_name(name: str) -> None:
 
 
 def attempt_database_name(target: str, role: str, attempt: str) -> str:
-    """Return the name of a database of an attempt; a long target name is cut.
+    """Return the name of a database of an attempt, which no other target has.
 
-    The marker of the database holds the whole name of the target.
+    A long name of a target is cut, and has a hash of the whole one. So has a name that looks like
+    that. The marker of the database holds the whole name of the target.
     """
     suffix = f"__{role}_{attempt}"
     room = MAX_DATABASE_NAME_BYTES - len(suffix)
-    return target.encode()[:room].decode(errors="ignore") + suffix
+    encoded = target.encode()
+    if len(encoded) <= room and not _HASHED.fullmatch(target):
+        return target + suffix
+    digits = sha256(encoded).hexdigest()[:_HASH_DIGITS]
+    start = encoded[: room - len(digits) - 1].decode(errors="ignore")
+    return f"{start}-{digits}{suffix}"
+
+
+def is_temporary_of(name: str, target: str) -> bool:
+    """Tell whether a name is that of the temporary database of some attempt on a target."""
+    return name == attempt_database_name(target, "temp", name[-_ATTEMPT_DIGITS:])

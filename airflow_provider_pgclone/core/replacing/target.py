@@ -1,13 +1,30 @@
-"""Checks whether a database may be created or replaced."""
+"""Checks whether a database may be created or replaced, and what it may be turned back to.
+
+Whoever may create databases may take the names of ``:pre`` and ``:post``, and the owner of a
+database writes its comment. What nobody can forge is the owner: a swap leaves both databases to the
+owner of the target.
+"""
 
 from difflib import get_close_matches
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError, UnsupportedError
 from airflow_provider_pgclone.core.postgres import Database, Session, database_exists, is_standby
-from airflow_provider_pgclone.core.replacing.marker import read_markers
-from airflow_provider_pgclone.core.replacing.names import check_database_name
+from airflow_provider_pgclone.core.replacing.marker import Marker, read_markers
+from airflow_provider_pgclone.core.replacing.names import (
+    POST,
+    PRE,
+    check_database_name,
+    kept_database_name,
+)
 from airflow_provider_pgclone.core.replacing.sessions import check_nothing_bound
 
+_OWNER_OF_KEPT = """
+SELECT rolname, rolsuper OR rolname = current_user OR kept.datdba IS NOT DISTINCT FROM target.datdba
+FROM pg_database kept
+JOIN pg_roles r ON r.oid = kept.datdba
+LEFT JOIN pg_database target ON target.datname = %s
+WHERE kept.datname = %s
+"""
 _HOW_TO_MAKE = "Create it, or set create_target to true for the restore and its swap, or the copy."
 
 
@@ -143,3 +160,47 @@ def check_source(session: Session, source: str, name: str) -> None:
             f"the local database {source!r} does not exist",
             hint="List the local databases to see their names.",
         )
+
+
+def kept_markers(session: Session, target: str) -> dict[str, Marker]:
+    """Return the markers of *pre* and *post* by name, without those that others may have made.
+
+    Without a target, nobody can tell: their owner is that of the last one, or another.
+    """
+    exists = database_exists(session, target)
+    names = {kept_database_name(target, role): role for role in (PRE, POST)}
+    return {
+        name: marker
+        for name, marker in read_markers(session).items()
+        if marker.role == names.get(name)
+        and (not exists or _stranger_who_owns(session, name, target) is None)
+    }
+
+
+def check_kept_database(session: Session, name: str, target: str, *, require_masked: bool) -> None:
+    """Refuse a database of the name of *pre* or *post* that others may have made.
+
+    :param name: a database that exists.
+    :param require_masked: whether to refuse it also if no restore of this package has kept it.
+    :raises UnsupportedError: when it has another owner than the target, or no marker.
+    """
+    stranger = _stranger_who_owns(session, name, target)
+    if stranger is not None:
+        whose = f"the owner of {target!r}" if database_exists(session, target) else "the user"
+        raise UnsupportedError(
+            f"database {name!r} belongs to {stranger!r}, and not to {whose}: others may have made "
+            "it",
+            hint=f"If it is what a restore kept, give it to {whose} by ALTER DATABASE.",
+        )
+    if require_masked and name not in kept_markers(session, target):
+        raise UnsupportedError(
+            f"database {name!r} was not kept by a restore of this package, and only masked "
+            "databases may be restored",
+            hint="Restore a masked dump.",
+        )
+
+
+def _stranger_who_owns(session: Session, name: str, target: str) -> str | None:
+    """Return the owner of a database, ``None`` if it is the target's, a superuser or the user."""
+    owner, is_trusted = session.fetch_row(_OWNER_OF_KEPT, [target, name])
+    return None if is_trusted else str(owner)

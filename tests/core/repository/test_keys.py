@@ -1,5 +1,6 @@
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from airflow_provider_pgclone.core.replacing.names import (
     LocalKey,
     attempt_database_name,
     check_database_name,
+    is_temporary_of,
     kept_database_name,
 )
 from airflow_provider_pgclone.core.repository.keys import (
@@ -228,13 +230,23 @@ def test_the_name_of_an_attempt_always_fits_and_ends_in_its_role(target: str) ->
     cut, role, attempt = name.rpartition("__temp_")
     check_database_name(name)
     assert (role, attempt) == ("__temp_", "1a2b3c4d")
-    assert target.startswith(cut)
+    start, dash, digits = cut.rpartition("-")
+    assert cut == target or target.startswith(start)
+    assert cut == target or (dash, digits) == ("-", sha256(target.encode()).hexdigest()[:16])
+    assert is_temporary_of(name, target)
+    assert not is_temporary_of(name, f"{target}x")
 
 
 def test_the_name_of_an_attempt_is_cut_at_a_character_and_no_earlier() -> None:
     name = attempt_database_name("€" * 20, "temp", "1a2b3c4d")
-    assert name == "€" * 16 + "__temp_1a2b3c4d"
-    assert len(name.encode()) == MAX_DATABASE_NAME_BYTES
+    assert name == "€" * 10 + "-d7a95ce32182fc18__temp_1a2b3c4d"
+    assert len(name.encode()) == MAX_DATABASE_NAME_BYTES - 1
+    assert attempt_database_name("€" * 16, "temp", "1a2b3c4d") == "€" * 16 + "__temp_1a2b3c4d"
+
+
+@pytest.mark.parametrize("name", ["", "x", "shop__temp_", "shop__pre", "shop_temp_1a2b3c4d"])
+def test_another_name_is_not_that_of_a_temporary_database(name: str) -> None:
+    assert not is_temporary_of(name, "shop")
 
 
 @pytest.mark.parametrize(
