@@ -40,7 +40,8 @@ def compare(
         (size,) = session.fetch_row("SELECT pg_database_size(%s)", [temp_name])
 
     def counted(side: Side) -> Side:
-        with connect(maintenance.named(side.name), cancellation) as session:
+        database = maintenance.named(side.name)
+        with connect(database, cancellation, is_passing=True) as session:
             return replace(side, tables=count_rows(session))
 
     now = _now(maintenance, marker.target, cancellation) if exists else None

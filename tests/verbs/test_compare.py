@@ -1,9 +1,14 @@
 """What a swap would change, on a real server."""
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import airflow_provider_pgclone.core.compare
+from airflow_provider_pgclone.core.comparing import counts
 from airflow_provider_pgclone.core.comparing.counts import count_rows
 from airflow_provider_pgclone.core.comparing.tables import RowCount
 from airflow_provider_pgclone.core.errors import (
@@ -13,6 +18,8 @@ from airflow_provider_pgclone.core.errors import (
     RestoreError,
     ServerError,
 )
+from airflow_provider_pgclone.core.postgres import Session
+from tests.support.fixtures.background import in_background
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.hooks import MakeHook
 
@@ -158,6 +165,58 @@ def test_what_is_not_counted_in_time_or_locked_is_estimated(server: Server, shop
         "public.orders": RowCount(2000, is_estimate=True),
         "public.users": RowCount(500),
     }
+
+
+def test_a_table_of_others_is_locked_only_while_it_is_counted(
+    server: Server, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    original = counts._counted
+
+    def counted(session: Session, *arguments: Any) -> Iterator[tuple[int, int]]:
+        query = (
+            "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()"
+            " AND mode = 'ShareUpdateExclusiveLock'"
+        )
+        held.extend(session.fetch_row(query))
+        return original(session, *arguments)
+
+    role = f"owner_in_{shop}"
+    server.run("postgres", f"CREATE ROLE {role}")
+    server.run(shop, f"ALTER TABLE users OWNER TO {role}; ALTER TABLE orders OWNER TO {role}")
+    monkeypatch.setattr(counts, "_counted", counted)
+    monkeypatch.setattr(counts, "_MOST_PAGES", 1, raising=False)
+    server.run(shop, "ANALYZE")
+    try:
+        with server.session(shop) as session:
+            found = count_rows(session)
+    finally:
+        server.run(shop, f"REASSIGN OWNED BY {role} TO CURRENT_USER; DROP ROLE {role}")
+    assert found == {"public.orders": RowCount(2000), "public.users": RowCount(500)}
+    assert held == [1, 1]
+
+
+def test_a_swap_does_not_wait_for_a_comparison(
+    server: Server, shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = make_hook(shop)
+    hook.restore(hook.dump(), swap=False)
+    temp = hook.temp_database
+    assert temp is not None
+    is_counting = threading.Event()
+
+    def count(session: Session) -> dict[str, RowCount]:
+        is_counting.set()
+        session.execute("SELECT pg_sleep(600)")
+        raise AssertionError("the swap has not ended the session")
+
+    monkeypatch.setattr(airflow_provider_pgclone.core.compare, "count_rows", count)
+    thread, raised = in_background(lambda: make_hook(shop).waiting(temp).compare())
+    assert is_counting.wait(60)
+    assert hook.swap(temp) == shop
+    thread.join(60)
+    (error,) = raised
+    assert isinstance(error, ServerError)
 
 
 def test_a_function_that_the_owner_of_a_table_has_planted_is_not_run(

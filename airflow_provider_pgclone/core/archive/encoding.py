@@ -16,8 +16,8 @@ _INTEGER = INTEGERS[INT_BYTES]
 END = _INTEGER.pack(False, 0)
 PIECE_BYTES = 1024 * 1024
 _MAX_STRING_BYTES = 1 << 30
-# What we can write. A header that says that numbers have 8 bytes allows larger ones, but pg_dump has
-# none: they are of C's type int.
+# What we can write. A header that says that numbers have 8 bytes allows larger ones, but pg_dump
+# writes none: they are of C's type int.
 _MAX_MAGNITUDE = (1 << 8 * INT_BYTES) - 1
 
 

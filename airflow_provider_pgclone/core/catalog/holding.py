@@ -163,7 +163,9 @@ def selected_of_others(
     ]
 
 
-def begin_holding(session: Session, tables: Collection[TableOfOthers], *, casts: bool) -> Held:
+def begin_holding(
+    session: Session, tables: Collection[TableOfOthers], *, casts: bool, warns: bool = True
+) -> Held:
     """Begin the transaction of a snapshot, and lock in it what can be locked.
 
     The locks of tables come before the snapshot, since LOCK takes none. So all that was planted
@@ -171,8 +173,10 @@ def begin_holding(session: Session, tables: Collection[TableOfOthers], *, casts:
 
     :param casts: whether to keep others from creating casts too. The owner of a type may create one
         that PostgreSQL then uses for values of the type.
+    :param warns: whether to warn of a superuser.
     """
-    _warn_of_superuser(session, tables)
+    if warns:
+        _warn_of_superuser(session, tables)
     wants_casts = casts and _wants_casts(session)
     wanted = [table for table in tables if table.may_hold]
     # Also those without tables: masks name types in them, and functions name others.

@@ -11,6 +11,8 @@ from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.postgres.settings import as_options
 
 APPLICATION_NAME = "airflow-provider-pgclone"
+# Of sessions that a swap ends rather than waits for.
+PASSING_APPLICATION_NAME = f"{APPLICATION_NAME} passing"
 # Used by psycopg only. The programs have no variables for them, and do not need them: the exit code
 # of a program shows a lost connection.
 _OF_SESSIONS_ALONE = frozenset(

@@ -11,7 +11,11 @@ from psycopg import sql
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import NotFoundError, ServerError, UnsupportedError
-from airflow_provider_pgclone.core.postgres.database import APPLICATION_NAME, Database
+from airflow_provider_pgclone.core.postgres.database import (
+    APPLICATION_NAME,
+    PASSING_APPLICATION_NAME,
+    Database,
+)
 from airflow_provider_pgclone.core.postgres.settings import (
     NO_TRANSACTION_TIMEOUT,
     PATIENT_SESSION,
@@ -90,15 +94,20 @@ class Session:
 
 
 @contextlib.contextmanager
-def connect(database: Database, cancellation: Cancellation) -> Iterator[Session]:
+def connect(
+    database: Database, cancellation: Cancellation, *, is_passing: bool = False
+) -> Iterator[Session]:
     """Open a session in autocommit mode; a cancel stops its running statement.
 
+    :param is_passing: whether a swap or a copy of the database ends the session, as it ends those
+        of others; by default it waits for the session.
     :raises NotFoundError: when the database does not exist.
     :raises UnsupportedError: when a right is missing for a statement in the block.
     :raises ServerError: when the server cannot be reached or refuses the connection, or when a
         statement in the block fails and the block does not handle the error.
     """
-    with _open(database, cancellation) as connection:
+    name = PASSING_APPLICATION_NAME if is_passing else APPLICATION_NAME
+    with _open(database, cancellation, name) as connection:
         session = Session(connection, database, cancellation)
         with cancellation.ending(session.stop_statement):
             try:
@@ -139,11 +148,13 @@ def drop_database(session: Session, name: str) -> None:
     session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def _open(database: Database, cancellation: Cancellation) -> psycopg.Connection:
+def _open(
+    database: Database, cancellation: Cancellation, application_name: str
+) -> psycopg.Connection:
     cancellation.check()
     keepalives = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
     parameters = {**keepalives, **database.session_parameters()}
-    parameters["application_name"] = APPLICATION_NAME
+    parameters["application_name"] = application_name
     parameters.pop("client_encoding", None)  # is for the programs only
     try:
         return psycopg.connect(
