@@ -6,7 +6,6 @@ that Airflow shows.
 """
 
 import inspect
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
@@ -22,6 +21,11 @@ if TYPE_CHECKING:
 
     from airflow_provider_pgclone.hooks import PgCloneHook
 
+_SERVICE = frozenset({"PGSERVICE", "PGSERVICEFILE"})
+# Variables of libpq that say where to connect and as whom.
+_PLACE = _SERVICE | {
+    *("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGPASSFILE"),
+}
 _WHERE = ("postgres_conn_id", "config", "temp_database", "maintenance_database")
 
 
@@ -80,7 +84,8 @@ def bash_hook(task_id: str, bash_command: str, **arguments: Any) -> HookTask:
 
     :param bash_command: a script, as Airflow's BashOperator takes it. ``PGHOST``, ``PGPASSWORD``,
         ``PGDATABASE`` and the like are in its environment.
-    :param arguments: others of Airflow's BashOperator.
+    :param arguments: others of Airflow's BashOperator. Its ``env`` may set other variables of
+        libpq, such as ``PGAPPNAME`` and ``PGOPTIONS``, but not where to connect.
     """
     return HookTask(
         lambda **where: BashHookOperator(
@@ -180,7 +185,12 @@ class BashHookOperator(BashOperator):
         self.maintenance_database = maintenance_database
 
     def get_env(self, context: "Context") -> dict[str, str]:
-        """Return the environment; the worker's own settings of libpq are not in it."""
+        """Return the environment, with which psql connects to where the package itself does.
+
+        Of what ``env`` sets for libpq, what says where to connect or as whom is left out. The
+        worker's own variables stay: where the connection leaves something out, the sessions of this
+        package heed them too. But psql prefers a service to the variables, and they do not.
+        """
         from airflow_provider_pgclone.hooks import PgCloneHook
 
         hook = PgCloneHook(
@@ -191,7 +201,10 @@ class BashHookOperator(BashOperator):
         of_database = hook.waiting(self.temp_database).environment()
         if "PGPASSWORD" in of_database:
             mask_secret(of_database["PGPASSWORD"])
-        own = {name for name in os.environ if name.startswith("PG")}
         environment: dict[str, str] = super().get_env(context)
-        kept = {name: value for name, value in environment.items() if name not in own}
-        return {**kept, **of_database}
+        left_out = _PLACE & (self.env or {}).keys()
+        if of_database.keys() & {"PGHOST", "PGHOSTADDR"}:
+            left_out |= _SERVICE
+        kept = {name: value for name, value in environment.items() if name not in left_out}
+        given = {name: kept[name] for name in self.env or {} if name in kept}
+        return {**kept, **of_database, **given}

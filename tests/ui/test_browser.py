@@ -53,6 +53,7 @@ def test_a_person_restores_and_undoes_in_a_browser(person: Person) -> None:
     _approve(person, run, f"{rows['orders']:,} {int(str(before['orders'])):,}")
     assert person.state_of_run(run) == "success"
     assert shop.count(person.airflow.server, shop.STAGING) == before
+    _see_that_it_is_undone(person)
 
     for database in (shop.PRODUCTION, "shop_stagin"):
         _see_it_refused(person, database)
@@ -73,7 +74,21 @@ def _open_dumps(person: Person) -> Locator:
     return rows
 
 
+def _see_that_it_is_undone(person: Person) -> None:
+    _open_dumps(person)
+    card = person.page.get_by_role("article")
+    expect(card.get_by_text("The last restore was undone")).to_be_visible()
+    expect(card.get_by_role("button", name="Undo…")).to_have_count(0)
+
+
+def _see_that_a_damaged_dump_is_not_restored(person: Person, rows: Locator) -> None:
+    rows.filter(has_text="Damaged").get_by_role("link").first.click()
+    expect(person.page.get_by_role("button", name="Verify…")).to_be_visible()
+    expect(person.page.get_by_role("button", name="Restore…")).to_have_count(0)
+
+
 def _look_at_the_dumps(person: Person) -> None:
+    _see_that_a_damaged_dump_is_not_restored(person, _open_dumps(person))
     rows = _open_dumps(person)
     for word in ("Damaged", "Partial", "Not masked", "Verified by restore"):
         expect(rows.filter(has_text=word)).to_have_count(1)

@@ -25,8 +25,8 @@ COUNT_SECONDS = 30.0
 # Large enough to save round trips for many small tables, small enough to lose little where one of
 # them is in the way.
 _COUNTED_AT_ONCE = 50
-# The most that is locked at a time. Each time the catalog is read anew, which takes long where there
-# are many tables; 10,000 pages are 80 MB, which are counted in a tenth of a second.
+# The most that is locked at a time. The catalog is read anew each time, which takes long where it
+# has many tables; 10,000 pages are 80 MB, which are counted in a tenth of a second.
 _MOST_TABLES = 500
 _MOST_PAGES = 10_000
 # A partition counts for the table that it is a part of. A table without partitions has no rows.

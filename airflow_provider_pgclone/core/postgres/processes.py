@@ -28,6 +28,7 @@ IDLE_MILLISECONDS = 200
 _PIPE_BYTES = 1024 * 1024
 STDERR_TAIL_LINES = 40
 POLL_SECONDS = 0.2
+_SERVICE = frozenset({"PGSERVICE", "PGSERVICEFILE"})
 # Airflow kills a task 5 s after it told it to stop.
 GRACE_SECONDS = 2.0
 
@@ -210,7 +211,7 @@ def run_child(
     cancellation.check()
     process = subprocess.Popen(
         with_parent_death(argv, end_signal),
-        env={**os.environ, **environment},
+        env={**_inherited_variables(environment), **environment},
         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
         stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -234,6 +235,17 @@ def widen_pipe(descriptor: int) -> None:
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):  # the pipes of the user may have reached their limit
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+def _inherited_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of this process that a program gets, without a service of libpq.
+
+    libpq prefers its values to the variables, and so would take the program to another server than
+    our sessions, which prefer what the connection says.
+    """
+    if not environment.keys() & {"PGHOST", "PGHOSTADDR"}:
+        return dict(os.environ)
+    return {name: value for name, value in os.environ.items() if name not in _SERVICE}
 
 
 def _close(pipe: IO[bytes]) -> None:

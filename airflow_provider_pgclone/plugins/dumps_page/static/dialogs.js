@@ -67,7 +67,6 @@ export const Restore = ({ dump, targets, onClose }) => {
   const [isReversible, setReversible] = useState(true);
   const target = able.find((one) => one.name === name);
   const warnings = [
-    dump.finding === "damaged" && "A verification found this dump damaged. Its restore will fail, and leave the target as it is.",
     dump.problem && `Its manifest cannot be read: ${dump.problem}.`,
     dump.is_masked === false && "This dump is not masked: the target will hold the values of its source.",
     dump.left_out?.length > 0 && `This dump is partial. It left out: ${dump.left_out.join("; ")}.`,

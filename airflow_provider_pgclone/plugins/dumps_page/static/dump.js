@@ -112,7 +112,7 @@ export const DumpPage = ({ store, dumpKey, targets, onBack }) => {
           h("p", null, h(Age, { at: summary.created_at }), " ", h(Badges, { dump: summary }))),
         h("div", { className: "pgc-actions" },
           store.may_verify && h("button", { className: "pgc-button", onClick: () => setDialog("verify") }, "Verify…"),
-          targets.some((one) => one.may_restore) && h("button", { className: "pgc-button pgc-primary", onClick: () => setDialog("restore") }, "Restore…"))),
+          summary.finding !== "damaged" && targets.some((one) => one.may_restore) && h("button", { className: "pgc-button pgc-primary", onClick: () => setDialog("restore") }, "Restore…"))),
       h("p", { className: "pgc-keyline" }, h("code", null, summary.key), h(Copy, { text: summary.key })),
       data.verification?.finding === "damaged" && h(Problem, null,
         ["A verification found this dump damaged", ...Object.values(data.verification.details ?? {})].join(": ")),

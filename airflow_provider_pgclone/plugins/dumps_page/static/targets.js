@@ -7,6 +7,7 @@ import { Age, Badge, Facts, Maker, Problem, Size, Waiting } from "./parts.js";
 const Target = ({ target, onOpen }) => {
   const { data, problem, isLoading, reload } = useRoute("target", { target: target.name });
   const [isUndoing, setUndoing] = useState(false);
+  const isUndone = data?.key === ":pre"; // what is kept is what it holds
   return h("article", { className: "pgc-card", "aria-busy": isLoading },
     h("header", null, h("h3", null, target.name), h("code", null, target.database)),
     problem && h(Problem, { onRetry: reload }, problem),
@@ -22,10 +23,12 @@ const Target = ({ target, onOpen }) => {
     data?.waiting?.length > 0 && h(Badge, { kind: "warn", sign: "⧗", title: data.waiting.map((one) => one.name).join(", ") },
       `${many(data.waiting.length, "database waits", "databases wait")} for the swap`),
     data && h("footer", null,
-      data.pre
+      isUndone
+        ? h("span", { className: "pgc-muted" }, "The last restore was undone")
+        : data.pre
         ? h("span", { className: "pgc-muted" }, "Before: ", h(Held, { state: data.pre }), ", ", h(Size, { value: data.pre.size_bytes }))
         : h("span", { className: "pgc-muted" }, "Nothing is kept to turn back to"),
-      data.pre && target.may_restore && h("button", { className: "pgc-button", onClick: () => setUndoing(true) }, "Undo…")),
+      data.pre && !isUndone && target.may_restore && h("button", { className: "pgc-button", onClick: () => setUndoing(true) }, "Undo…")),
     data && target.is_published && h("p", { className: "pgc-asof" }, "As of ", h(Age, { at: data.as_of })),
     isUndoing && h(Undo, { target, state: data, onClose: () => { setUndoing(false); reload(); } }));
 };
