@@ -1,6 +1,5 @@
 """Copy a database: as a template on its own server, or by a stream to any server."""
 
-import logging
 import secrets
 from dataclasses import dataclass, field
 from typing import LiteralString
@@ -39,9 +38,10 @@ from airflow_provider_pgclone.core.replacing import (
     replace_database,
     wait_for_readers,
 )
+from airflow_provider_pgclone.core.visible import get_log
 from airflow_provider_pgclone.core.watching import expect_analyze, limit_of_load, watching
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 def copy_by_template(

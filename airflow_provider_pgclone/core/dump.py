@@ -1,6 +1,5 @@
 """Dump a database into one archive, which is written in parallel and listed once it is whole."""
 
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -49,8 +48,9 @@ from airflow_provider_pgclone.core.reading import (
 from airflow_provider_pgclone.core.repository import OUR_MARK, DumpKey
 from airflow_provider_pgclone.core.storage import Storage, Upload
 from airflow_provider_pgclone.core.time_spent import limit_of, spread
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 # The work of a checksum relative to that of reading the rows and compressing them.
 SUMMING_WORK = 0.4

@@ -17,18 +17,21 @@ PgCloneError
 └── CancelledError              the caller asked to stop
 """
 
+from airflow_provider_pgclone.core.visible import visible_lines
+
 
 class PgCloneError(Exception):
     """The base of all errors of this package.
 
-    :param message: what happened and to which object; lowercase, without a final period.
+    :param message: what happened and to which object; lowercase, without a final period. Names in
+        it may be those of others.
     :param hint: what to do about it, as a sentence.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
+        self.message = visible_lines(message)
+        self.hint = None if hint is None else visible_lines(hint)
+        super().__init__(self.message, self.hint)
 
     def __str__(self) -> str:
         return f"{self.message}. {self.hint}" if self.hint else self.message

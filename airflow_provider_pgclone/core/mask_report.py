@@ -7,8 +7,9 @@ from typing import Literal, TypeGuard
 
 from airflow_provider_pgclone.core.archive import Manifest, MaskingFacts
 from airflow_provider_pgclone.core.catalog import display_name
-from airflow_provider_pgclone.core.comparing import markdown_table, visible_text
+from airflow_provider_pgclone.core.comparing import markdown_table
 from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.visible import visible_text
 
 Style = Literal["markdown", "html"]
 _STYLES: tuple[Style, ...] = ("markdown", "html")

@@ -1,6 +1,5 @@
 """Measures the progress of a verb over all its phases, and reports it at intervals."""
 
-import logging
 import threading
 import time
 from collections.abc import Hashable, Iterator, Mapping
@@ -12,11 +11,11 @@ from airflow_provider_pgclone.core.progress import (
     Progress,
     ProgressCallback,
     format_bytes,
-    printable,
 )
 from airflow_provider_pgclone.core.time_spent import TimeSpent
+from airflow_provider_pgclone.core.visible import get_log, visible_text
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 REPORT_SECONDS = 10.0
 # Until the end, since rounding must not show 100 % before.
@@ -115,7 +114,7 @@ class ProgressMeter:
     def move_to(self, phase: str, working_on: str = "") -> None:
         """Start a phase, if it is another than the present one."""
         with self._lock:
-            self._working_on = printable(working_on)
+            self._working_on = visible_text(working_on)
             if phase != self._phase:
                 self._close_phase(time.monotonic())
                 self._phase = phase
@@ -124,7 +123,7 @@ class ProgressMeter:
 
     def work_on(self, text: str) -> None:
         """Tell what is done now, if that is not a :class:`Task`."""
-        self._working_on = printable(text)
+        self._working_on = visible_text(text)
 
     def add(
         self, byte_count: int = 0, *, rows: int = 0, work: float = 0.0, phase: str = "load"
@@ -326,4 +325,4 @@ class ProgressMeter:
         sight = self._sights.get(key, Sight())
         share = "" if sight.share is None else f", {sight.share:.0%}"
         waits = f", waiting for {sight.waits_for}" if sight.waits_for else ""
-        return f"{printable(task.text)}{share}{waits}"
+        return f"{visible_text(task.text)}{share}{waits}"

@@ -86,11 +86,6 @@ class Progress:
 ProgressCallback = Callable[[Progress], None]
 
 
-def printable(text: str) -> str:
-    """Return a text for one line of a log, whatever a name in it consists of."""
-    return "".join(one if one.isprintable() else "?" for one in text)
-
-
 def format_bytes(count: int) -> str:
     """Return a size in the largest unit that fits, such as ``1.5 GiB``."""
     value = float(count)

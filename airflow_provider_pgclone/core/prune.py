@@ -1,6 +1,5 @@
 """Delete dumps that no rule keeps, and leftovers of killed dumps, restores and copies."""
 
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,8 +17,9 @@ from airflow_provider_pgclone.core.repository import (
     remove_uploads,
 )
 from airflow_provider_pgclone.core.storage import Storage
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 ALL = "*"
 

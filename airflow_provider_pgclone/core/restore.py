@@ -1,6 +1,5 @@
 """Restore a dump or a local database into a temporary database, and swap that in."""
 
-import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +54,7 @@ from airflow_provider_pgclone.core.repository import (
     open_archive,
 )
 from airflow_provider_pgclone.core.storage import Storage
+from airflow_provider_pgclone.core.visible import get_log
 from airflow_provider_pgclone.core.watching import (
     expect_analyze,
     limit_of_load,
@@ -62,7 +62,7 @@ from airflow_provider_pgclone.core.watching import (
     watching,
 )
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Swap in a database that a restore left waiting."""
 
-import logging
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,8 +15,9 @@ from airflow_provider_pgclone.core.replacing import (
     target_lock,
     target_properties,
 )
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Verify a dump byte by byte, or by a restore, and store the verdict beside it."""
 
-import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -41,9 +40,10 @@ from airflow_provider_pgclone.core.repository import (
     write_record,
 )
 from airflow_provider_pgclone.core.storage import Storage
+from airflow_provider_pgclone.core.visible import get_log
 from airflow_provider_pgclone.core.watching import limit_of_load, watching
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 Level = Literal["archive", "restore"]
 

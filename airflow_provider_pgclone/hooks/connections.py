@@ -1,6 +1,5 @@
 """Airflow connections, turned into the core's values."""
 
-import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow.sdk import Connection
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError, ServerError
+from airflow_provider_pgclone.core.visible import get_log
 from airflow_provider_pgclone.settings import (
     CONNECTIONS_KEY,
     EXTRA_KEY,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_pgclone.core.postgres import Database
     from airflow_provider_pgclone.core.storage import S3Access
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 # If no connection is named and this one does not exist, boto3 looks for credentials itself.
 DEFAULT_AWS_CONN_ID = "aws_default"

@@ -1,16 +1,16 @@
 """A prune as the hook makes it: whether it may drop temporary databases, too."""
 
-import logging
 from typing import TYPE_CHECKING
 
 from airflow_provider_pgclone.core.errors import NotAllowedError
+from airflow_provider_pgclone.core.visible import get_log
 from airflow_provider_pgclone.hooks.call import Call
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.cancellation import Cancellation
     from airflow_provider_pgclone.core.prune import Pruned
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 def prune_dumps(call: Call, prefix: str, cancellation: "Cancellation") -> "Pruned":

@@ -1,14 +1,14 @@
 """What every long call of the core gets beside its options: who is told, and what ends it."""
 
-import logging
 from typing import TYPE_CHECKING, TypedDict
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.visible import get_log
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.progress import Progress, ProgressCallback
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 class Watch(TypedDict):

@@ -1,8 +1,8 @@
 """Keeps the progress of a task where Airflow shows it: in the task state store, since 3.3."""
 
-import logging
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_pgclone.core.visible import get_log
 from airflow_provider_pgclone.hooks.connections import SUPERVISOR_LOCK
 
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_pgclone.core.progress import Progress
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 PROGRESS_KEY = "progress"
 

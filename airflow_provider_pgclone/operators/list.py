@@ -63,5 +63,6 @@ class PgCloneListOperator(PgCloneBaseOperator):
     def call(self, hook: "PgCloneHook", context: "Context") -> list[str]:
         found: list[Dump] | list[str] = self.call_method(hook)
         keys = [item if isinstance(item, str) else item.key for item in found]
-        self.log.info("%s keys: %s", len(keys), ", ".join(keys))
+        shown = (key if key.isprintable() else repr(key) for key in keys)  # also names of databases
+        self.log.info("%s keys: %s", len(keys), ", ".join(shown))
         return keys

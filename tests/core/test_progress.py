@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_pgclone.core import meter as meter_module
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.meter import READERS, ProgressMeter, Sight, Task
-from airflow_provider_pgclone.core.progress import Progress, printable
+from airflow_provider_pgclone.core.progress import Progress
 from airflow_provider_pgclone.core.time_spent import TimeSpent, limit_of, spread
 
 FOREVER = 3600.0
@@ -41,10 +41,6 @@ def test_what_is_not_known_is_not_told() -> None:
     assert str(progress) == "2.0 KiB, 1.0 KiB/s"
     unsure = Progress(0, None, 0, None, 0.5, 60, is_predictable=False)
     assert unsure.eta_seconds is None
-
-
-def test_a_name_cannot_add_a_line_to_the_log() -> None:
-    assert printable("on\nshop.\udcff") == "on?shop.?"
 
 
 class Meter(ProgressMeter):

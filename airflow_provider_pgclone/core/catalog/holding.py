@@ -9,7 +9,6 @@ Queries name their tables, and the owner of a schema may rename it, and give its
 lock of a table holds that up, but one of the row of the schema does.
 """
 
-import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -23,8 +22,9 @@ from airflow_provider_pgclone.core.catalog.trust import (
     trusted_arguments,
 )
 from airflow_provider_pgclone.core.postgres import Session
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 HOLD_SECONDS = 30
 

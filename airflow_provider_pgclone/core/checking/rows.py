@@ -1,6 +1,5 @@
 """Compares the number of rows of each restored table with that in the dump."""
 
-import logging
 import math
 import time
 from collections.abc import Iterable, Mapping
@@ -18,8 +17,9 @@ from airflow_provider_pgclone.core.checking.tables import (
 )
 from airflow_provider_pgclone.core.errors import MismatchError, RestoreError
 from airflow_provider_pgclone.core.postgres import Session
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 # Large enough to save round trips for many small tables. Small enough because the statement locks
 # all of its tables.

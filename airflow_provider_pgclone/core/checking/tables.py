@@ -1,14 +1,14 @@
 """Finds the tables of a database that can be compared with a dump, and their names in both."""
 
-import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.archive import TableName, Toc
 from airflow_provider_pgclone.core.postgres import Session
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 _IDENTIFIER = r'(?:"(?:[^"]|"")*"|[^\s".()]+)'
 

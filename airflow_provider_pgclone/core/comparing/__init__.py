@@ -7,12 +7,11 @@ here: the verb says so.
 
 from airflow_provider_pgclone.core.comparing.counts import count_rows
 from airflow_provider_pgclone.core.comparing.difference import Comparison, Side
-from airflow_provider_pgclone.core.comparing.markdown import markdown_table, visible_text
+from airflow_provider_pgclone.core.comparing.markdown import markdown_table
 
 __all__ = [
     "Comparison",
     "Side",
     "count_rows",
     "markdown_table",
-    "visible_text",
 ]

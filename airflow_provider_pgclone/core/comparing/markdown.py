@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from airflow_provider_pgclone.core.visible import visible_text
+
 # Characters that some Markdown renderer takes for markup. None does so with the "_" in user_id, the
 # ":" in a time, or a ":" before a space.
 _MARKUP = re.compile(
@@ -27,13 +29,3 @@ def markdown_text(text: str) -> str:
     Not every renderer takes a backslash for an escape; all of them know entities.
     """
     return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", visible_text(text))
-
-
-def visible_text(text: str) -> str:
-    """Return a text in one line, with escapes for characters that are invisible or change others.
-
-    An example of the latter is a character that changes the direction of writing.
-    """
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )

@@ -3,7 +3,6 @@
 An archive of this package is loaded in parallel by ranged reads; any other archive as a stream.
 """
 
-import logging
 from functools import partial
 
 from airflow_provider_pgclone.core.archive import BlockContent, Manifest, Toc
@@ -18,9 +17,10 @@ from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
 from airflow_provider_pgclone.core.repository import Archive, naming
 from airflow_provider_pgclone.core.scheduling import Schedule, data_order, divide, schedule
+from airflow_provider_pgclone.core.visible import get_log
 from airflow_provider_pgclone.core.watching import LoadWork, expect_check
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 # For each session, one read runs while the data of another waits for its use.
 READS_AHEAD_OF_SESSION = 2

@@ -6,7 +6,6 @@ may be in any language, so errors are identified by their statement if possible.
 any text in any number of lines: see :mod:`.own_lines`.
 """
 
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +21,9 @@ from airflow_provider_pgclone.core.postgres import (
     redact_values,
     without_literals,
 )
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 _TEXT = re.compile(r"(?:(error|warning|detail|hint): )?(.*)")
 _STAGE_LINE = re.compile(r"while [A-Z ]+:")

@@ -1,13 +1,13 @@
 """Decides which rights of an archive are restored, by the roles of the server and of the user."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_pgclone.core.archive import Toc, TocEntry, kept_rights, only_as_owner
 from airflow_provider_pgclone.core.postgres import Session, to_become
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 SCHEMA_PUBLIC = "SCHEMA public"
 # Since this version the owner of a database owns its schema public.

@@ -1,6 +1,5 @@
 """Decides how an archive is loaded: the client, and the owners, rights and entries to restore."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -30,8 +29,9 @@ from airflow_provider_pgclone.core.postgres import (
     tools_for_restore,
 )
 from airflow_provider_pgclone.core.scheduling import is_of_event_trigger
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 # More speeds up no build that was measured.
 MOST_BUILD_KIB = 1024 * 1024

@@ -1,6 +1,5 @@
 """Collects the statistics of a restored database for the query planner."""
 
-import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,9 +13,10 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.loading.settings import Loading
 from airflow_provider_pgclone.core.meter import ProgressMeter, Task
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
+from airflow_provider_pgclone.core.visible import get_log
 from airflow_provider_pgclone.core.watching import analyze_work
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 # Those of vacuumdb, the largest first: retrieve_objects() in vacuumdb.c.
 _TABLES = """

@@ -1,7 +1,6 @@
 """Finds the installed PostgreSQL client programs, and builds their arguments and environment."""
 
 import functools
-import logging
 import os
 import re
 import shutil
@@ -14,8 +13,9 @@ from psycopg.conninfo import make_conninfo
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.postgres.database import Database
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 OLDEST_CLIENT, NEWEST_CLIENT = 14, 30
 # The folders of packages from Debian, from the PostgreSQL project for Red Hat, and from Homebrew.

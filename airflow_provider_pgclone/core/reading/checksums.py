@@ -1,6 +1,5 @@
 """Takes the checksums of the tables of a dump, within its snapshot."""
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import LiteralString
 
@@ -15,8 +14,9 @@ from airflow_provider_pgclone.core.checking import (
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
 from airflow_provider_pgclone.core.postgres import Session
 from airflow_provider_pgclone.core.reading.snapshot import Snapshot
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 def lock_checksummed(snapshot: Snapshot, toc: Toc) -> dict[TableName, TableName]:

@@ -1,6 +1,5 @@
 """Takes the snapshot of a dump, and decides how each table is read."""
 
-import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,8 +36,9 @@ from airflow_provider_pgclone.core.reading.table_choice import (
     large_among,
     room_for_ranged,
 )
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 _REWRITTEN = """
 SELECT convert_to(nspname, getdatabaseencoding()), convert_to(relname, getdatabaseencoding())

@@ -1,6 +1,5 @@
 """Chooses the tables that are read in ranges of pages, and locks them."""
 
-import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from psycopg import sql
@@ -21,8 +20,9 @@ from airflow_provider_pgclone.core.reading.table_filter import (
     reads_filter,
     room_for_arguments,
 )
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 # A smaller table costs less in the stream of pg_dump than in a session of its own.
 THRESHOLD_BYTES = 16 * 1024 * 1024

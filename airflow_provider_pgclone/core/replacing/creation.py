@@ -1,6 +1,5 @@
 """Creates empty databases, and copies of databases on the same server."""
 
-import logging
 from collections.abc import Mapping
 
 import psycopg
@@ -13,8 +12,9 @@ from airflow_provider_pgclone.core.postgres import (
 )
 from airflow_provider_pgclone.core.replacing.marker import BIRTHMARK_CONNECTION_LIMIT
 from airflow_provider_pgclone.core.replacing.sessions import terminating
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 _CREATION_OPTIONS = {
     "ENCODING": sql.SQL("ENCODING"),

@@ -1,6 +1,5 @@
 """Swaps a restored database in for its target, in one transaction."""
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -40,8 +39,9 @@ from airflow_provider_pgclone.core.replacing.target import (
     check_replaceable,
     kept_markers,
 )
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 # While we wait for the lock on pg_database, every new connection to the server waits as well.
 CATALOG_LOCK_TIMEOUT_MS = 200

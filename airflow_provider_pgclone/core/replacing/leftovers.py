@@ -3,7 +3,6 @@
 Failed attempts leave them, and each swap leaves the database that it has replaced.
 """
 
-import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,8 +22,9 @@ from airflow_provider_pgclone.core.postgres import (
 from airflow_provider_pgclone.core.replacing.locks import is_locked_by_others, target_lock
 from airflow_provider_pgclone.core.replacing.marker import Marker, read_markers, unmarked_newborn
 from airflow_provider_pgclone.core.replacing.names import attempt_database_name
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 GivenUp = Callable[[Marker], bool]
 # The roles of databases that an attempt needs only while it runs.

@@ -1,6 +1,5 @@
 """The properties of a database besides its contents, such as owner, rights and settings."""
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -10,8 +9,9 @@ from psycopg import sql
 from airflow_provider_pgclone.core.postgres import Session, to_become
 from airflow_provider_pgclone.core.replacing.marker import Marker
 from airflow_provider_pgclone.core.replacing.origin import own_comment
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 # Settings that are stored as a list of quoted names, not as one string. The list is the same as in
 # variable_is_guc_list_quote() of pg_dump.

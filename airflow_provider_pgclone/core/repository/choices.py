@@ -1,6 +1,5 @@
 """The dumps among which a person chooses the one to restore, and the check of the choice."""
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from itertools import islice
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, NotFoundError
-from airflow_provider_pgclone.core.progress import format_age, format_bytes, printable
+from airflow_provider_pgclone.core.progress import format_age, format_bytes
 from airflow_provider_pgclone.core.repository.dumps import newest_first
 from airflow_provider_pgclone.core.repository.keys import KeyPrefix
 from airflow_provider_pgclone.core.repository.lookup import find_dump
@@ -17,8 +16,9 @@ from airflow_provider_pgclone.core.repository.requirements import check_masked, 
 from airflow_provider_pgclone.core.repository.stored_archive import open_archive
 from airflow_provider_pgclone.core.repository.summaries import DumpSummary, read_summaries
 from airflow_provider_pgclone.core.storage import Storage
+from airflow_provider_pgclone.core.visible import get_log, visible_text
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 # A person reads no more, nor does a form show them well.
 DEFAULT_CHOICES = 100
@@ -123,7 +123,7 @@ def _label(one: DumpSummary, at: datetime) -> str:
     parts = [
         f"{format_age((at - one.created_at).total_seconds())} ago",
         f"{one.created_at:%Y-%m-%d %H:%M:%S} UTC",
-        printable(one.database),
+        visible_text(one.database),
         format_bytes(one.size_bytes),
         "masked" if one.is_masked else "not masked",
         *(["verified"] if one.finding else []),

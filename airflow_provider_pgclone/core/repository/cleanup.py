@@ -1,6 +1,5 @@
 """Finds and deletes dumps that no rule keeps, records without a dump, and abandoned uploads."""
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +12,9 @@ from airflow_provider_pgclone.core.repository.keys import DumpKey, KeyPrefix, ma
 from airflow_provider_pgclone.core.repository.origins import by_origin
 from airflow_provider_pgclone.core.repository.retention import Retention, by_series, expired
 from airflow_provider_pgclone.core.storage import PAGE_OBJECTS, AbandonedUpload, Storage, pages
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Finds the dump that a key or a prefix means."""
 
-import logging
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import islice
@@ -18,8 +17,9 @@ from airflow_provider_pgclone.core.repository.keys import (
 )
 from airflow_provider_pgclone.core.repository.origins import origin_of
 from airflow_provider_pgclone.core.storage import Storage
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 # How many of the newest dumps are looked at for one that was probably meant.
 _NEAR_DUMPS = 20

@@ -4,7 +4,6 @@ Several names may share one part of the keys that earlier versions made. The man
 of the database as it is. It tells the instance too, but not in dumps of earlier versions.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +13,9 @@ from airflow_provider_pgclone.core.repository.dumps import Dump
 from airflow_provider_pgclone.core.repository.keys import DumpKey, is_part_of, may_be_shared
 from airflow_provider_pgclone.core.repository.stored_archive import read_manifest_of
 from airflow_provider_pgclone.core.storage import Storage
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 @dataclass(frozen=True)

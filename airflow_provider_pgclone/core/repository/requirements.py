@@ -1,7 +1,5 @@
 """What restores require of a dump, by its manifest, contents and verdict."""
 
-import logging
-
 from airflow_provider_pgclone.core.archive import Manifest, is_signed_by
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import (
@@ -15,8 +13,9 @@ from airflow_provider_pgclone.core.repository.findings import read_record
 from airflow_provider_pgclone.core.repository.keys import NO_CONFIG, DumpKey
 from airflow_provider_pgclone.core.repository.stored_archive import Archive, read_manifest_of
 from airflow_provider_pgclone.core.storage import Storage
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 def check_masked(archive: Archive) -> None:

@@ -3,7 +3,6 @@
 Each run of pg_restore starts a program, connects and reads a table of contents, in about 20 ms.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from graphlib import CycleError, TopologicalSorter
 
 from airflow_provider_pgclone.core.archive import SECTION_DATA, TableName, TocEntry
 from airflow_provider_pgclone.core.scheduling.work import Schedule
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 SMALL_BYTES = 16 * 1024 * 1024
 ENTRIES_OF_GROUP = 200

@@ -26,8 +26,9 @@ from airflow_provider_pgclone.core.storage.paging import PAGE_OBJECTS
 from airflow_provider_pgclone.core.storage.s3_access import S3Access
 from airflow_provider_pgclone.core.storage.s3_store import open_store
 from airflow_provider_pgclone.core.storage.upload import CLEAN_UP_SECONDS, run_for
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 # The errors of servers that do not implement a request, or implement an old form of it.
 _UNKNOWN_REQUEST = ("NotImplemented", "MissingContentMD5")

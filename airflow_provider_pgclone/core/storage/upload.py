@@ -5,15 +5,15 @@ upload and raises the same exception. So the iterator ends only on a commit.
 """
 
 import contextlib
-import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import PgCloneError
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 QUEUED_CHUNKS = 8
 # A waiting writer notices a failure of storage or a cancel within this time.

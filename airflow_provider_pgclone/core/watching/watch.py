@@ -1,6 +1,5 @@
 """Asks the server how far index builds and ANALYZE are, and what its sessions wait for."""
 
-import logging
 import threading
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,8 +9,9 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import PgCloneError
 from airflow_provider_pgclone.core.meter import ProgressMeter, Sight, Task
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 # How often the server is asked between two reports, to see what most of the time goes to.
 ASKS_OF_REPORT = 10

@@ -4,7 +4,6 @@ Each route checks with Airflow that the user may read the DAG of the store or ta
 from its configuration alone: a request names a store, never a location or a connection.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from fastapi.responses import JSONResponse
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError, PgCloneError
 from airflow_provider_pgclone.core.repository import DumpKey
+from airflow_provider_pgclone.core.visible import get_log
 from airflow_provider_pgclone.plugins.dumps_page import access
 from airflow_provider_pgclone.plugins.dumps_page.configuration import (
     Store,
@@ -41,7 +41,7 @@ from airflow_provider_pgclone.plugins.dumps_page.sources import (
 )
 from airflow_provider_pgclone.plugins.dumps_page.static_files import static_file
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 Result = TypeVar("Result")
 Name = Annotated[str, Query(max_length=200)]
 Key = Annotated[str, Query(max_length=600)]

@@ -1,13 +1,12 @@
 """Publishes the stores and targets that are configured to be read from the catalogue."""
 
-import logging
-
 from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.visible import get_log
 from airflow_provider_pgclone.plugins.dumps_page.catalog import publish_store, publish_target
 from airflow_provider_pgclone.plugins.dumps_page.configuration import LABEL, read_configuration
 from airflow_provider_pgclone.plugins.dumps_page.sources import hook_of
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 def publish(store: str | None) -> dict[str, int]:

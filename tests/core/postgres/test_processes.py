@@ -64,13 +64,13 @@ def test_another_exit_code_is_an_error_that_tells_it() -> None:
 
 
 def test_the_error_ends_with_what_the_program_said() -> None:
-    assert fail("echo one >&2; echo größe >&2; exit 1") == "sh exited with 1: one\ngröße"
+    assert fail("echo one >&2; echo größe >&2; exit 1") == "sh exited with 1: one\n  größe"
 
 
 def test_the_error_has_the_last_lines_only() -> None:
     lines = fail("for n in $(seq 1000); do echo $n >&2; done; exit 1").splitlines()
     assert len(lines) == STDERR_TAIL_LINES
-    assert lines[-1] == "1000"
+    assert lines[-1] == "  1000"
 
 
 def test_bytes_that_are_no_text_do_no_harm() -> None:

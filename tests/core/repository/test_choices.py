@@ -38,4 +38,4 @@ def test_dumps_of_one_second_are_told_apart_by_their_keys() -> None:
 def test_a_name_in_a_label_cannot_change_the_rest_of_it() -> None:
     one = DumpSummary("a/shop/x/1.dump", 0, AT, None, "shop\n\u202edeksam", is_masked=False)
     (choice,) = labelled([one], AT)
-    assert ", shop??deksam, 0 B, not masked" in choice.label
+    assert ", shop\\n\\u202edeksam, 0 B, not masked" in choice.label

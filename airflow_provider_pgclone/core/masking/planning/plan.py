@@ -3,7 +3,6 @@
 All of its steps run before anything is written.
 """
 
-import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,8 +40,9 @@ from airflow_provider_pgclone.core.masking.planning.unmasked import UnmaskedObje
 from airflow_provider_pgclone.core.masking.planning.user_sql import check_volatile, may_name
 from airflow_provider_pgclone.core.masking.rules import without_values
 from airflow_provider_pgclone.core.postgres import LITERALS_TRANSACTION, Session
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 _NAMES_A_LINE = 50
 

@@ -5,7 +5,6 @@ read as a whole, to see whether their masked rows meet them. No result and no er
 of a row.
 """
 
-import logging
 from collections.abc import Collection
 
 import psycopg
@@ -24,8 +23,9 @@ from airflow_provider_pgclone.core.postgres import (
     qualified,
     quote_ascii,
 )
+from airflow_provider_pgclone.core.visible import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 _SAMPLED_DOCUMENTS = 10_000
 
