@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_pgclone.core.archive.encoding import MAGIC
-from airflow_provider_pgclone.core.archive.manifest import manifest_head
+from airflow_provider_pgclone.core.archive.footer import manifest_head
 from airflow_provider_pgclone.core.archive.toc import Toc, TocEntry, read_toc, write_toc
 from airflow_provider_pgclone.core.errors import ArchiveError, PgCloneError, UnsupportedError
 from tests.core.conftest import RunTool
