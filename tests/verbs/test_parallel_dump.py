@@ -4,13 +4,16 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_provider_pgclone.core.errors import ArchiveError, PgCloneError, ToolError
 from airflow_provider_pgclone.core.postgres.clients import tool_major
+from airflow_provider_pgclone.core.postgres.processes import Child, run_child
 from airflow_provider_pgclone.core.reading import page_ranges
 from airflow_provider_pgclone.core.repository import find_dump, open_archive
 from airflow_provider_pgclone.core.storage.local import LocalStorage
@@ -78,6 +81,20 @@ def test_ranges_of_several_parts_are_restored_by_us_and_by_stock_programs(
     )
     tools.restore(way, local_storage / key)
     assert fingerprint(server, "stock") == before
+
+
+def test_each_worker_reads_all_its_ranges_by_one_psql(
+    source: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    def counted(argv: Sequence[str], **options: Any) -> AbstractContextManager[Child]:
+        started.append(argv[0])
+        return run_child(argv, **options)
+
+    monkeypatch.setattr("airflow_provider_pgclone.core.reading.psql.run_child", counted)
+    make_hook(source).dump(jobs=3)
+    assert len(started) == 3
 
 
 def test_excluded_tables_stay_out_of_the_ranges_too(source: str, make_hook: MakeHook) -> None:
