@@ -72,9 +72,10 @@ class CopySession:
         """
         # The savepoint releases the locks on the table, its indexes and its TOAST table: a server
         # has room for few locks. COPY writes no such line: it doubles each backslash of a value.
+        # Statements that are joined by \; are one round trip to the server.
         script = (
-            f"SAVEPOINT range;\n{_before(pages)}{copy_query(pages)};\n\\echo '\\\\.'\n"
-            "ROLLBACK TO SAVEPOINT range;\nRELEASE SAVEPOINT range;\n"
+            f"SAVEPOINT range\\; {_before(pages)}{copy_query(pages)};\n\\echo '\\\\.'\n"
+            "ROLLBACK TO SAVEPOINT range\\; RELEASE SAVEPOINT range;\n"
         )
         with _naming_masked(pages):
             with suppress(BrokenPipeError):  # its exit code says why it ended
