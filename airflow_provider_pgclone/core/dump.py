@@ -1,10 +1,11 @@
 """Dump a database into one archive, which is written in parallel and listed once it is whole."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import chain, islice
 from typing import Any
 
 from airflow_provider_pgclone import __version__
@@ -34,12 +35,13 @@ from airflow_provider_pgclone.core.meter import READERS, REPORT_SECONDS, Progres
 from airflow_provider_pgclone.core.postgres import Database, check_pg_dump_arguments
 from airflow_provider_pgclone.core.progress import ProgressCallback
 from airflow_provider_pgclone.core.reading import (
-    RangeReader,
+    RangeEntry,
     Skeleton,
     Snapshot,
     add_ranges,
     index_sizes,
     lock_checksummed,
+    open_range_reader,
     open_skeleton,
     open_snapshot,
     reading_ranges,
@@ -206,14 +208,17 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
     start = write_toc(toc)
     meter.enter("data", "writing the schema")
     writer = BlockWriter(write, len(start))
-    with reading_ranges(
-        ranges,
-        RangeReader(snapshot).pieces,
-        work.new_compressor,
-        jobs=options.jobs,
-        cancellation=snapshot.cancellation,
-        time_spent=meter.readers_time,
-    ) as blocks:
+    with (
+        open_range_reader(snapshot, sessions=_at_once(ranges, options.jobs)) as reader,
+        reading_ranges(
+            ranges,
+            reader.pieces,
+            work.new_compressor,
+            jobs=options.jobs,
+            cancellation=snapshot.cancellation,
+            time_spent=meter.readers_time,
+        ) as blocks,
+    ):
         write(start)
         _copy_blocks(work, skeleton, writer)
         for range_entry, chunks in zip(ranges, blocks, strict=True):
@@ -239,6 +244,11 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
     write.flush()
     # Before the upload is completed: if a session broke, the dump fails here and is not listed.
     snapshot.release()
+
+
+def _at_once(ranges: Sequence[RangeEntry], jobs: int) -> int:
+    """Return how many parts of ranges are read at the same time."""
+    return len(list(islice(chain.from_iterable(one.parts() for one in ranges), jobs)))
 
 
 def _copy_blocks(work: _Dump, skeleton: Skeleton, writer: BlockWriter) -> None:

@@ -179,7 +179,7 @@ def test_in_a_restore(
     ("step", "call"),
     [
         ("dump.open_skeleton", 1),
-        ("dump.RangeReader.pieces", 3),
+        ("reading.psql.RangeReader.pieces", 3),
         ("dump.manifest_block", 1),
     ],
 )

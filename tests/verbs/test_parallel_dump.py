@@ -4,13 +4,16 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_provider_pgclone.core.errors import ArchiveError, PgCloneError, ToolError
 from airflow_provider_pgclone.core.postgres.clients import tool_major
+from airflow_provider_pgclone.core.postgres.processes import Child, run_child
 from airflow_provider_pgclone.core.reading import page_ranges
 from airflow_provider_pgclone.core.repository import find_dump, open_archive
 from airflow_provider_pgclone.core.storage.local import LocalStorage
@@ -78,6 +81,39 @@ def test_ranges_of_several_parts_are_restored_by_us_and_by_stock_programs(
     )
     tools.restore(way, local_storage / key)
     assert fingerprint(server, "stock") == before
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The psql that dumps have started to read ranges."""
+    programs: list[str] = []
+
+    def counted(argv: Sequence[str], **options: Any) -> AbstractContextManager[Child]:
+        programs.append(argv[0])
+        return run_child(argv, **options)
+
+    monkeypatch.setattr("airflow_provider_pgclone.core.reading.psql.run_child", counted)
+    return programs
+
+
+def test_each_worker_reads_all_its_ranges_by_one_psql(
+    source: str, make_hook: MakeHook, started: list[str]
+) -> None:
+    make_hook(source).dump(jobs=3)
+    assert len(started) == 3
+
+
+@pytest.mark.parametrize(("rows", "count"), [(5000, 1), (50, 0)], ids=["medium", "tiny"])
+def test_rows_are_read_by_psql_where_that_costs_less(
+    rows: int, count: int, make_database: MakeDatabase, make_hook: MakeHook, started: list[str]
+) -> None:
+    database = make_database(
+        f"CREATE TABLE t AS SELECT n, md5(n::text) AS text FROM generate_series(1, {rows}) n"
+    )
+    hook = make_hook(database)
+    key = hook.dump(jobs=3)
+    assert len(started) == count
+    assert hook.inspect(key)["tables"] == {"public.t": rows}
 
 
 def test_excluded_tables_stay_out_of_the_ranges_too(source: str, make_hook: MakeHook) -> None:

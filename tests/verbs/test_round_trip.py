@@ -33,7 +33,7 @@ def test_what_is_dumped_comes_back(
     seen: Counter[str] = Counter()
     bin_dir = server.server.bin_dir
     tools = StockTools(bin_dir, tool_major(str(bin_dir / "psql")), server.server.uri(BY_STOCK))
-    # Each page a range, but no more than these of one table, since each is a psql.
+    # Each page a range, but no more than these of one table, since each is a COPY.
     monkeypatch.setattr(page_ranges, "PART_BYTES", PAGE_BYTES)
     monkeypatch.setattr(page_ranges, "MAX_RANGES_OF_TABLE", 3)
 

@@ -19,6 +19,7 @@ from airflow_provider_pgclone.core.archive.compression import (
     COPY_END,
     Chunk,
     Compressor,
+    Piece,
     compressor_of,
     count_rows,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "Manifest",
     "ManifestEntry",
     "MaskingFacts",
+    "Piece",
     "TableChecksum",
     "TableName",
     "Toc",

@@ -17,6 +17,8 @@ _ZLIB_HEADER, _LAST_OF_DEFLATE = b"\x78\x01", b"\x03\x00"
 _ADLER_MODULUS = 65521
 # The end marker that pg_dump writes after the rows of a table. Scripts of pg_restore need it.
 COPY_END = b"\\.\n\n\n"
+# What is compressed. A reader may use a buffer again once the compressor asks for the next piece.
+Piece = bytes | bytearray
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,13 @@ class Chunk:
 class Compressor(Protocol):
     """Compresses one block after another, or parts of blocks; use it in one thread only."""
 
-    def part(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
+    def part(self, pieces: Iterable[Piece]) -> Iterator[Chunk]:
         """Compress the pieces of a part of a block in order."""
 
     def join(self, parts: Iterable[Iterable[Chunk]]) -> Iterator[Chunk]:
         """Make a block of its parts, which other compressors may have compressed."""
 
-    def chunks(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
+    def chunks(self, pieces: Iterable[Piece]) -> Iterator[Chunk]:
         """Compress the pieces of a block in order."""
 
 
@@ -57,7 +59,7 @@ class ZstdCompressor:
     def __init__(self, level: int = DEFAULT_ZSTD_LEVEL) -> None:
         self._zstd = zstandard.ZstdCompressor(level=level, write_checksum=True)
 
-    def part(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
+    def part(self, pieces: Iterable[Piece]) -> Iterator[Chunk]:
         for piece in pieces:
             # Copied, since compress() returns a buffer that was allocated for the worst case.
             payload = bytes(memoryview(self._zstd.compress(piece)))
@@ -66,7 +68,7 @@ class ZstdCompressor:
     def join(self, parts: Iterable[Iterable[Chunk]]) -> Iterator[Chunk]:
         return chain.from_iterable(parts)
 
-    def chunks(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
+    def chunks(self, pieces: Iterable[Piece]) -> Iterator[Chunk]:
         return self.part(pieces)
 
 
@@ -77,7 +79,7 @@ class GzipCompressor:
     a piece of a stream that ends at a whole byte and is not the last one: RFC 1950 and RFC 1951.
     """
 
-    def part(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
+    def part(self, pieces: Iterable[Piece]) -> Iterator[Chunk]:
         stream = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, -zlib.MAX_WBITS)
         raw_bytes, rows, adler32 = 0, 0, 1
         for piece in pieces:
@@ -97,7 +99,7 @@ class GzipCompressor:
             yield chunk
         yield Chunk(_LAST_OF_DEFLATE + adler32.to_bytes(4, "big"), 0, 0)
 
-    def chunks(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
+    def chunks(self, pieces: Iterable[Piece]) -> Iterator[Chunk]:
         return self.join([self.part(pieces)])
 
 
@@ -137,7 +139,7 @@ def decompress(compression: str, payloads: Iterable[bytes]) -> Iterator[bytes]:
     yield stream.flush()
 
 
-def count_rows(piece: bytes) -> int:
+def count_rows(piece: Piece) -> int:
     """Return the number of rows in COPY's text format that end in a piece.
 
     The end marker is not a row. It is recognized as an object, since a row may have the same bytes.

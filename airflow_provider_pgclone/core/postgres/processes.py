@@ -90,29 +90,38 @@ class Child:
         if gathered:
             yield b"".join(gathered)
 
-    def output_until(self, line: bytes) -> Generator[bytes, None, bool]:
+    def output_until(self, line: bytes) -> Generator[bytearray, None, bool]:
         """Yield stdout before a line, after which the program waits; return whether it came.
+
+        Each piece is in the same buffer, so it is valid only until the next one is asked for: the
+        memory for a new piece would cost more than the copy of its bytes.
 
         :param line: the line with its line break.
         """
         descriptor = cast("IO[bytes]", self._process.stdout).fileno()
         mark = b"\n" + line
-        held, start = bytearray(b"\n"), 1  # the line may be the first
-        while not held.endswith(mark):
-            piece = os.read(descriptor, CHUNK_BYTES)
-            if not piece:
+        starts_of_mark = tuple(mark[:length] for length in range(1, len(mark)))
+        buffer, size, is_first = bytearray(CHUNK_BYTES), 0, True
+        while True:
+            if size == len(buffer):
+                buffer += bytes(len(mark))  # it ends where the mark may have begun
+            read = _read_into(buffer, size, descriptor)
+            if not read:
                 return False
-            held += piece
-            if held.endswith(mark):
+            size += read
+            is_alone = is_first and size == len(line) and buffer.startswith(line)
+            if is_alone or buffer.endswith(mark, 0, size):
                 break
-            if len(held) >= CHUNK_BYTES:
-                end = len(held) - len(line)  # here the mark may have begun
-                yield bytes(held[start:end])
-                del held[:end]
-                start = 0
-            elif len(piece) < SMALL_READ_BYTES:
+            if size >= CHUNK_BYTES and not buffer.endswith(starts_of_mark, 0, size):
+                del buffer[size:]
+                yield buffer
+                del buffer[CHUNK_BYTES:]
+                size, is_first = 0, False
+            elif read < SMALL_READ_BYTES:
                 time.sleep(GATHER_SECONDS)  # as above
-        yield bytes(held[start : len(held) - len(line)])
+        del buffer[size - len(line) :]
+        if buffer:
+            yield buffer
         return True
 
     def wait_exit(self) -> None:
@@ -246,6 +255,12 @@ def _inherited_variables(environment: Mapping[str, str]) -> dict[str, str]:
     if not environment.keys() & {"PGHOST", "PGHOSTADDR"}:
         return dict(os.environ)
     return {name: value for name, value in os.environ.items() if name not in _SERVICE}
+
+
+def _read_into(buffer: bytearray, start: int, descriptor: int) -> int:
+    """Read into a buffer from a position on, and return the number of bytes; 0 is the end."""
+    with memoryview(buffer) as whole, whole[start:] as free:
+        return os.readv(descriptor, [free])
 
 
 def _close(pipe: IO[bytes]) -> None:

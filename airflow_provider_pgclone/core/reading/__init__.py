@@ -9,19 +9,23 @@ from airflow_provider_pgclone.core.reading.index_sizes import index_sizes
 from airflow_provider_pgclone.core.reading.page_ranges import RangeEntry, add_ranges
 from airflow_provider_pgclone.core.reading.parallel import reading_ranges
 from airflow_provider_pgclone.core.reading.pg_dump import Skeleton, open_skeleton
-from airflow_provider_pgclone.core.reading.psql import CopySession, RangeReader, open_copy_session
+from airflow_provider_pgclone.core.reading.psql import (
+    CopySession,
+    open_copy_session,
+    open_range_reader,
+)
 from airflow_provider_pgclone.core.reading.snapshot import Snapshot, open_snapshot
 
 __all__ = [
     "CopySession",
     "RangeEntry",
-    "RangeReader",
     "Skeleton",
     "Snapshot",
     "add_ranges",
     "index_sizes",
     "lock_checksummed",
     "open_copy_session",
+    "open_range_reader",
     "open_skeleton",
     "open_snapshot",
     "reading_ranges",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
-from airflow_provider_pgclone.core.archive import COPY_END, Chunk, Compressor
+from airflow_provider_pgclone.core.archive import COPY_END, Chunk, Compressor, Piece
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.reading.page_ranges import PageRange, RangeEntry
 from airflow_provider_pgclone.core.time_spent import TimeSpent
@@ -129,7 +129,7 @@ class _Parts:
 @contextmanager
 def reading_ranges(
     ranges: Sequence[RangeEntry],
-    read: Callable[[PageRange], Iterator[bytes]],
+    read: Callable[[PageRange], Iterator[Piece]],
     new_compressor: Callable[[], Compressor],
     *,
     jobs: int,

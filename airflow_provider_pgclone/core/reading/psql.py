@@ -5,7 +5,8 @@ for the lock of the interpreter.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from queue import SimpleQueue
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import table_name
@@ -30,29 +31,9 @@ _SESSION = (
 )
 # The message of an error in a masked row may quote a value from before masking, so psql shows only
 # the code.
-_CODES_ALONE = "\\set VERBOSITY sqlstate\n"
+_CODES_ALONE, _WHOLE_MESSAGES = "\\set VERBOSITY sqlstate\n", "\\set VERBOSITY default\n"
 # What psql writes after the rows of a range.
 _END_LINE = b"\\.\n"
-
-
-class RangeReader:
-    """Reads ranges in the snapshot of a dump, each by its own psql."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-
-    def pieces(self, pages: PageRange) -> Iterator[bytes]:
-        """Yield the rows of a range as COPY writes them, without an end marker.
-
-        :raises ToolError: when psql failed.
-        """
-        psql_of_range = _psql(self._snapshot, self._snapshot.cancellation)
-        with _naming_masked(pages), psql_of_range as psql:
-            with suppress(BrokenPipeError):  # its exit code says why it ended
-                psql.stdin.write(f"{_before(pages)}{copy_query(pages)};\n".encode())
-                psql.stdin.close()
-            yield from psql.output()
-            psql.wait_for_success()
 
 
 class CopySession:
@@ -66,6 +47,14 @@ class CopySession:
         with suppress(BrokenPipeError):
             self._psql.stdin.close()
 
+    def finish(self) -> None:
+        """Let psql end, and wait for that.
+
+        :raises ToolError: when psql failed.
+        """
+        self.end()
+        self._psql.wait_for_success()
+
     def pieces(self, pages: PageRange) -> Iterator[bytes]:
         """Yield the rows of a range as COPY writes them, without an end marker.
 
@@ -73,11 +62,20 @@ class CopySession:
 
         :raises ToolError: when psql failed.
         """
+        for buffer in self.buffers(pages):
+            yield bytes(buffer)
+
+    def buffers(self, pages: PageRange) -> Iterator[bytearray]:
+        """Do the same as :meth:`pieces`, but each piece is valid only until the next is asked for.
+
+        :raises ToolError: when psql failed.
+        """
         # The savepoint releases the locks on the table, its indexes and its TOAST table: a server
         # has room for few locks. COPY writes no such line: it doubles each backslash of a value.
+        # Statements that are joined by \; are one round trip to the server.
         script = (
-            f"SAVEPOINT range;\n{_before(pages)}{copy_query(pages)};\n\\echo '\\\\.'\n"
-            "ROLLBACK TO SAVEPOINT range;\nRELEASE SAVEPOINT range;\n"
+            f"SAVEPOINT range\\; {_before(pages)}{copy_query(pages)};\n\\echo '\\\\.'\n"
+            "ROLLBACK TO SAVEPOINT range\\; RELEASE SAVEPOINT range;\n"
         )
         with _naming_masked(pages):
             with suppress(BrokenPipeError):  # its exit code says why it ended
@@ -88,6 +86,39 @@ class CopySession:
                 raise ToolError(
                     f"psql did not read the table {pages.table.display_name} to its end"
                 )
+
+
+class RangeReader:
+    """Reads ranges in the snapshot of a dump, as many at once as it has sessions."""
+
+    def __init__(self, sessions: Sequence[CopySession]) -> None:
+        self._free = SimpleQueue[CopySession]()
+        for session in sessions:
+            self._free.put(session)
+
+    def pieces(self, pages: PageRange) -> Iterator[bytearray]:
+        """Yield the rows of a range, as :meth:`CopySession.buffers` does."""
+        session = self._free.get_nowait()
+        yield from session.buffers(pages)
+        self._free.put(session)  # not after an error, when it may still be at work
+
+
+@contextmanager
+def open_range_reader(snapshot: Snapshot, *, sessions: int) -> Iterator[RangeReader]:
+    """Run some psql in the snapshot while the block runs.
+
+    They start in this thread, because a child process ends with the thread that started it.
+
+    :raises ToolError: when the block is whole, but a psql failed.
+    """
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(open_copy_session(snapshot, snapshot.cancellation))
+            for _ in range(sessions)
+        ]
+        yield RangeReader(opened)
+        for session in opened:
+            session.finish()
 
 
 @contextmanager
@@ -154,7 +185,7 @@ def _naming_masked(pages: PageRange) -> Iterator[None]:
 def _before(pages: PageRange) -> str:
     """Return the statements before the COPY of a range."""
     if pages.table.masked is None:
-        return _lock(pages)
+        return f"{_lock(pages)}{_WHOLE_MESSAGES}"
     return f"{_lock(pages)}{MASKING_TRANSACTION};\n{_CODES_ALONE}"
 
 

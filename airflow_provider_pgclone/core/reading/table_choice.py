@@ -24,8 +24,12 @@ from airflow_provider_pgclone.core.visible import get_log
 
 log = get_log(__name__)
 
-# A smaller table costs less in the stream of pg_dump than in a session of its own.
-THRESHOLD_BYTES = 16 * 1024 * 1024
+# A smaller table costs less in the stream of pg_dump, whose rows are handled one by one here, than
+# the statements around its COPY do in a session of psql.
+THRESHOLD_BYTES = 256 * 1024
+# That a smaller table is read by pg_dump costs too little for a warning, and for a lock for which
+# VACUUM waits.
+LARGE_BYTES = 16 * 1024 * 1024
 
 # The arguments that do not change the rows that pg_dump writes, or their format.
 _HARMLESS_ARGUMENTS = frozenset(
@@ -138,14 +142,14 @@ def choose_ranged(
 
 
 def large_among(session: Session, oids: Collection[int]) -> set[int]:
-    """Return which tables it saves time to read in ranges."""
+    """Return which tables are large enough to be locked, so that they are read in ranges."""
     rows = session.execute(
         """
         SELECT oid FROM pg_class
         WHERE oid = ANY(%s) AND coalesce(pg_relation_size(oid), 0)
             + coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0) >= %s
         """,
-        [list(oids), THRESHOLD_BYTES],
+        [list(oids), LARGE_BYTES],
     )
     return {oid for (oid,) in rows}
 
@@ -166,10 +170,13 @@ def choose_tables(tables: Iterable[Table], *, small_too: bool = False) -> list[T
 
 
 def _readable(candidates: Mapping[int, Table], masks: MaskPlan, *, small_too: bool) -> list[Table]:
-    """Return the tables that may be queried, and warn if others would be worth it."""
-    unreadable = [oid for oid in candidates if oid in masks.unreadable]
-    slow = set(choose_tables([candidates[oid] for oid in unreadable], small_too=small_too))
-    why = [masks.unreadable[oid] for oid in unreadable if candidates[oid] in slow]
+    """Return the tables that may be queried, and warn if others are large."""
+    least_bytes = 0 if small_too else LARGE_BYTES
+    why = [
+        masks.unreadable[oid]
+        for oid, table in candidates.items()
+        if oid in masks.unreadable and table.columns and table.size_bytes >= least_bytes
+    ]
     if why:
         log.warning(
             "pg_dump reads %d tables alone, rather than several sessions in parallel: %s. %s",
@@ -183,14 +190,15 @@ def _readable(candidates: Mapping[int, Table], masks: MaskPlan, *, small_too: bo
 def _plannable(
     session: Session, tables: Mapping[int, Table], masks: MaskPlan
 ) -> Mapping[int, Table]:
-    """Return the tables of which a query can be planned, and warn of the others.
+    """Return the tables of which a query can be planned, and warn of the others that are large.
 
     :raises UnsupportedError: when one of the others is masked.
     """
     unplannable = unplannable_tables(session, tables)
     check_readable_tables(unplannable, masks.names)
-    for why in unplannable.values():
-        log.warning("pg_dump alone reads a table: %s. %s", why.message, why.hint)
+    for oid, why in unplannable.items():
+        tell = log.warning if tables[oid].size_bytes >= LARGE_BYTES else log.debug
+        tell("pg_dump alone reads a table: %s. %s", why.message, why.hint)
     return {oid: table for oid, table in tables.items() if oid not in unplannable}
 
 

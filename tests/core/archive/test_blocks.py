@@ -19,6 +19,7 @@ from airflow_provider_pgclone.core.archive import (
     BufferedWriter,
     Chunk,
     ManifestEntry,
+    Piece,
     compressor_of,
     count_rows,
     read_blocks,
@@ -49,14 +50,14 @@ def chunk(data: bytes) -> bytes:
 class Plain:
     """Compresses nothing, so that the bytes of a block can be read in a test."""
 
-    def part(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
+    def part(self, pieces: Iterable[Piece]) -> Iterator[Chunk]:
         for piece in pieces:
-            yield Chunk(piece, 10 * len(piece), count_rows(piece))
+            yield Chunk(bytes(piece), 10 * len(piece), count_rows(piece))
 
     def join(self, parts: Iterable[Iterable[Chunk]]) -> Iterator[Chunk]:
         return chain.from_iterable(parts)
 
-    def chunks(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
+    def chunks(self, pieces: Iterable[Piece]) -> Iterator[Chunk]:
         return self.part(pieces)
 
 

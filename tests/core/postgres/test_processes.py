@@ -15,7 +15,12 @@ import pytest
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import CancelledError, ToolError
 from airflow_provider_pgclone.core.postgres import parent_death
-from airflow_provider_pgclone.core.postgres.processes import STDERR_TAIL_LINES, Child, run_child
+from airflow_provider_pgclone.core.postgres.processes import (
+    CHUNK_BYTES,
+    STDERR_TAIL_LINES,
+    Child,
+    run_child,
+)
 from tests.support.fixtures.children import running
 
 # A program that says that it runs, and then runs until it is killed.
@@ -108,6 +113,62 @@ def test_a_program_reads_what_is_written_to_it() -> None:
         child.stdin.write(b"some bytes")
         child.stdin.close()
         assert b"".join(child.output()) == b"some bytes"
+
+
+def pieces_until_end(script: str) -> tuple[list[bytes], bool]:
+    """Return what a program writes before the line END, and whether the line came."""
+    pieces: list[bytes] = []
+
+    with shell(script, stdin=True, stdout=True) as child:
+        reading = child.output_until(b"END\n")
+        while True:
+            try:
+                pieces.append(bytes(next(reading)))
+            except StopIteration as stopped:
+                return pieces, stopped.value
+
+
+# A program that waits for its input to end, as psql does.
+WAITS = "; cat >&2"
+
+
+@pytest.mark.parametrize("before", ["", "row\n", "END \n", "xEND\n", "\n", "END", "\nEN"])
+def test_the_output_before_a_line_is_all_that_is_yielded(before: str) -> None:
+    text = before.replace("\n", "\\n")
+    end = "END\\n" if before in ("", "\n") or before.endswith("\n") else "\\nEND\\n"
+    pieces, found = pieces_until_end(f"printf '{text}{end}'{WAITS}")
+    assert found
+    expected = before if end == "END\\n" else f"{before}\n"
+    assert b"".join(pieces) == expected.encode()
+    assert b"" not in pieces
+
+
+@pytest.mark.parametrize("rest", range(-6, 3))
+def test_a_line_is_found_wherever_a_chunk_ends(rest: int) -> None:
+    size = 2 * CHUNK_BYTES + rest
+    script = f"head -c {size - 1} /dev/zero | tr '\\0' x; printf '\\nEND\\n'{WAITS}"
+    pieces, found = pieces_until_end(script)
+    assert found
+    assert b"".join(pieces) == b"x" * (size - 1) + b"\n"
+    assert max(map(len, pieces)) <= CHUNK_BYTES + len("\nEND\n")
+
+
+def test_what_only_begins_as_the_line_goes_on() -> None:
+    many = CHUNK_BYTES // 4
+    script = f"yes END_ | head -n {many} | tr -d '_' | tr '\\n' '\\t'; printf '\\nEND\\n'{WAITS}"
+    pieces, found = pieces_until_end(script)
+    assert found
+    assert b"".join(pieces) == b"END\t" * many + b"\n"
+
+
+def test_an_end_before_the_line_is_told() -> None:
+    assert pieces_until_end("printf 'row\\nEND'") == ([], False)
+
+
+def test_pieces_before_a_line_take_no_memory_of_their_own() -> None:
+    script = f"head -c {3 * CHUNK_BYTES} /dev/zero; printf '\\nEND\\n'{WAITS}"
+    with shell(script, stdin=True, stdout=True) as child:
+        assert len({id(piece) for piece in child.output_until(b"END\n")}) == 1
 
 
 def test_a_program_that_is_given_nothing_reads_nothing() -> None:

@@ -6,7 +6,7 @@ from itertools import chain
 
 import pytest
 
-from airflow_provider_pgclone.core.archive.compression import COPY_END, Chunk
+from airflow_provider_pgclone.core.archive.compression import COPY_END, Chunk, Piece
 from airflow_provider_pgclone.core.archive.toc import TocEntry
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog.rows import Table
@@ -22,9 +22,9 @@ ENTRY: TocEntry = data(1, "t")
 class Plain:
     """Compresses nothing."""
 
-    def part(self, pieces: Iterable[bytes]) -> Iterator[Chunk]:
+    def part(self, pieces: Iterable[Piece]) -> Iterator[Chunk]:
         for piece in pieces:
-            yield Chunk(piece, len(piece), 1)
+            yield Chunk(bytes(piece), len(piece), 1)
 
     def join(self, parts: Iterable[Iterable[Chunk]]) -> Iterator[Chunk]:
         return chain.from_iterable(parts)
