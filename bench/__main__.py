@@ -16,6 +16,7 @@ from bench.large_table import show_large_table
 from bench.latency import compare_at_a_distance
 from bench.many import compare_many_tables
 from bench.masking import compare_masking
+from bench.measure import write_bytecode
 from bench.memory import show_memory
 from bench.restore import compare_restores
 from bench.slow_lines import compare_on_slow_lines
@@ -46,6 +47,7 @@ def main() -> None:
     names, asked = read_arguments(sys.argv[1:])
     # So that the servers end and their folder goes, of some gigabytes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    write_bytecode()
     with open_stage(asked) as stage:
         machine = stage.machine
         print(
