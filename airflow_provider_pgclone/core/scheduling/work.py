@@ -17,14 +17,14 @@ SMALL_TABLE_BYTES = 4 * 1024 * 1024
 # The CPU seconds that it takes to build an index, relative to those of loading as many bytes as it
 # has, by its access method; measured on PostgreSQL 17 with numbers, texts, jsonb, tsvector, ranges
 # and points. GiST takes from 2 for points to 32 for tsvector.
-_INDEX_COST = {"gin": 5.0, "gist": 10.0, "spgist": 3.0, "hash": 3.0}
-_OTHER_INDEX_COST = 1.2
+_INDEX_COST = {"gin": 5.0, "gist": 8.0, "spgist": 2.5, "hash": 2.5}
+_OTHER_INDEX_COST = 1.0
 # The same relative to loading its table, where the size of the index is not known. As the share of
 # a BRIN, which is almost nothing but the reading of the table.
 _INDEX_WEIGHT = {"gin": 1.2, "gist": 2.0, "spgist": 0.6, "hash": 0.3, "brin": 0.03}
 _OTHER_INDEX_WEIGHT = 0.15
 _READING_WEIGHT = 0.03
-_CONSTRAINT_WEIGHT = 0.2
+_CONSTRAINT_WEIGHT = 0.3
 _ALTERS_TABLE = "\nALTER TABLE "
 
 
@@ -47,16 +47,15 @@ def schedule(
     raw_bytes: Mapping[int, int],
     index_bytes: Mapping[int, int],
     *,
-    sessions: int,
     first: Collection[int] = (),
 ) -> Schedule:
     """Measure the longest chains of work, which should start first.
 
     A chain is loading a table, then its slowest index, then the entries that depend on the index.
+    A table that comes in ranges counts for nothing: all sessions can share it.
 
     :param raw_bytes: the uncompressed size of the data of each entry, by id.
     :param index_bytes: the size of each index, by the id of its entry, as far as it is known.
-    :param sessions: how many sessions restore, and load the ranges of a table at the same time.
     :param first: the ids of entries that start before all others.
     """
     toc = replace(toc, entries=tuple(_indexes_after_constraints(toc)))
@@ -64,7 +63,7 @@ def schedule(
     toc = complete_dependencies(toc)  # older archives, and what a copy loads, do not have them
     toc = replace(toc, entries=tuple(_after_data(toc)))
     toc = replace(toc, entries=tuple(_event_triggers_last(toc)))
-    own, chains = _work(toc, raw_bytes, index_bytes, sessions)
+    own, chains = _work(toc, raw_bytes, index_bytes)
     return Schedule(toc, own, {**chains, **dict.fromkeys(first, math.inf)})
 
 
@@ -149,7 +148,7 @@ def _event_triggers_last(toc: Toc) -> Iterator[TocEntry]:
 
 
 def _work(
-    toc: Toc, raw_bytes: Mapping[int, int], index_bytes: Mapping[int, int], sessions: int
+    toc: Toc, raw_bytes: Mapping[int, int], index_bytes: Mapping[int, int]
 ) -> tuple[Mapping[int, float], Mapping[int, float]]:
     """Return the work of each entry, and that of the longest chain that starts with it."""
     of_table: dict[TableName, int] = {}
@@ -177,8 +176,9 @@ def _work(
                 behind[dependency] = max(behind.get(dependency, 0.0), length)
         elif entry.has_data:
             own[id_] = float(raw_bytes.get(id_, 0))
-            # The whole table, because an index waits for the last range.
-            length = of_table[entry.table] / min(sessions, ranges[entry.table])
+            # All sessions can share the ranges of a table, so what is behind them decides alone: if
+            # it is short, it does no harm to load a large table later.
+            length = own[id_] if ranges[entry.table] == 1 else 0.0
             length += max(behind.get(one, 0.0) for one in (id_, *entry.dependencies))
         else:
             continue

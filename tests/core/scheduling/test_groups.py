@@ -168,7 +168,7 @@ def test_a_unit_costs_what_its_longest_chain_costs() -> None:
     ]
     sizes, index_bytes = {20: 4 * MIB, 21: 10 * MIB}, {30: 4 * MIB}
     before, main = divide(scheduled(entries, sizes, index_bytes=index_bytes), sessions=2)
-    index = 1.2 * 4 * MIB + 0.03 * 10 * MIB
+    index = 4 * MIB + 0.03 * 10 * MIB
     assert [unit.cost for unit in before] == [0]
     assert [([one.dump_id for one in unit.entries], unit.cost) for unit in main] == [
         ([20, 21], 10 * MIB + index),

@@ -70,11 +70,9 @@ def planned(
     entries: list[TocEntry],
     sizes: dict[int, int],
     index_bytes: Mapping[int, int] = NOTHING,
-    *,
-    sessions: int = 2,
 ) -> Schedule:
     toc = Toc((1, 16), "zstd", (0,) * 7, "db", "17", "17", tuple(entries))
-    return schedule(toc, sizes, index_bytes, sessions=sessions)
+    return schedule(toc, sizes, index_bytes)
 
 
 def by_id(plan: Schedule) -> dict[int, TocEntry]:
@@ -119,25 +117,29 @@ def test_the_size_of_an_index_tells_its_work() -> None:
         dict.fromkeys(definitions, 10 * MIB),
     )
     work = {id_: round(plan.own[id_] / MIB) for id_ in definitions}
-    assert work == {30: 53, 31: 15, 32: 103, 33: 33, 34: 33, 35: 15, 36: 15, 37: 103}
+    assert work == {30: 53, 31: 13, 32: 83, 33: 28, 34: 28, 35: 13, 36: 13, 37: 83}
     plan = planned([table(10, "t"), data(20, "t", 10), *entries], {20: 100 * MIB}, {31: 0})
     work = {id_: round(plan.own[id_] / MIB) for id_ in definitions}
     assert work == {30: 120, 31: 15, 32: 200, 33: 60, 34: 30, 35: 3, 36: 15, 37: 200}
 
 
-@pytest.mark.parametrize(("sessions", "length"), [(1, 120), (2, 60), (3, 40), (4, 40)])
-def test_ranges_of_a_table_are_loaded_by_all_sessions_that_have_one(
-    sessions: int, length: int
-) -> None:
-    entries = [
-        table(10, "one"),
-        table(11, "ranges"),
-        data(20, "one", 10),
-        *(data(id_, "ranges", 5, 11) for id_ in (21, 22, 23)),
-    ]
-    sizes = {20: 50 * MIB, **dict.fromkeys((21, 22, 23), 40 * MIB)}
-    plan = planned(entries, sizes, sessions=sessions)
-    assert plan.chains == {20: 50 * MIB, **dict.fromkeys((21, 22, 23), length * MIB)}
+def test_what_is_behind_the_ranges_of_a_table_decides_alone() -> None:
+    """All sessions share the ranges, and a small table with a costly index comes first."""
+    plan = planned(
+        [
+            table(10, "whole"),
+            table(11, "ranges"),
+            *(data(20, "whole", 10), data(21, "ranges", 5, 11), data(22, "ranges", 5, 11)),
+            entry(30, "CONSTRAINT", "whole_pkey", 10),
+            entry(31, "CONSTRAINT", "ranges_pkey", 11),
+        ],
+        {20: 10 * MIB, 21: 40 * MIB, 22: 40 * MIB},
+        {30: 40 * MIB, 31: 20 * MIB},
+    )
+    of_whole, of_ranges = 40 * MIB + 0.03 * 10 * MIB, 20 * MIB + 0.03 * 80 * MIB
+    assert plan.chains == pytest.approx(
+        {20: 10 * MIB + of_whole, 21: of_ranges, 22: of_ranges, 30: of_whole, 31: of_ranges}
+    )
 
 
 def test_chains_of_small_tables_do_not_differ() -> None:
@@ -177,7 +179,7 @@ def test_only_what_reads_rows_is_work() -> None:
         ],
         {20: 100 * MIB},
     )
-    assert plan.own == {20: 100 * MIB, 30: 15 * MIB, 31: 20 * MIB, 32: 0}
+    assert plan.own == {20: 100 * MIB, 30: 15 * MIB, 31: 30 * MIB, 32: 0}
 
 
 def test_indexes_wait_for_the_constraints_of_their_table() -> None:
@@ -316,7 +318,7 @@ def test_the_length_of_a_chain_is_measured_behind_other_sections_too() -> None:
 
 def test_the_first_ones_start_before_the_longest_chain() -> None:
     toc = Toc((1, 16), "zstd", (0,) * 7, "db", "17", "17", tuple(TWO))
-    plan = schedule(toc, {20: 90 * MIB}, {}, sessions=2, first=[11, 21])
+    plan = schedule(toc, {20: 90 * MIB}, {}, first=[11, 21])
     assert plan.chains == {11: math.inf, 20: 90 * MIB, 21: math.inf}
 
 
