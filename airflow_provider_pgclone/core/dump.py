@@ -64,7 +64,7 @@ class DumpOptions:
 
     :param selection: the part of the database to dump.
     :param masking: the masks of columns and the conditions on rows.
-    :param jobs: the number of sessions that read large tables, in addition to that of pg_dump.
+    :param jobs: the number of sessions that read tables beside pg_dump, which reads small ones.
     :param compression_level: the level of zstd; gzip always uses 1.
     :param checksums: whether to store a checksum of each table, for which its rows are read again.
     :param signing_key: the secret that signs the archive; ``None`` leaves it unsigned.
@@ -209,7 +209,9 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
     meter.enter("data", "writing the schema")
     writer = BlockWriter(write, len(start))
     with (
-        open_range_reader(snapshot, sessions=_at_once(ranges, options.jobs)) as reader,
+        open_range_reader(
+            snapshot, snapshot.cancellation, sessions=_at_once(ranges, options.jobs)
+        ) as reader,
         reading_ranges(
             ranges,
             reader.pieces,
@@ -225,6 +227,7 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
             meter.work_on(f"writing {range_entry.entry.display_name}")
             writer.data(range_entry.entry.dump_id, meter.time_spent.each(READERS, chunks))
             meter.add(rows=writer.blocks[-1].rows, work=range_entry.size_bytes, phase="data")
+        reader.finish()
     _check_complete(toc, writer)
     manifest = _manifest(work, toc, start, writer)
     meter.tables = len(manifest.rows_of_tables)

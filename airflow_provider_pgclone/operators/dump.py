@@ -57,8 +57,8 @@ class PgCloneDumpOperator(PgCloneBaseOperator):
         has at least 16 characters. Default: none.
     :param signing_key_conn_id: the Airflow connection whose password is the signing key. Default:
         none.
-    :param jobs: how many sessions work in parallel to read the large tables of a dump, or to load
-        and analyze a restored database. Default: the worker's cores, from 2 to 4.
+    :param jobs: how many sessions work in parallel to read the tables of a dump, or to load and
+        analyze a restored database. Default: the worker's cores, from 2 to 4.
     :param compression_level: the zstd compression level of a dump, from 1 to 19; with pg_dump 15
         and older, dumps are compressed by gzip, without this option. Default: 1.
     :param checksums: whether a dump records a checksum of each table's rows, and a restore compares

@@ -38,8 +38,8 @@ class PgCloneRestoreOperator(PgCloneBaseOperator):
     :param no_acl: whether privileges on restored objects are left out; ``false`` fails where one of
         them cannot be restored. Default: only those of roles that the server lacks, and those that
         the user may not restore.
-    :param jobs: how many sessions work in parallel to read the large tables of a dump, or to load
-        and analyze a restored database. Default: the worker's cores, from 2 to 4.
+    :param jobs: how many sessions work in parallel to read the tables of a dump, or to load and
+        analyze a restored database. Default: the worker's cores, from 2 to 4.
     :param maintenance_work_mem: the memory that each session may use to build an index, such as
         ``512MB``. Default: a quarter of shared_buffers among all sessions, at most 1 GB each; the
         server's if that is more.

@@ -281,7 +281,7 @@ Jobs = Annotated[
     Option(
         values.positive_integer,
         default_jobs,
-        "How many sessions work in parallel to read the large tables of a dump, or to load and "
+        "How many sessions work in parallel to read the tables of a dump, or to load and "
         "analyze a restored database.",
         default_help="the worker's cores, from 2 to 4",
     ),

@@ -8,7 +8,7 @@ the OID of each object precedes its chunks, and OID 0 ends the block.
 import hashlib
 from collections.abc import Callable, Iterable
 
-from airflow_provider_pgclone.core.archive.compression import Chunk, Compressor
+from airflow_provider_pgclone.core.archive.compression import Chunk, Compressor, Piece
 from airflow_provider_pgclone.core.archive.encoding import (
     DATA,
     END,
@@ -112,14 +112,14 @@ class _OpenBlock:
         self.rows += chunk.rows
 
 
-def write_rows(write: Callable[[bytes], object], dump_id: int, pieces: Iterable[bytes]) -> None:
+def write_rows(write: Callable[[Piece], object], dump_id: int, pieces: Iterable[Piece]) -> None:
     """Write a block with the rows of a table, for an archive without compression."""
     write(bytes([DATA]) + write_integer(dump_id))
     _write_chunks(write, pieces)
 
 
 def write_objects(
-    write: Callable[[bytes], object],
+    write: Callable[[Piece], object],
     dump_id: int,
     objects: Iterable[tuple[int, Iterable[bytes]]],
 ) -> None:
@@ -131,7 +131,7 @@ def write_objects(
     write(write_integer(0))
 
 
-def _write_chunks(write: Callable[[bytes], object], pieces: Iterable[bytes]) -> None:
+def _write_chunks(write: Callable[[Piece], object], pieces: Iterable[Piece]) -> None:
     for piece in pieces:
         if piece:  # an empty chunk would end the block
             write(write_integer(len(piece)))

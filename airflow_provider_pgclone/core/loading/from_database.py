@@ -4,12 +4,12 @@ psql reads the rows of the source's snapshot, range by range. The other data com
 block after another.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from queue import SimpleQueue
 
 from airflow_provider_pgclone.core.archive import (
     DATA,
+    Piece,
     TableName,
     Toc,
     count_rows,
@@ -25,13 +25,13 @@ from airflow_provider_pgclone.core.loading.statistics import Analysis
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.reading import (
-    CopySession,
     RangeEntry,
+    RangeReader,
     Skeleton,
     Snapshot,
     add_ranges,
     index_sizes,
-    open_copy_session,
+    open_range_reader,
 )
 from airflow_provider_pgclone.core.scheduling import divide, schedule
 from airflow_provider_pgclone.core.watching import LoadWork, expect_check
@@ -76,7 +76,7 @@ class SkeletonBlocks:
 class SnapshotFeed:
     """Feeds pg_restore with the rows of a snapshot: ranges by psql, other data from pg_dump.
 
-    :param sessions: those of psql, as many as feed at once.
+    :param reader: has as many sessions as entries are fed at once.
     :param ranges: the ranges, by the dump id of their entries.
     :param entries: the number of entries with data, ranges and others.
     """
@@ -84,7 +84,7 @@ class SnapshotFeed:
     def __init__(
         self,
         snapshot: Snapshot,
-        sessions: Sequence[CopySession],
+        reader: RangeReader,
         ranges: Mapping[int, RangeEntry],
         blocks: SkeletonBlocks,
         meter: ProgressMeter,
@@ -92,10 +92,7 @@ class SnapshotFeed:
         entries: int,
     ) -> None:
         self._snapshot = snapshot
-        self._sessions = sessions
-        self._free = SimpleQueue[CopySession]()
-        for session in sessions:
-            self._free.put(session)
+        self._reader = reader
         self._ranges = ranges
         self._blocks = blocks
         self._meter = meter
@@ -109,20 +106,14 @@ class SnapshotFeed:
             self.rows[dump_id] = self._blocks.write(dump_id, sink)
             self._meter.add(rows=self.rows[dump_id])
         else:
-            self.rows[dump_id] = self._copy(range_entry, sink)
+            pieces = self._reader.pieces(range_entry.pages)
+            self.rows[dump_id] = _write_counted(sink, pieces)
             self._meter.add(rows=self.rows[dump_id], work=range_entry.size_bytes)
         if len(self.rows) == self._entries:
             # All rows are read. Building indexes may take hours, and the snapshot would keep VACUUM
             # from removing dead rows on the source.
-            for session in self._sessions:
-                session.end()
+            self._reader.end()
             self._snapshot.release()
-
-    def _copy(self, range_entry: RangeEntry, sink: BlockSink) -> int:
-        session = self._free.get_nowait()  # as many are fed at once as there are sessions
-        rows = _write_counted(sink, session.pieces(range_entry.pages))
-        self._free.put(session)  # not after an error, when it may still be at work
-        return rows
 
 
 def load_database(
@@ -158,11 +149,8 @@ def load_database(
     passes = divide(plan, sessions=loading.jobs, serial=in_skeleton, analyzes=analyzes)
     with snapshot.cancellation.own() as own, ExitStack() as stack:
         stack.enter_context(own.ending(skeleton.pg_dump.kill))
-        # Started in this thread, because a child process ends with the thread that started it.
-        sessions = [
-            stack.enter_context(open_copy_session(snapshot, own)) for _ in range(loading.jobs)
-        ]
-        feed = SnapshotFeed(snapshot, sessions, ranges, blocks, meter, entries=entries)
+        reader = stack.enter_context(open_range_reader(snapshot, own, sessions=loading.jobs))
+        feed = SnapshotFeed(snapshot, reader, ranges, blocks, meter, entries=entries)
         load_parallel(
             *(plan.toc, passes, feed, temp, loading),
             work=work,
@@ -175,11 +163,11 @@ def load_database(
     return rows_of_tables
 
 
-def _write_counted(sink: BlockSink, pieces: Iterator[bytes]) -> int:
+def _write_counted(sink: BlockSink, pieces: Iterator[Piece]) -> int:
     """Write the rows of a table, and return their number."""
     rows = 0
 
-    def counted() -> Iterator[bytes]:
+    def counted() -> Iterator[Piece]:
         nonlocal rows
         for piece in pieces:
             rows += count_rows(piece)

@@ -11,6 +11,7 @@ from signal import SIGTERM
 
 from airflow_provider_pgclone.core.archive import (
     ArchiveReader,
+    Piece,
     Toc,
     TocEntry,
     read_start,
@@ -40,7 +41,7 @@ class BlockSink:
         """Whether the entry has large objects; otherwise it has the rows of a table."""
         return self._entry.description == "BLOBS"
 
-    def write_rows(self, pieces: Iterator[bytes]) -> None:
+    def write_rows(self, pieces: Iterator[Piece]) -> None:
         """Write the rows of a table."""
         write_rows(self._write, self._entry.dump_id, pieces)
 
@@ -160,7 +161,7 @@ class _Input:
         self._child = child
         self._cancellation = cancellation
 
-    def __call__(self, data: bytes) -> None:
+    def __call__(self, data: Piece) -> None:
         self._cancellation.check()
         try:
             self._child.stdin.write(data)

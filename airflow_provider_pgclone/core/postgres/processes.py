@@ -100,29 +100,25 @@ class Child:
         """
         descriptor = cast("IO[bytes]", self._process.stdout).fileno()
         mark = b"\n" + line
-        starts_of_mark = tuple(mark[:length] for length in range(1, len(mark)))
         buffer, size, is_first = bytearray(CHUNK_BYTES), 0, True
-        while True:
-            if size == len(buffer):
-                buffer += bytes(len(mark))  # it ends where the mark may have begun
-            read = _read_into(buffer, size, descriptor)
-            if not read:
-                return False
+        while read := _read_into(buffer, size, descriptor):
             size += read
             is_alone = is_first and size == len(line) and buffer.startswith(line)
             if is_alone or buffer.endswith(mark, 0, size):
-                break
-            if size >= CHUNK_BYTES and not buffer.endswith(starts_of_mark, 0, size):
-                del buffer[size:]
+                del buffer[size - len(line) :]
+                if buffer:
+                    yield buffer
+                return True
+            if size == CHUNK_BYTES:
+                kept = buffer[-len(mark) :]  # it may be the beginning of the mark
+                del buffer[-len(mark) :]
                 yield buffer
-                del buffer[CHUNK_BYTES:]
-                size, is_first = 0, False
+                buffer[: len(mark)] = kept
+                buffer += bytes(len(mark))
+                size, is_first = len(mark), False
             elif read < SMALL_READ_BYTES:
                 time.sleep(GATHER_SECONDS)  # as above
-        del buffer[size - len(line) :]
-        if buffer:
-            yield buffer
-        return True
+        return False
 
     def wait_exit(self) -> None:
         """Wait for the end of the program; kill it if it does not heed its end signal."""

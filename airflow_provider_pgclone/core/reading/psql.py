@@ -55,18 +55,11 @@ class CopySession:
         self.end()
         self._psql.wait_for_success()
 
-    def pieces(self, pages: PageRange) -> Iterator[bytes]:
+    def pieces(self, pages: PageRange) -> Iterator[bytearray]:
         """Yield the rows of a range as COPY writes them, without an end marker.
 
-        If they are not read to the end, the session cannot be used any more.
-
-        :raises ToolError: when psql failed.
-        """
-        for buffer in self.buffers(pages):
-            yield bytes(buffer)
-
-    def buffers(self, pages: PageRange) -> Iterator[bytearray]:
-        """Do the same as :meth:`pieces`, but each piece is valid only until the next is asked for.
+        Each piece is valid only until the next is asked for. If they are not read to the end, the
+        session cannot be used any more.
 
         :raises ToolError: when psql failed.
         """
@@ -74,7 +67,8 @@ class CopySession:
         # has room for few locks. COPY writes no such line: it doubles each backslash of a value.
         # Statements that are joined by \; are one round trip to the server.
         script = (
-            f"SAVEPOINT range\\; {_before(pages)}{copy_query(pages)};\n\\echo '\\\\.'\n"
+            f"{_WHOLE_MESSAGES}SAVEPOINT range\\; {_before(pages)}{copy_query(pages)};\n"
+            "\\echo '\\\\.'\n"
             "ROLLBACK TO SAVEPOINT range\\; RELEASE SAVEPOINT range;\n"
         )
         with _naming_masked(pages):
@@ -92,40 +86,42 @@ class RangeReader:
     """Reads ranges in the snapshot of a dump, as many at once as it has sessions."""
 
     def __init__(self, sessions: Sequence[CopySession]) -> None:
+        self._sessions = sessions
         self._free = SimpleQueue[CopySession]()
         for session in sessions:
             self._free.put(session)
 
     def pieces(self, pages: PageRange) -> Iterator[bytearray]:
-        """Yield the rows of a range, as :meth:`CopySession.buffers` does."""
+        """Yield the rows of a range, as :meth:`CopySession.pieces` does."""
         session = self._free.get_nowait()
-        yield from session.buffers(pages)
+        yield from session.pieces(pages)
         self._free.put(session)  # not after an error, when it may still be at work
 
+    def end(self) -> None:
+        """Let the sessions end, and with them their transactions."""
+        for session in self._sessions:
+            session.end()
 
-@contextmanager
-def open_range_reader(snapshot: Snapshot, *, sessions: int) -> Iterator[RangeReader]:
-    """Run some psql in the snapshot while the block runs.
+    def finish(self) -> None:
+        """Let the sessions end, and wait for that.
 
-    They start in this thread, because a child process ends with the thread that started it.
-
-    :raises ToolError: when the block is whole, but a psql failed.
-    """
-    with ExitStack() as stack:
-        opened = [
-            stack.enter_context(open_copy_session(snapshot, snapshot.cancellation))
-            for _ in range(sessions)
-        ]
-        yield RangeReader(opened)
-        for session in opened:
+        :raises ToolError: when a psql failed.
+        """
+        for session in self._sessions:
             session.finish()
 
 
 @contextmanager
-def open_copy_session(snapshot: Snapshot, cancellation: Cancellation) -> Iterator[CopySession]:
-    """Run a psql in the snapshot while the block runs."""
-    with _psql(snapshot, cancellation) as psql:
-        yield CopySession(psql)
+def open_range_reader(
+    snapshot: Snapshot, cancellation: Cancellation, *, sessions: int
+) -> Iterator[RangeReader]:
+    """Run some psql in the snapshot while the block runs.
+
+    They start in this thread, because a child process ends with the thread that started it.
+    """
+    with ExitStack() as stack:
+        opened = [stack.enter_context(_psql(snapshot, cancellation)) for _ in range(sessions)]
+        yield RangeReader([CopySession(psql) for psql in opened])
 
 
 @contextmanager
@@ -185,7 +181,7 @@ def _naming_masked(pages: PageRange) -> Iterator[None]:
 def _before(pages: PageRange) -> str:
     """Return the statements before the COPY of a range."""
     if pages.table.masked is None:
-        return f"{_lock(pages)}{_WHOLE_MESSAGES}"
+        return _lock(pages)
     return f"{_lock(pages)}{MASKING_TRANSACTION};\n{_CODES_ALONE}"
 
 

@@ -138,7 +138,9 @@ def choose_ranged(
     small_bytes += sum(table.size_bytes for table in chosen - set(locked.values()))
     # Read the tables again, because until now another session could rewrite them.
     renewed = (table for _, table in _tables(session, masks, list(locked)))
-    return choose_tables(renewed, small_too=small_too), small_bytes
+    # Small ones are read first: until a table is read, an ALTER TABLE that waits ends the dump.
+    ranged = choose_tables(renewed, small_too=small_too)
+    return sorted(ranged, key=lambda table: table.size_bytes), small_bytes
 
 
 def large_among(session: Session, oids: Collection[int]) -> set[int]:

@@ -103,7 +103,7 @@ def test_large_objects_share_a_block_that_ends_with_no_oid() -> None:
 
 
 def test_blocks_without_compression_have_no_empty_chunk_but_the_last() -> None:
-    written: list[bytes] = []
+    written: list[Piece] = []
     write_rows(written.append, 7, [b"1\n", b"", COPY_END])
     first = b"\x01" + integer(7) + chunk(b"1\n") + chunk(COPY_END) + integer(0)
     assert b"".join(written) == first

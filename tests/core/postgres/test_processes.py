@@ -161,6 +161,17 @@ def test_what_only_begins_as_the_line_goes_on() -> None:
     assert b"".join(pieces) == b"END\t" * many + b"\n"
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("row", ["t", "", "123", "1234567"])
+def test_short_rows_are_read_in_large_pieces(row: str) -> None:
+    """Each of their line breaks may be the beginning of the line, also where a chunk ends."""
+    size = 3 * CHUNK_BYTES // (len(row) + 1)
+    pieces, found = pieces_until_end(f"yes '{row}' | head -n {size}; printf 'END\\n'{WAITS}")
+    assert found
+    assert b"".join(pieces) == f"{row}\n".encode() * size
+    assert len(pieces) <= 5
+
+
 def test_an_end_before_the_line_is_told() -> None:
     assert pieces_until_end("printf 'row\\nEND'") == ([], False)
 
