@@ -31,6 +31,7 @@ pytest_plugins = [
     "tests.support.fixtures.tasks",
     "tests.support.fixtures.browser",
     "tests.support.fixtures.dumps_page",
+    "tests.support.fixtures.service",
     "tests.support.fixtures.shop",
 ]
 

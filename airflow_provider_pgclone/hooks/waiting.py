@@ -1,6 +1,6 @@
 """A restored database that waits for its swap: what works on it, looks at it or drops it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -38,12 +38,17 @@ class WaitingDatabase:
             with session.transaction():
                 yield session.connection
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, beside: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the variables, such as ``PGHOST``, with which psql connects to it.
 
         The password is among them.
+
+        :param beside: other variables that psql gets, of which those that name a service are left
+            out: what a service of this process says is among the variables returned.
         """
-        return self._database().environment()
+        from airflow_provider_pgclone.core.postgres import without_service
+
+        return {**without_service(beside or {}), **self._database().environment()}
 
     def check(self, check_sql: Sequence[str]) -> None:
         """Check that each query returns true in it.

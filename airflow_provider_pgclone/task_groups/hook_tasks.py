@@ -6,6 +6,7 @@ that Airflow shows.
 """
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
@@ -21,11 +22,10 @@ if TYPE_CHECKING:
 
     from airflow_provider_pgclone.hooks import PgCloneHook
 
-_SERVICE = frozenset({"PGSERVICE", "PGSERVICEFILE"})
 # Variables of libpq that say where to connect and as whom.
-_PLACE = _SERVICE | {
-    *("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGPASSFILE"),
-}
+_PLACE = frozenset(
+    {"PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGPASSFILE"}
+)
 _WHERE = ("postgres_conn_id", "config", "temp_database", "maintenance_database")
 
 
@@ -189,7 +189,7 @@ class BashHookOperator(BashOperator):
 
         Of what ``env`` sets for libpq, what says where to connect or as whom is left out. The
         worker's own variables stay: where the connection leaves something out, the sessions of this
-        package heed them too. But psql prefers a service to the variables, and they do not.
+        package heed them too. The worker's service stays as the variables for what it says.
         """
         from airflow_provider_pgclone.hooks import PgCloneHook
 
@@ -198,13 +198,18 @@ class BashHookOperator(BashOperator):
             config=self.config,
             maintenance_database=self.maintenance_database,
         )
-        of_database = hook.waiting(self.temp_database).environment()
-        if "PGPASSWORD" in of_database:
-            mask_secret(of_database["PGPASSWORD"])
-        environment: dict[str, str] = super().get_env(context)
-        left_out = _PLACE & (self.env or {}).keys()
-        if of_database.keys() & {"PGHOST", "PGHOSTADDR"}:
-            left_out |= _SERVICE
-        kept = {name: value for name, value in environment.items() if name not in left_out}
-        given = {name: kept[name] for name in self.env or {} if name in kept}
-        return {**kept, **of_database, **given}
+        own = self.env or {}
+        whole: dict[str, str] = super().get_env(context)
+        worker = os.environ if self.append_env else {}
+        place = {name: worker[name] for name in _PLACE & worker.keys()}
+        others = {name: value for name, value in whole.items() if name not in _PLACE}
+        found = hook.waiting(self.temp_database).environment(beside={**others, **place})
+        if "PGPASSWORD" in found:
+            mask_secret(found["PGPASSWORD"])
+        given = {name: others[name] for name in own.keys() & others.keys() & found.keys()}
+        if left_out := own.keys() - given.keys():
+            self.log.warning(
+                "The script does not get %s of env: the connection says where psql connects.",
+                ", ".join(sorted(left_out)),
+            )
+        return {**found, **given}

@@ -1,7 +1,6 @@
 """The environment in which a Bash script works on a restored database."""
 
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,17 +8,15 @@ import pytest
 from airflow_provider_pgclone.task_groups import bash_hook
 from tests.support.fixtures.databases import Server
 from tests.support.fixtures.hooks import MakeHook
+from tests.support.fixtures.service import UseService
 
 ASKS = "SELECT current_database(), current_setting('application_name'), current_setting('work_mem')"
 
 
 @pytest.fixture
-def a_service_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def a_service_elsewhere(use_service: UseService) -> None:
     """The worker has a service, whose values psql prefers to its variables."""
-    path = tmp_path / "pg_service.conf"
-    path.write_text("[elsewhere]\nhost=192.0.2.1\nport=1\n")
-    monkeypatch.setenv("PGSERVICE", "elsewhere")
-    monkeypatch.setenv("PGSERVICEFILE", str(path))
+    use_service(host="192.0.2.1", port=1, sslmode="prefer", sslcrl="/etc/ssl/root.crl")
 
 
 @pytest.fixture
@@ -51,6 +48,7 @@ def test_what_the_worker_and_the_task_set_for_libpq_stays_unless_it_says_where(
     assert found["PGCONNECT_TIMEOUT"] == "9"
     assert (found["PGAPPNAME"], found["PGOPTIONS"]) == ("mine", "-c work_mem=7MB")
     assert found["PGDATABASE"] == waiting
+    assert found["PGSSLCRL"] == "/etc/ssl/root.crl"
     assert not found.keys() & {"PGSERVICE", "PGHOSTADDR"}
     assert "elsewhere" not in found.values()
 
@@ -65,3 +63,42 @@ def test_psql_connects_to_the_restored_database(
         [psql, "-XAtc", ASKS], env=found, capture_output=True, text=True, check=True
     )
     assert said.stdout.strip() == f"{waiting}|airflow-provider-pgclone|7MB"
+
+
+def test_where_the_worker_connects_stays_where_the_task_says_another_place(
+    server: Server,
+    waiting: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    of = server.server
+    monkeypatch.setenv("AIRFLOW_CONN_HOST_ALONE", f"postgresql://{of.host}/")
+    worker = {"PGPORT": str(of.port), "PGUSER": of.user, "PGPASSWORD": of.password}
+    for name, value in worker.items():
+        monkeypatch.setenv(name, value)
+    elsewhere = dict.fromkeys([*worker, "PGHOST", "PGSERVICE", "PGSERVICEFILE"], "elsewhere")
+    found = environment(waiting, "host_alone", env={**elsewhere, "PGAPPNAME": "mine"})
+    assert {name: found[name] for name in worker} == worker
+    assert (found["PGHOST"], found["PGAPPNAME"]) == (of.host, "mine")
+    assert "elsewhere" not in found.values()
+    left_out = "PGHOST, PGPASSWORD, PGPORT, PGSERVICE, PGSERVICEFILE, PGUSER of env"
+    logged = capsys.readouterr().out
+    assert f"does not get {left_out}" in logged
+    assert "elsewhere" not in logged
+
+
+def test_a_script_gets_what_the_service_says_even_without_the_variables_of_the_worker(
+    server: Server, waiting: str, use_service: UseService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = server.server
+    monkeypatch.setenv("AIRFLOW_CONN_HOST_ALONE", f"postgresql://{of.host}/")
+    use_service(host="192.0.2.1", port=of.port, user=of.user, password=of.password)
+    found = environment(waiting, "host_alone", append_env=False)
+    said = subprocess.run(
+        [of.bin_dir / "psql", "-XAtc", "SELECT current_database()"],
+        env=found,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == waiting

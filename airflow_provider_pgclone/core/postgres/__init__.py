@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.postgres.clients import (
 from airflow_provider_pgclone.core.postgres.database import APPLICATION_NAME, Database
 from airflow_provider_pgclone.core.postgres.processes import Child, run_child
 from airflow_provider_pgclone.core.postgres.redaction import redact_all_but_names, redact_values
+from airflow_provider_pgclone.core.postgres.service import without_service
 from airflow_provider_pgclone.core.postgres.service_pipe import open_service_pipe
 from airflow_provider_pgclone.core.postgres.session import (
     Session,
@@ -91,4 +92,5 @@ __all__ = [
     "tools_for_dump",
     "tools_for_restore",
     "without_literals",
+    "without_service",
 ]

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from psycopg import pq
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.postgres.service import NEVER_GIVEN, service_parameters
 from airflow_provider_pgclone.core.postgres.settings import as_options
 
 APPLICATION_NAME = "airflow-provider-pgclone"
@@ -18,12 +19,9 @@ PASSING_APPLICATION_NAME = f"{APPLICATION_NAME} passing"
 _OF_SESSIONS_ALONE = frozenset(
     {
         *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
-        *("tcp_user_timeout", "application_name"),
+        *("tcp_user_timeout", "application_name", "fallback_application_name"),
     }
 )
-
-
-_NEVER_GIVEN = frozenset({"service", "servicefile", "dbname"})
 
 
 @dataclass(frozen=True)
@@ -75,11 +73,14 @@ class Database:
     def environment(self) -> dict[str, str]:
         """Return the environment variables with which a PostgreSQL program connects.
 
+        What the connection leaves out, a service in our own environment may say, as it does for
+        sessions. The program must not get the service itself, which it prefers to the variables.
+
         :raises InvalidInputError: when a parameter has no variable. It could only be passed as an
             argument, which every user of the machine can see.
         """
         variables = {}
-        for key, value in self.session_parameters().items():
+        for key, value in {**service_parameters(), **self.session_parameters()}.items():
             if key in _OF_SESSIONS_ALONE:
                 continue
             variable = _variables().get(key)
@@ -87,7 +88,8 @@ class Database:
                 raise InvalidInputError(
                     f"the connection parameter {key!r} has no environment variable of libpq, so "
                     "pg_dump and pg_restore cannot be given it",
-                    hint="Remove it from the extra of the connection.",
+                    hint="Remove it from the extra of the connection, or from the service that "
+                    "PGSERVICE names.",
                 )
             variables[variable] = value
         return {**variables, "PGDATABASE": self.name, "PGAPPNAME": APPLICATION_NAME}
@@ -103,7 +105,7 @@ def _variables() -> Mapping[str, str]:
     return {
         keyword: option.envvar.decode()
         for option in pq.Conninfo.get_defaults()
-        if option.envvar and (keyword := option.keyword.decode()) not in _NEVER_GIVEN
+        if option.envvar and (keyword := option.keyword.decode()) not in NEVER_GIVEN
     }
 
 

@@ -17,6 +17,7 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ToolError
 from airflow_provider_pgclone.core.postgres.parent_death import before_exec, with_parent_death
 from airflow_provider_pgclone.core.postgres.redaction import redact_output
+from airflow_provider_pgclone.core.postgres.service import without_service
 
 # At this size, a stream of 100 MB/s costs a hundred turns of the interpreter a second.
 CHUNK_BYTES = 1024 * 1024
@@ -28,7 +29,6 @@ IDLE_MILLISECONDS = 200
 _PIPE_BYTES = 1024 * 1024
 STDERR_TAIL_LINES = 40
 POLL_SECONDS = 0.2
-_SERVICE = frozenset({"PGSERVICE", "PGSERVICEFILE"})
 # Airflow kills a task 5 s after it told it to stop.
 GRACE_SECONDS = 2.0
 
@@ -203,7 +203,8 @@ def run_child(
 
     :param argv: the program and its arguments. They must not be secret: ``ps`` shows them to every
         user.
-    :param environment: variables in addition to those of this process; secrets belong here.
+    :param environment: variables in addition to those of this process, of which those that name a
+        service of libpq are left out; secrets belong here.
     :param on_stderr: called in a thread with each line of stderr. By default, the last lines are
         kept for the error.
     :param stdin: whether the block writes to the program; otherwise its input is empty.
@@ -216,7 +217,7 @@ def run_child(
     cancellation.check()
     process = subprocess.Popen(
         with_parent_death(argv, end_signal),
-        env={**_inherited_variables(environment), **environment},
+        env={**without_service(os.environ), **environment},
         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
         stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -240,17 +241,6 @@ def widen_pipe(descriptor: int) -> None:
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):  # the pipes of the user may have reached their limit
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
-def _inherited_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of this process that a program gets, without a service of libpq.
-
-    libpq prefers its values to the variables, and so would take the program to another server than
-    our sessions, which prefer what the connection says.
-    """
-    if not environment.keys() & {"PGHOST", "PGHOSTADDR"}:
-        return dict(os.environ)
-    return {name: value for name, value in os.environ.items() if name not in _SERVICE}
 
 
 def _read_into(buffer: bytearray, start: int, descriptor: int) -> int:
