@@ -73,7 +73,7 @@ def test_a_waiting_alter_table_does_not_hold_all_up(
         "copy": partial(hook.copy, target=f"{database}_copy", method="stream"),
         "dump": hook.dump,
         # The masked table before it shows no more than codes of errors.
-        "masked dump": partial(hook.dump, jobs=1, masks={"a.n": "null", "b.n": "null"}),
+        "masked dump": partial(hook.dump, jobs=1, masks={"a": {"n": "null"}, "b": {"n": "null"}}),
     }
     with pytest.raises(ToolError, match="could not obtain lock on relation"):
         calls[verb]()
