@@ -231,7 +231,26 @@ def test_a_user_who_may_not_own_pre_does_not_restore_it(
     hook = make_hook(lost, postgres_conn_id=connection_of(stranger))
     with pytest.raises(UnsupportedError, match="'stranger' may not rename") as error:
         hook.restore(":pre")
-    assert error.value.hint == 'Grant it: GRANT "application" TO "stranger".'
+    assert error.value.hint == "Let 'application' or a member of it do so."
+
+
+def test_a_pre_of_a_superuser_does_not_end_the_swap_of_somebody_else(
+    server: Server,
+    target: str,
+    make_hook: MakeHook,
+    connection_of: Callable[[str], str],
+) -> None:
+    key = make_hook(target).dump()
+    hook = make_hook(target, postgres_conn_id=connection_of("application"))
+    plant(server, f"{target}__pre", server.server.user, Marker("pre", target, "00000000"))
+    hook.restore(key, no_owner=True)
+    assert server.names() == {target, f"{target}__pre"}
+    with pytest.raises(UnsupportedError, match="'application' may not rename or copy") as error:
+        hook.restore(key, no_owner=True, reversible=True)
+    assert error.value.hint is not None
+    server.run("postgres", error.value.hint.partition("': ")[2].removesuffix("."))
+    hook.restore(key, no_owner=True, reversible=True)
+    assert server.names() == {target, f"{target}__pre", f"{target}__post"}
 
 
 def test_a_reversible_restore_of_a_lost_target_does_not_part_it_from_its_pre(

@@ -241,16 +241,23 @@ class KeptName:
             f"database {self.name!r} belongs to {self.owner!r}, and not to {self.target_owner!r}, "
             f"the owner of {self.target!r}: others may have made it",
             hint="If it is what a restore kept, and the target has another owner since, give it "
-            f'to that one: ALTER DATABASE "{self.name}" OWNER TO "{self.target_owner}". Otherwise '
-            "rename it.",
+            f"to that one: {self._given_to_target_owner}. Otherwise rename it.",
         )
 
     def _not_for_the_user(self) -> UnsupportedError:
+        # Not by GRANT: the owner may be a superuser.
+        hint = f"Let {self.owner!r} or a member of it do so."
+        if self.target_owner is not None:
+            hint = f"Give it to the owner of {self.target!r}: {self._given_to_target_owner}."
         return UnsupportedError(
             f"the user {self.user!r} may not rename or copy database {self.name!r}, which belongs "
             f"to {self.owner!r}",
-            hint=f'Grant it: GRANT "{self.owner}" TO "{self.user}".',
+            hint=hint,
         )
+
+    @property
+    def _given_to_target_owner(self) -> str:
+        return f'ALTER DATABASE "{self.name}" OWNER TO "{self.target_owner}"'
 
 
 def kept_names(session: Session, target: str) -> list[KeptName]:
