@@ -172,12 +172,8 @@ def _restore(
         check_makeable(session, target.name, create=options.create_target)
         if storage is None or dump is None:
             key = options.key
-            local_key = LocalKey.parse(key)
-            source = local_key.database_name(target.name)
-            _check_local_source(
-                session, local_key, target.name, require_masked=options.require_masked
-            )
-            fill = _local_source(session, source, options, meter)
+            source = LocalKey.parse(key).database_name(target.name)
+            fill = _local_source(session, target.name, options, meter)
             new_properties: Callable[[], Properties] = partial(read_properties, session, source)
         else:
             key = dump.key
@@ -305,12 +301,24 @@ def _check_local_source(
 
 
 def _local_source(
-    session: Session, source: str, options: RestoreOptions, meter: ProgressMeter
+    session: Session, target: str, options: RestoreOptions, meter: ProgressMeter
 ) -> Fill:
-    """Return the step that copies a local database."""
+    """Return the step that copies a local database.
+
+    It is checked before anything else, and again after each wait, in which another database may
+    have taken its name.
+    """
+    key = LocalKey.parse(options.key)
+    source = key.database_name(target)
+    check = partial(
+        _check_local_source, session, key, target, require_masked=options.require_masked
+    )
+    check()
 
     def fill(attempt: Attempt) -> None:
+        check()
         wait_for_readers(session, source, wait_seconds=options.wait_seconds)
+        check()
         meter.enter("load", f"the server copies the database {source!r}")
         attempt.clone_temp(source)
 

@@ -2,7 +2,8 @@
 
 Whoever owns a database names what is in it, and whoever writes an archive chooses all its names. A
 name may have line breaks, codes of a terminal, and characters that change the direction of writing.
-All errors and all lines of the log pass through here.
+Errors and messages of the log pass through here. The traceback that logging writes below a message
+does not: it quotes errors of other libraries as they are.
 """
 
 import logging
@@ -43,7 +44,8 @@ class _VisibleLog(logging.LoggerAdapter[logging.Logger]):
         if self.isEnabledFor(level):
             text = visible_lines(str(msg) % args if args else str(msg))
             kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
-            self.logger.log(level, "%s", text, **kwargs)
+            # Without arguments, logging takes a "%" for what it is.
+            self.logger.log(level, text, **kwargs)
 
 
 def _escaped(one: str) -> str:

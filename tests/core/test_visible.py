@@ -48,6 +48,7 @@ def test_the_log_shows_what_is_invisible(caplog: pytest.LogCaptureFixture) -> No
     log.info("%s has %d rows, %r", NAME, 7, "\n")
     log.warning("100 %")
     (first, second) = caplog.records
+    assert [one.msg for one in caplog.records] == [first.getMessage(), "100 %"]
     assert first.getMessage() == f"{SHOWN} has 7 rows, '\\n'"
     assert (first.name, first.levelno) == ("airflow_provider_pgclone.somewhere", logging.INFO)
     assert (first.funcName, second.getMessage()) == (

@@ -1,7 +1,9 @@
 """What the owner of a target can do to a restore of it by somebody with more rights."""
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pytest
 from psycopg import sql
@@ -11,7 +13,13 @@ from airflow_provider_pgclone.core.errors import (
     NotFoundError,
     UnsupportedError,
 )
-from airflow_provider_pgclone.core.replacing import Marker, Origin, attempt_database_name
+from airflow_provider_pgclone.core.replacing import (
+    Marker,
+    Origin,
+    attempt_database_name,
+    target_lock,
+)
+from tests.support.fixtures.background import in_background
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.hooks import MakeHook
 
@@ -25,6 +33,12 @@ $$;
 CREATE TABLE users (id int CHECK (is_closed()));
 INSERT INTO users VALUES (1);
 """
+PASSWORD = "by-the-way"
+# A restore that waits for the lock of its target has asked for it in vain.
+WAITS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'airflow-provider-pgclone' "
+    "AND pid <> {} AND state = 'idle' AND query LIKE '%pg_try_advisory_lock%'"
+)
 LONG = "a_name_that_is_longer_than_what_an_attempt_has_room_for"
 OWNER = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = "
 MAY_CONNECT = "SELECT has_database_privilege('application', {}, 'CONNECT')"
@@ -118,6 +132,20 @@ def stranger(server: Server, target: str) -> Iterator[str]:
     server.run("postgres", "DROP ROLE stranger")
 
 
+@pytest.fixture
+def connection_of(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Makes a connection of a role."""
+
+    def make(role: str) -> str:
+        server.run("postgres", f"ALTER ROLE {role} CREATEDB PASSWORD '{PASSWORD}'")
+        where = {"host": server.server.host, "port": server.server.port}
+        who = {"conn_type": "postgres", "login": role, "password": PASSWORD}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{role.upper()}", json.dumps({**who, **where}))
+        return role
+
+    return make
+
+
 def plant(server: Server, name: str, owner: str, marker: Marker | None) -> None:
     server.run("postgres", f"CREATE DATABASE {name} OWNER {owner}")
     server.run(name, "CREATE TABLE planted (id int)")
@@ -148,7 +176,7 @@ def test_a_planted_pre_of_the_same_run_does_not_cost_the_target(
     hook = make_hook(target)
     key = hook.dump()
     plant(server, f"{target}__pre", stranger, Marker("pre", target, "00000000", "task", "run 1"))
-    with pytest.raises(UnsupportedError, match="__pre' exists and was not created"):
+    with pytest.raises(UnsupportedError, match="__pre' belongs to 'stranger', and not to"):
         hook.restore(key, reversible=True, maker="task", run="run 1")
     assert server.names() == {target, f"{target}__pre"}
 
@@ -162,6 +190,181 @@ def test_where_masks_are_required_pre_must_be_what_a_restore_kept(
         hook.restore(":pre", require_masked=True)
     comment(server, f"{target}__pre", Marker("pre", target, "00000000").text())
     assert hook.restore(":pre", require_masked=True) == ":pre"
+
+
+@pytest.fixture
+def lost(server: Server, target: str, make_hook: MakeHook) -> str:
+    """A target that somebody has dropped, of whose owner a restore has kept *pre* and *post*."""
+    hook = make_hook(target)
+    server.run(target, "CREATE TABLE before (id int)")
+    hook.restore(hook.dump(), reversible=True)
+    server.run("postgres", f"DROP DATABASE {target}")
+    return target
+
+
+def test_a_lost_target_gets_its_owner_back_from_pre(
+    server: Server, lost: str, make_hook: MakeHook
+) -> None:
+    hook = make_hook(lost)
+    assert hook.choices("prod").check(":pre") == ":pre"
+    hook.restore(":pre")
+    assert server.value(lost, "SELECT to_regclass('before') IS NOT NULL")
+    assert server.value("postgres", f"{OWNER} '{lost}'") == "application"
+    assert hook.current().pre is not None
+
+
+def test_where_masks_are_required_the_target_tells_whose_pre_it_is(
+    server: Server, lost: str, make_hook: MakeHook
+) -> None:
+    hook = make_hook(lost)
+    with pytest.raises(UnsupportedError) as caught:
+        hook.restore(":pre", require_masked=True)
+    assert caught.value.hint is not None
+    server.run("postgres", caught.value.hint.partition("empty: ")[2].removesuffix("."))
+    assert hook.restore(":pre", require_masked=True) == ":pre"
+    assert server.value("postgres", f"{OWNER} '{lost}'") == "application"
+
+
+def test_a_user_who_may_not_own_pre_does_not_restore_it(
+    lost: str, stranger: str, make_hook: MakeHook, connection_of: Callable[[str], str]
+) -> None:
+    hook = make_hook(lost, postgres_conn_id=connection_of(stranger))
+    with pytest.raises(UnsupportedError, match="'stranger' may not rename") as error:
+        hook.restore(":pre")
+    assert error.value.hint == "Let 'application' or a member of it do so."
+
+
+def test_a_pre_of_a_superuser_does_not_end_the_swap_of_somebody_else(
+    server: Server,
+    target: str,
+    make_hook: MakeHook,
+    connection_of: Callable[[str], str],
+) -> None:
+    key = make_hook(target).dump()
+    hook = make_hook(target, postgres_conn_id=connection_of("application"))
+    plant(server, f"{target}__pre", server.server.user, Marker("pre", target, "00000000"))
+    hook.restore(key, no_owner=True)
+    assert server.names() == {target, f"{target}__pre"}
+    with pytest.raises(UnsupportedError, match="'application' may not rename or copy") as error:
+        hook.restore(key, no_owner=True, reversible=True)
+    assert error.value.hint is not None
+    server.run("postgres", error.value.hint.partition("': ")[2].removesuffix("."))
+    hook.restore(key, no_owner=True, reversible=True)
+    assert server.names() == {target, f"{target}__pre", f"{target}__post"}
+
+
+def test_a_reversible_restore_of_a_lost_target_does_not_part_it_from_its_pre(
+    server: Server, lost: str, make_hook: MakeHook
+) -> None:
+    """Its owner would be another one than theirs, and the next restore could not renew them."""
+    hook = make_hook(lost)
+    key = make_hook("postgres").dump()
+    with pytest.raises(UnsupportedError, match=f"'{lost}' does not exist: a restore makes it"):
+        hook.restore(key, reversible=True)
+    assert server.names() == {f"{lost}__pre", f"{lost}__post"}
+    hook.restore(":pre")
+    hook.restore(key, reversible=True)
+    assert server.value("postgres", f"{OWNER} '{lost}__pre'") == "application"
+
+
+def test_a_change_of_the_owner_of_the_target_leaves_pre_and_is_told(
+    server: Server,
+    target: str,
+    stranger: str,
+    make_hook: MakeHook,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hook = make_hook(target)
+    key = hook.dump()
+    hook.restore(key, reversible=True)
+    kept = [f"{target}__post", f"{target}__pre"]
+    server.run("postgres", f"ALTER DATABASE {target} OWNER TO {stranger}")
+    for name in kept:
+        with pytest.raises(
+            UnsupportedError, match=f"{name}' belongs to 'application', and not to 'stranger'"
+        ) as error:
+            hook.restore(key, reversible=True)
+        assert error.value.hint is not None
+        start = error.value.hint.index("ALTER DATABASE")
+        server.run("postgres", error.value.hint[start:].partition(". ")[0])
+    hook.restore(key, reversible=True)
+    for name in kept:
+        assert server.value("postgres", f"{OWNER} '{name}'") == stranger
+    server.run("postgres", f"ALTER DATABASE {target} OWNER TO application")
+    hook.restore(key)
+    assert server.names() == {target, *kept}
+    told = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    for key, name in zip((":post", ":pre"), kept, strict=True):
+        assert any(one.startswith(f"leaving {key} as it is: database '{name}'") for one in told)
+
+
+def test_a_member_of_the_owner_may_own_pre(
+    server: Server, target: str, stranger: str, make_hook: MakeHook
+) -> None:
+    hook = make_hook(target)
+    key = hook.dump()
+    hook.restore(key, reversible=True)
+    server.run("postgres", f"ALTER DATABASE {target}__pre OWNER TO stranger")
+    server.run("postgres", "GRANT stranger TO application")  # is not what makes it one
+    with pytest.raises(UnsupportedError, match="__pre' belongs to 'stranger'"):
+        hook.restore(key, reversible=True)
+    server.run("postgres", "REVOKE stranger FROM application; GRANT application TO stranger")
+    hook.restore(key, reversible=True)
+    assert server.value("postgres", f"{OWNER} '{target}__pre'") == "application"
+
+
+def test_what_takes_the_name_of_pre_during_a_wait_is_not_restored(
+    server: Server, target: str, stranger: str, make_hook: MakeHook
+) -> None:
+    hook = make_hook(target)
+    hook.restore(hook.dump(), reversible=True)
+    with server.session("postgres") as other:
+        with target_lock(other, target, wait_seconds=0):
+            restore, raised = in_background(lambda: hook.restore(":pre", wait_seconds=60))
+            while not server.value("postgres", WAITS.format(other.pid)):
+                assert restore.is_alive(), raised
+            server.drop(f"{target}__pre")
+            plant(server, f"{target}__pre", stranger, Marker("pre", target, "00000000"))
+        restore.join(60)
+    assert [type(one) for one in raised] == [UnsupportedError]
+    assert "__pre' belongs to 'stranger'" in str(raised[0])
+    assert server.value(target, "SELECT to_regclass('planted') IS NULL")
+
+
+@pytest.mark.parametrize("role", ["temp", "old"])
+def test_no_comment_of_a_stranger_stops_a_restore_or_its_cleaning(
+    server: Server,
+    target: str,
+    stranger: str,
+    make_hook: MakeHook,
+    connection_of: Callable[[str], str],
+    role: Literal["temp", "old"],
+) -> None:
+    key = make_hook(target).dump()
+    hook = make_hook(target, postgres_conn_id=connection_of("application"))
+    plant(server, "a_00000000", stranger, Marker(role, target, "00000000"))
+    hook.restore(key, no_owner=True)
+    assert server.names() == {target, "a_00000000"}
+
+
+def test_no_comment_of_a_stranger_stops_the_drop_of_what_waits(
+    server: Server,
+    target: str,
+    stranger: str,
+    make_hook: MakeHook,
+    connection_of: Callable[[str], str],
+) -> None:
+    key = make_hook(target).dump()
+    hook = make_hook(target, postgres_conn_id=connection_of("application"))
+    hook.restore(key, no_owner=True, swap=False)
+    temp = hook.temp_database
+    assert temp is not None
+    attempt = temp.rpartition("_")[2]
+    post = attempt_database_name(target, "post", attempt)
+    plant(server, post, stranger, Marker("post_temp", target, attempt))
+    plant(server, "a_theirs", stranger, Marker("temp", target, attempt))
+    hook.drop_temp(temp)
+    assert server.names() == {target, post, "a_theirs"}
 
 
 def test_under_a_prefix_no_other_database_of_the_server_is_chosen(

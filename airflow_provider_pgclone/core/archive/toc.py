@@ -27,7 +27,7 @@ _COMPRESSION_NAMES = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
 _COMPRESSION_NUMBERS = {name: number for number, name in _COMPRESSION_NAMES.items()}
 _MAX_ENTRY_COUNT = 10_000_000
 # pg_dump counts ids from 1. pg_restore has arrays of as many places as the highest one.
-_MAX_DUMP_ID = 100_000_000
+_MAX_DUMP_ID = 10_000_000
 SECTION_NONE = 1
 _SECTION_PRE_DATA = 2
 SECTION_DATA = 3
@@ -308,6 +308,10 @@ def _read_dependencies(reader: ArchiveReader) -> Iterator[int]:
     while (dependency := reader.text()) is not None:
         if not re.fullmatch(r"\d{1,10}", dependency, re.ASCII):
             raise ArchiveError("the archive has a dependency that is not a number: it is damaged")
+        if int(dependency) > _MAX_DUMP_ID:
+            raise ArchiveError(
+                f"the archive has a dependency on the id {int(dependency)}: it is damaged"
+            )
         yield int(dependency)
 
 

@@ -1,4 +1,4 @@
-"""Texts that somebody else has chosen, such as names of tables, in Markdown and elsewhere."""
+"""Texts that somebody else has chosen, such as names of tables, in Markdown."""
 
 import re
 from collections.abc import Iterable, Sequence

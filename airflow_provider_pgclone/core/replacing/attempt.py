@@ -13,7 +13,6 @@ from airflow_provider_pgclone.core.replacing.creation import (
 )
 from airflow_provider_pgclone.core.replacing.exchange import (
     carry_over,
-    check_kept_names_are_ours,
     swap_in,
     target_properties,
 )
@@ -28,7 +27,11 @@ from airflow_provider_pgclone.core.replacing.names import (
     kept_database_name,
 )
 from airflow_provider_pgclone.core.replacing.properties import Properties, properties_of_new
-from airflow_provider_pgclone.core.replacing.target import check_makeable, check_replaceable
+from airflow_provider_pgclone.core.replacing.target import (
+    check_kept_names_are_ours,
+    check_makeable,
+    check_replaceable,
+)
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ def check_kept_names(session: Session, target: str) -> None:
     """Refuse a reversible restore if its ``:pre`` and ``:post`` cannot be kept.
 
     :raises InvalidInputError: when a name is too long.
-    :raises UnsupportedError: when a database that this package did not create has one of the names.
+    :raises UnsupportedError: when a database that has one of the names is not what a restore kept,
+        or belongs to another owner than the target.
     """
     for role in (PRE, POST):
         check_database_name(kept_database_name(target, role))

@@ -35,9 +35,10 @@ from airflow_provider_pgclone.core.replacing.sessions import (
     wait_for_readers,
 )
 from airflow_provider_pgclone.core.replacing.target import (
+    check_kept_names_are_ours,
     check_makeable,
     check_replaceable,
-    kept_markers,
+    kept_names,
 )
 from airflow_provider_pgclone.core.visible import get_log
 
@@ -191,21 +192,6 @@ def exchange(session: Session, plan: Swap, properties: Properties | None) -> Non
     log.info(text, plan.new, plan.target, time.monotonic() - started)
 
 
-def check_kept_names_are_ours(session: Session, target: str) -> None:
-    """Refuse to use the name ``__pre`` or ``__post`` if another tool's database has it.
-
-    :raises UnsupportedError: names the database.
-    """
-    ours = kept_markers(session, target)
-    for role in (PRE, POST):
-        name = kept_database_name(target, role)
-        if name not in ours and database_exists(session, name):
-            raise UnsupportedError(
-                f"database {name!r} exists and was not created by a restore of this package",
-                hint="Rename or drop it. A reversible restore needs this name.",
-            )
-
-
 def target_properties(session: Session, target: str) -> Properties | None:
     """Return the properties of a target; ``None`` if it does not exist."""
     return read_properties(session, target) if database_exists(session, target) else None
@@ -236,7 +222,7 @@ def plan_swap(session: Session, temp_name: str, marker: Marker) -> Swap:
     """
     target, attempt = marker.target, marker.attempt
     from_dump = bool(marker.key) and not marker.key.startswith(LOCAL_MARK)  # a copy has no key
-    markers = kept_markers(session, target)
+    markers = _markers_of_ours(session, target) if from_dump else {}
     pre, post = kept_database_name(target, PRE), kept_database_name(target, POST)
     keep = from_dump and marker.reversible
     if keep:
@@ -250,7 +236,7 @@ def plan_swap(session: Session, temp_name: str, marker: Marker) -> Swap:
     aside = {
         name: attempt_database_name(target, "old_" + name.rpartition("__")[2], attempt)
         for name in renewed
-        if from_dump and name in markers
+        if name in markers
     }
     post_temp = attempt_database_name(target, "post", attempt)
     held = read_origins(session).get(target)
@@ -268,6 +254,19 @@ def plan_swap(session: Session, temp_name: str, marker: Marker) -> Swap:
         moved_aside=aside,
         post=(post_temp, post) if keep else None,
     )
+
+
+def _markers_of_ours(session: Session, target: str) -> dict[str, Marker]:
+    """Return the markers of *pre* and *post* that a restore may drop, and log which ones stay."""
+    found = {}
+    for one in kept_names(session, target):
+        if one.marker is None:
+            continue
+        if (reason := one.why_not_ours()) is None:
+            found[one.name] = one.marker
+        else:
+            log.warning("leaving %s as it is: %s", one.key, reason)
+    return found
 
 
 def _same_run(one: Marker, other: Marker) -> bool:

@@ -36,6 +36,9 @@ _ATTEMPT = re.compile(r"(.+)__(temp|post|drill)_([0-9a-f]{8})", re.DOTALL)
 def remove_leftovers(session: Session, target: str, *, maker: str) -> None:
     """Drop what failed attempts on a target left; the caller holds the target's lock.
 
+    What cannot be dropped stays: anybody who may create databases may give one of theirs a comment
+    that makes it look like ours.
+
     :param maker: the maker of the new attempt. Databases that it left ready for a swap are dropped
         too, because the new attempt replaces them.
     """
@@ -44,8 +47,7 @@ def remove_leftovers(session: Session, target: str, *, maker: str) -> None:
         return bool(maker) and marker.maker == maker
 
     for name in _leftovers(session, is_given_up).get(target, ()):
-        log.info("dropping database %r, left by an earlier attempt", name)
-        drop_database(session, name)
+        _try_drop(session, name)
 
 
 def remove_all_leftovers(
@@ -89,12 +91,19 @@ def remove_dead_drills(session: Session) -> None:
 
 
 def drop_attempt(session: Session, dropped: Marker) -> None:
-    """Drop the databases of one attempt."""
+    """Drop the temporary database of an attempt, and the copy that was to become *post*.
+
+    Where the attempt has made no copy, others may have taken its name.
+    """
     for name, marker in read_markers(session).items():
         same = (marker.target, marker.attempt) == (dropped.target, dropped.attempt)
-        if same and marker.role in ("temp", "post_temp"):
+        if not same or not marker.fits(name):
+            continue
+        if marker.role == "temp":
             drop_database(session, name)
             log.info("dropped database %r", name)
+        elif marker.role == "post_temp":
+            _try_drop(session, name)
 
 
 def drop_old(session: Session, target: str) -> None:
@@ -104,12 +113,18 @@ def drop_old(session: Session, target: str) -> None:
     as the old one. The next attempt drops what cannot be dropped now.
     """
     try:
-        for name, marker in _made_by_attempts(session).items():
-            if marker.role == "old" and marker.target == target:
-                drop_database(session, name)
-                log.info("dropped swapped-out database %r", name)
+        made = _made_by_attempts(session)
     except psycopg.Error as error:
-        log.warning("leaving a swapped-out database for the next attempt to drop: %s", error)
+        log.warning("leaving the swapped-out databases for the next attempt to drop: %s", error)
+        return
+    for name, marker in made.items():
+        if marker.role != "old" or marker.target != target:
+            continue
+        try:
+            drop_database(session, name)
+            log.info("dropped swapped-out database %r", name)
+        except psycopg.Error as error:
+            log.warning("leaving database %r for the next attempt to drop: %s", name, error)
 
 
 @contextmanager

@@ -5,12 +5,15 @@ database writes its comment. What nobody can forge is the owner: a swap leaves b
 owner of the target.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotFoundError, UnsupportedError
 from airflow_provider_pgclone.core.postgres import Database, Session, database_exists, is_standby
 from airflow_provider_pgclone.core.replacing.marker import Marker, read_markers
 from airflow_provider_pgclone.core.replacing.names import (
+    LOCAL_MARK,
     POST,
     PRE,
     check_database_name,
@@ -18,12 +21,15 @@ from airflow_provider_pgclone.core.replacing.names import (
 )
 from airflow_provider_pgclone.core.replacing.sessions import check_nothing_bound
 
-_OWNER_OF_KEPT = """
-SELECT rolname, rolsuper OR rolname = current_user OR kept.datdba IS NOT DISTINCT FROM target.datdba
-FROM pg_database kept
-JOIN pg_roles r ON r.oid = kept.datdba
-LEFT JOIN pg_database target ON target.datname = %s
-WHERE kept.datname = %s
+# A superuser is a member of every role. Whoever is a member of the target's owner may alter and
+# drop the target itself.
+_KEPT = """
+SELECT kept.datname, shobj_description(kept.oid, 'pg_database'), pg_get_userbyid(kept.datdba),
+       pg_get_userbyid(target.datdba), current_user, pg_has_role(kept.datdba, 'MEMBER'),
+       pg_has_role(kept.datdba, current_user, 'MEMBER')
+       OR coalesce(pg_has_role(kept.datdba, target.datdba, 'MEMBER'), false)
+FROM pg_database kept LEFT JOIN pg_database target ON target.datname = %s
+WHERE kept.datname = ANY(%s)
 """
 _HOW_TO_MAKE = "Create it, or set create_target to true for the restore and its swap, or the copy."
 
@@ -162,45 +168,143 @@ def check_source(session: Session, source: str, name: str) -> None:
         )
 
 
-def kept_markers(session: Session, target: str) -> dict[str, Marker]:
-    """Return the markers of *pre* and *post* by name, without those that others may have made.
+@dataclass(frozen=True)
+class KeptName:
+    """A database that has the name of *pre* or *post* of a target.
 
-    Without a target, nobody can tell: their owner is that of the last one, or another.
+    :param key: ``:pre`` or ``:post``.
+    :param marker: its marker; ``None`` if it has none of that role.
+    :param target_owner: the owner of the target; ``None`` if there is no target.
+    :param user: the user of the session.
+    :param may_own: whether the user is a member of its owner, and so may rename, copy and drop it.
+    :param is_trusted: whether its owner is a member of the target's owner or of the user.
     """
-    exists = database_exists(session, target)
-    names = {kept_database_name(target, role): role for role in (PRE, POST)}
-    return {
-        name: marker
-        for name, marker in read_markers(session).items()
-        if marker.role == names.get(name)
-        and (not exists or _stranger_who_owns(session, name, target) is None)
-    }
+
+    name: str
+    key: str
+    marker: Marker | None
+    owner: str
+    target: str
+    target_owner: str | None
+    user: str
+    may_own: bool
+    is_trusted: bool
+
+    def why_not_ours(self) -> UnsupportedError | None:
+        """Return why a restore can neither renew nor drop the database; ``None`` if it can."""
+        if self.marker is None:
+            return UnsupportedError(
+                f"database {self.name!r} exists and was not created by a restore of this package",
+                hint="Rename or drop it. A reversible restore needs this name.",
+            )
+        if not self.is_trusted:
+            return self._of_another_owner()
+        return None if self.may_own else self._not_for_the_user()
+
+    def check_restorable(self, *, require_masked: bool) -> None:
+        """Refuse to restore what others may have made in the name of *pre* or *post*.
+
+        Without a target, no owner tells who has made it. But then it takes nobody's place: its
+        owner stays that of the new target, and may as well have created a database of that name.
+
+        :param require_masked: whether to refuse it also if no restore of this package has kept it.
+        :raises UnsupportedError: says what to do.
+        """
+        if not self.is_trusted and self.target_owner is not None:
+            raise self._of_another_owner()
+        if not self.may_own:
+            raise self._not_for_the_user()
+        if require_masked and self.marker is None:
+            raise UnsupportedError(
+                f"database {self.name!r} was not kept by a restore of this package, and only "
+                "masked databases may be restored",
+                hint="Restore a masked dump.",
+            )
+        if require_masked and not self.is_trusted:
+            raise UnsupportedError(
+                f"database {self.target!r} does not exist, so that nothing tells whether "
+                f"{self.name!r}, which belongs to {self.owner!r}, was kept by a restore, and only "
+                "masked databases may be restored",
+                hint=f"If {self.owner!r} owned the target, make it again, empty: "
+                f'CREATE DATABASE "{self.target}" OWNER "{self.owner}".',
+            )
+
+    def _of_another_owner(self) -> UnsupportedError:
+        if self.target_owner is None:
+            return UnsupportedError(
+                f"database {self.name!r} belongs to {self.owner!r}, and database {self.target!r} "
+                f"does not exist: a restore makes it for the user {self.user!r}",
+                hint=f"Restore {self.key} first if a restore has kept it: that gives the target "
+                "its owner back. Otherwise rename it.",
+            )
+        return UnsupportedError(
+            f"database {self.name!r} belongs to {self.owner!r}, and not to {self.target_owner!r}, "
+            f"the owner of {self.target!r}: others may have made it",
+            hint="If it is what a restore kept, and the target has another owner since, give it "
+            f"to that one: {self._given_to_target_owner}. Otherwise rename it.",
+        )
+
+    def _not_for_the_user(self) -> UnsupportedError:
+        # Not by GRANT: the owner may be a superuser.
+        hint = f"Let {self.owner!r} or a member of it do so."
+        if self.target_owner is not None:
+            hint = f"Give it to the owner of {self.target!r}: {self._given_to_target_owner}."
+        return UnsupportedError(
+            f"the user {self.user!r} may not rename or copy database {self.name!r}, which belongs "
+            f"to {self.owner!r}",
+            hint=hint,
+        )
+
+    @property
+    def _given_to_target_owner(self) -> str:
+        return f'ALTER DATABASE "{self.name}" OWNER TO "{self.target_owner}"'
+
+
+def kept_names(session: Session, target: str) -> list[KeptName]:
+    """Return the databases that have the names of *pre* and *post*, whoever made them."""
+    return list(_kept_names(session, target))
+
+
+def kept_markers(session: Session, target: str) -> dict[str, Marker]:
+    """Return the markers of *pre* and *post* by name, without those that others may have made."""
+    found = kept_names(session, target)
+    return {one.name: one.marker for one in found if one.marker and one.is_trusted}
 
 
 def check_kept_database(session: Session, name: str, target: str, *, require_masked: bool) -> None:
     """Refuse a database of the name of *pre* or *post* that others may have made.
 
-    :param name: a database that exists.
     :param require_masked: whether to refuse it also if no restore of this package has kept it.
     :raises UnsupportedError: when it has another owner than the target, or no marker.
     """
-    stranger = _stranger_who_owns(session, name, target)
-    if stranger is not None:
-        whose = f"the owner of {target!r}" if database_exists(session, target) else "the user"
-        raise UnsupportedError(
-            f"database {name!r} belongs to {stranger!r}, and not to {whose}: others may have made "
-            "it",
-            hint=f"If it is what a restore kept, give it to {whose} by ALTER DATABASE.",
-        )
-    if require_masked and name not in kept_markers(session, target):
-        raise UnsupportedError(
-            f"database {name!r} was not kept by a restore of this package, and only masked "
-            "databases may be restored",
-            hint="Restore a masked dump.",
-        )
+    for one in kept_names(session, target):
+        if one.name == name:
+            one.check_restorable(require_masked=require_masked)
 
 
-def _stranger_who_owns(session: Session, name: str, target: str) -> str | None:
-    """Return the owner of a database, ``None`` if it is the target's, a superuser or the user."""
-    owner, is_trusted = session.fetch_row(_OWNER_OF_KEPT, [target, name])
-    return None if is_trusted else str(owner)
+def check_kept_names_are_ours(session: Session, target: str) -> None:
+    """Refuse to renew what others may have made in the names of *pre* and *post*.
+
+    :raises UnsupportedError: names the database.
+    """
+    for one in kept_names(session, target):
+        if (reason := one.why_not_ours()) is not None:
+            raise reason
+
+
+def _kept_names(session: Session, target: str) -> Iterator[KeptName]:
+    roles = {kept_database_name(target, role): role for role in (PRE, POST)}
+    rows = session.execute(_KEPT, [target, list(roles)]).fetchall()
+    for name, comment, owner, target_owner, user, may_own, is_trusted in sorted(rows):
+        marker = Marker.parse(comment)
+        yield KeptName(
+            name=name,
+            key=LOCAL_MARK + roles[name],
+            marker=marker if marker and marker.role == roles[name] else None,
+            owner=owner,
+            target=target,
+            target_owner=target_owner,
+            user=user,
+            may_own=may_own,
+            is_trusted=is_trusted,
+        )

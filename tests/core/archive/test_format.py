@@ -173,11 +173,11 @@ OF_NULLABLE_TEXTS = (
     *("table_access_method", "with_oids"),
 )
 ODD_VALUES: list[tuple[str, Any]] = [
-    *itertools.product(("dump_id",), (1, 255, 256, 10**8)),
+    *itertools.product(("dump_id",), (1, 255, 256, 10**7)),
     *itertools.product(OF_NUMBERS, NUMBERS),
     *itertools.product(OF_TEXTS, TEXTS),
     *itertools.product(OF_NULLABLE_TEXTS, (None, *TEXTS)),
-    *itertools.product(("dependencies",), ((), (1,), (0, 10**10 - 1))),
+    *itertools.product(("dependencies",), ((), (1,), (0, 10**7))),
     *itertools.product(("data_state",), (POSITION_NOT_SET, NO_DATA)),
 ]
 
@@ -272,6 +272,15 @@ SUPPORTED = "This package reads formats 1.12 to 1.16."
             "the archive has a dependency that is not a number: it is damaged",
             None,
         ),
+        *(
+            (
+                GOOD.replace(text("123"), text(str(dependency))),
+                ArchiveError,
+                f"the archive has a dependency on the id {dependency}: it is damaged",
+                None,
+            )
+            for dependency in (10**7 + 1, 10**10 - 1)
+        ),
         (
             GOOD.replace(text("shop"), integer((1 << 30) + 1) + b"shop"),
             ArchiveError,
@@ -292,7 +301,7 @@ SUPPORTED = "This package reads formats 1.12 to 1.16."
                 f"the archive has an entry with the id {dump_id}: it is damaged",
                 None,
             )
-            for dump_id in (-1, 0, 10**8 + 1, 2**32 - 1)
+            for dump_id in (-1, 0, 10**7 + 1, 2**32 - 1)
         ),
         (
             WIDE.replace(integer(114, 8), integer(2**32, 8)),
