@@ -35,13 +35,22 @@ def source(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
     return make_database(SQL)
 
 
+def wait_for_sessions(server: Server, database: str) -> None:
+    """Wait for the end of all sessions on a database, which are counted by then."""
+    sessions = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'"
+    while server.value("postgres", sessions):
+        pass
+
+
 def rows_read(server: Server, database: str) -> dict[str, int]:
     """Return how many rows of each table its scans have read, for indexes too."""
+    wait_for_sessions(server, database)
     return dict(server.rows(database, "SELECT relname, seq_tup_read FROM pg_stat_user_tables"))
 
 
 def statements(server: Server, database: str) -> int:
     """Return how many transactions a database had; outside of others each statement is one."""
+    wait_for_sessions(server, database)
     query = f"SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = '{database}'"
     return int(server.value("postgres", query))
 
