@@ -53,7 +53,8 @@ def _bars(table: Comparison) -> Figure:
     figure = _new_figure(1.1 + _BAR_INCHES * len(medians))
     axes = figure.subplots()
     seconds = [run.seconds for run in medians.values()]
-    _draw_bars(axes, list(medians), seconds, [f"{value:.1f} s" for value in seconds])
+    ends = [max(run.seconds for run in runs) for runs in table.ways.values()]
+    _draw_bars(axes, list(medians), seconds, [f"{value:.1f} s" for value in seconds], ends=ends)
     if table.rounds > 1:
         for place, runs in enumerate(table.ways.values()):
             axes.plot(
@@ -94,16 +95,30 @@ def _new_figure(height_inches: float) -> Figure:
 
 
 def _draw_bars(
-    axes: Axes, names: list[str], values: list[float], texts: list[str], color: str | None = None
+    axes: Axes,
+    names: list[str],
+    values: list[float],
+    texts: list[str],
+    *,
+    color: str | None = None,
+    ends: list[float] | None = None,
 ) -> None:
+    """Draw bars with their texts, which start where the bars and what is drawn on them end."""
     places = range(len(names))
     colors = [color or _color_of(name) for name in names]
-    bars = axes.barh(places, values, color=colors, height=0.7)
-    axes.bar_label(bars, texts, padding=5, fontsize=8)
+    axes.barh(places, values, color=colors, height=0.7)
+    for place, end, text in zip(places, ends or values, texts, strict=True):
+        axes.annotate(
+            *(text, (end, place)),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
     axes.set_yticks(places, names)
     # The first on top; not by invert_yaxis(), since panels share the axis.
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlim(0, (max(values) or 1.0) * 1.15)
+    axes.set_xlim(0, (max(ends or values) or 1.0) * 1.15)
     axes.set_facecolor(GROUND)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
