@@ -18,7 +18,8 @@ from tests.support.fixtures.fingerprint import fingerprint
 from tests.support.fixtures.hooks import MakeHook
 
 MIB = 1024 * 1024
-FULL = "No space left on device"
+# PostgreSQL says the second where the last page fits in part.
+FULL = "No space left on device|Check free disk space"
 NOISE_SQL = """
 CREATE EXTENSION pgcrypto;
 CREATE TABLE noise AS SELECT n, gen_random_bytes(1000) AS noise FROM generate_series(1, {rows}) n;
