@@ -75,8 +75,7 @@ SELECT (
         FROM (SELECT DISTINCT tablename::text || inherited FROM pg_stats) AS all_of (name)
         WHERE name LIKE ANY ('{first%,second%,above%,below%}')
     ),
-    (SELECT count(*) FROM pg_stats_ext WHERE n_distinct IS NOT NULL),
-    (SELECT sum(analyze_count) FROM pg_stat_user_tables)
+    (SELECT count(*) FROM pg_stats_ext WHERE n_distinct IS NOT NULL)
 """
 
 
@@ -101,9 +100,11 @@ def test_tables_are_analyzed_beside_other_work_once_and_after_all_that_counts(
     copied = hook.copy(target=f"{source}_copy", method="stream", jobs=2)
     tables = ["abovetrue", "belowfalse", "first_expr_idxfalse", "firstfalse", "secondfalse"]
     for name in (source, copied):
-        assert server.rows(name, COMPLETE) == [(tables, 1, 4)]
+        assert server.rows(name, COMPLETE) == [(tables, 1)]
     names = ["below", "first", "second"]  # what is above waits for all below
     assert sorted(name for _, name in beside) == sorted([*names, *names])
     # The numbers of PostgreSQL 14 may come too late.
     if int(server.value("postgres", "SHOW server_version_num")) >= 150000:
         assert caplog.text.count("counted by reading them: 0 of 4") == 2
+        count = "SELECT sum(analyze_count) FROM pg_stat_user_tables"
+        assert [server.value(name, count) for name in (source, copied)] == [4, 4]
