@@ -24,9 +24,11 @@ SELECT nspname, relname, pg_relation_size(c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind IN ('r', 'm') AND relpersistence <> 't' ORDER BY relpages DESC, c.oid
 """
-_SIZE = """
-SELECT pg_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-WHERE nspname = %s AND relname = %s AND relkind = 'r'
+_NAMED = """
+SELECT schema, name, pg_relation_size(c.oid)
+FROM unnest(%s::text[], %s::text[]) AS named (schema, name)
+JOIN pg_namespace n ON nspname = schema JOIN pg_class c ON relnamespace = n.oid AND relname = name
+WHERE relkind = 'r'
 """
 
 
@@ -59,9 +61,9 @@ class Analysis:
         :raises ServerError: when the server cannot be reached any more.
         """
         with connect(self._database, cancellation) as session:
-            for table in tables:
-                for (size,) in session.execute(_SIZE, table).fetchall():
-                    self._analyze(session, table, size)
+            names = [list(part) for part in zip(*tables, strict=True)]
+            for schema, table, size in session.execute(_NAMED, names).fetchall():
+                self._analyze(session, (schema, table), size)
 
     def finish(self) -> None:
         """Analyze the tables that are left, by as many sessions as loaded them.

@@ -1,4 +1,4 @@
-"""Runs COPY TO in the snapshot of a dump, by psql.
+"""Runs COPY TO in a snapshot, by psql.
 
 psycopg would return the rows of COPY one by one, and threads that use it would wait for each other
 for the lock of the interpreter.
@@ -83,7 +83,7 @@ class CopySession:
 
 
 class RangeReader:
-    """Reads ranges in the snapshot of a dump, as many at once as it has sessions."""
+    """Reads ranges in a snapshot, as many at once as it has sessions."""
 
     def __init__(self, sessions: Sequence[CopySession]) -> None:
         self._sessions = sessions
