@@ -19,8 +19,8 @@ from airflow_provider_pgclone.core.archive import (
 )
 from airflow_provider_pgclone.core.errors import ArchiveError
 from airflow_provider_pgclone.core.loading.parallel import load_parallel
-from airflow_provider_pgclone.core.loading.pg_restore import BlockSink
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.loading.sinks import BlockSink
 from airflow_provider_pgclone.core.loading.statistics import Analysis
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database

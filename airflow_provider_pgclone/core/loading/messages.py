@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import psycopg
+
+from airflow_provider_pgclone.core.archive import TocEntry
 from airflow_provider_pgclone.core.errors import RestoreError
 from airflow_provider_pgclone.core.loading.own_lines import OwnLines, is_unmarked
 from airflow_provider_pgclone.core.loading.rights import RIGHTS_LEFT_OUT, warn_of_foreign
@@ -243,6 +246,21 @@ class RestoreMonitor:
         self._fatal.append(message)
         if self._child is not None:
             self._child.kill()
+
+
+def message_of_server(error: psycopg.Error, entry: TocEntry) -> RestoreMessage:
+    """Return the error of a statement that a session of ours has executed for an entry."""
+    said, named = error.diag, f"{entry.description} {entry.tag}"
+    if said.message_primary is None:  # of psycopg or libpq, which quote what they like
+        return RestoreMessage(type(error).__name__, entry=named)
+    head = "could not execute query: "
+    first_line, _, _ = said.message_primary.partition("\n")
+    lines = [f"{head}{said.severity_nonlocalized or 'ERROR'}:  {first_line}"]
+    if said.message_hint:
+        lines.append(f"{_HINT} {said.message_hint}".partition("\n")[0])
+    lines += f"{_CONTEXT} {said.context}".split("\n") if said.context else []
+    text = _said(lines, may_have_rows=True).removeprefix(head)
+    return RestoreMessage(text, _command(entry.definition), named)
 
 
 def _message(lines: list[str], entry: str) -> RestoreMessage:

@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.loading.pg_restore import Feed, load_entries
+from airflow_provider_pgclone.core.loading.pg_restore import load_entries
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.loading.sinks import Feed
+from airflow_provider_pgclone.core.loading.statements import Sessions, execute_entries
 from airflow_provider_pgclone.core.loading.statistics import Analysis
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.scheduling import Passes, Unit, entries_of_each_run
@@ -33,26 +35,30 @@ def load_parallel(
     :param passes: the entries of the archive.
     :param feed: writes the data of an entry; called in threads.
     :param analysis: analyzes what the passes say; ``None`` if they say nothing.
-    :param work: is told what each run of pg_restore works on.
-    :param cancellation: cancelled when a run fails, so that the others end.
+    :param work: is told what is worked on.
+    :param cancellation: cancelled when a unit fails, so that the others end.
     :raises RestoreError: at the first error that is not harmless.
     :raises PgCloneError: the error of ``feed``.
     """
     of_each_run, logged = entries_of_each_run(toc), set[str]()
+    with Sessions(loading.database(database), of_each_run, cancellation) as sessions:
 
-    def restore(unit: Unit) -> None:
-        if analysis is not None and unit.tables:
-            analysis.of(unit.tables, cancellation)
-            return
-        entries = [*of_each_run, *unit.entries]
-        load_entries(
-            *(toc, entries, feed, database, loading),
-            work=work,
-            logged=logged,
-            cancellation=cancellation,
-        )
+        def restore(unit: Unit) -> None:
+            if analysis is not None and unit.tables:
+                with sessions.lend() as session:
+                    analysis.of(unit.tables, session)
+            elif unit.is_plain:
+                with sessions.lend() as session:
+                    execute_entries(session, unit.entries, feed, work)
+            else:
+                load_entries(
+                    *(toc, [*of_each_run, *unit.entries], feed, database, loading),
+                    work=work,
+                    logged=logged,
+                    cancellation=cancellation,
+                )
 
-    load_units(passes, restore, sessions=loading.jobs, cancellation=cancellation)
+        load_units(passes, restore, sessions=loading.jobs, cancellation=cancellation)
     work.finish()
 
 

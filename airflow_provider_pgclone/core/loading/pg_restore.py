@@ -4,7 +4,7 @@ It is never given a file: since PostgreSQL 15.20 it refuses files that are not r
 archive in directory format cannot come from named pipes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from signal import SIGTERM
@@ -23,12 +23,13 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import RestoreError
 from airflow_provider_pgclone.core.loading.messages import RestoreMonitor
 from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.loading.sinks import Feed
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Child, Database, run_child
 from airflow_provider_pgclone.core.watching import LoadWork, RunWork
 
 
-class BlockSink:
+class InputSink:
     """The standard input of a pg_restore that waits for the block of an entry."""
 
     def __init__(self, write: "_Input", entry: TocEntry) -> None:
@@ -48,10 +49,6 @@ class BlockSink:
     def write_large_objects(self, objects: Iterator[tuple[int, Iterator[bytes]]]) -> None:
         """Write large objects, each with its OID."""
         write_objects(self._write, self._entry.dump_id, objects)
-
-
-# Writes the data of the entry with an id.
-Feed = Callable[[int, BlockSink], None]
 
 
 def load_stream(
@@ -108,7 +105,7 @@ def load_entries(
         write(write_toc(part))
         for entry in entries:
             if entry.has_data:
-                feed(entry.dump_id, BlockSink(write, entry))
+                feed(entry.dump_id, InputSink(write, entry))
 
 
 @contextmanager

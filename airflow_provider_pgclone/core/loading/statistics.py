@@ -55,15 +55,14 @@ class Analysis:
         self._cancellation = cancellation
         self._done: set[TableName] = set()
 
-    def of(self, tables: Sequence[TableName], cancellation: Cancellation) -> None:
-        """Analyze tables while others are loaded, in a session of its own; called in threads.
+    def of(self, tables: Sequence[TableName], session: Session) -> None:
+        """Analyze tables while others are loaded; called in threads.
 
-        :raises ServerError: when the server cannot be reached any more.
+        :param session: of this thread.
         """
-        with connect(self._database, cancellation) as session:
-            names = [list(part) for part in zip(*tables, strict=True)]
-            for schema, table, size in session.execute(_NAMED, names).fetchall():
-                self._analyze(session, (schema, table), size)
+        names = [list(part) for part in zip(*tables, strict=True)]
+        for schema, table, size in session.execute(_NAMED, names).fetchall():
+            self._analyze(session, (schema, table), size)
 
     def finish(self) -> None:
         """Analyze the tables that are left, by as many sessions as loaded them.

@@ -87,6 +87,20 @@ class Session:
         """Whether it runs no statement and is in no transaction."""
         return self.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
+    @contextlib.contextmanager
+    def explaining_failure(self) -> Iterator[None]:
+        """Raise an error of the server in the block as one of this package.
+
+        :raises CancelledError: when a stop was requested.
+        :raises UnsupportedError: when a right is missing.
+        :raises ServerError: for any other error.
+        """
+        try:
+            yield
+        except psycopg.Error as error:
+            self.cancellation.check()
+            raise _server_error(self.database, error) from error
+
     def stop_statement(self) -> None:
         """Stop the running statement, if any, without waiting for its end."""
         with contextlib.suppress(psycopg.Error):
@@ -109,16 +123,12 @@ def connect(
     name = PASSING_APPLICATION_NAME if is_passing else APPLICATION_NAME
     with _open(database, cancellation, name) as connection:
         session = Session(connection, database, cancellation)
-        with cancellation.ending(session.stop_statement):
-            try:
-                session.execute(SAFE_PATH)
-                session.execute(PATIENT_SESSION)
-                _notice_our_end(session)
-                session.execute(NO_TRANSACTION_TIMEOUT)
-                yield session
-            except psycopg.Error as error:
-                cancellation.check()
-                raise _server_error(database, error) from error
+        with cancellation.ending(session.stop_statement), session.explaining_failure():
+            session.execute(SAFE_PATH)
+            session.execute(PATIENT_SESSION)
+            _notice_our_end(session)
+            session.execute(NO_TRANSACTION_TIMEOUT)
+            yield session
 
 
 def to_become(session: Session) -> str:

@@ -111,7 +111,8 @@ class Grouping:
                 common: Hashable = entry.has_data
                 if entry.section != SECTION_DATA:
                     common = self._data_group(entry, group_of_table)
-                kind = levels[node], entry.section == SECTION_DATA, common
+                is_plain = entry.dump_id in self._plan.plain
+                kind = levels[node], entry.section == SECTION_DATA, common, is_plain
                 key = kind, bins[kind].add(work)
             if entry.has_data:
                 # What follows the data of a table in several groups does not wait for other tables.

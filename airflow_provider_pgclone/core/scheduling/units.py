@@ -27,7 +27,7 @@ _OF_EACH_RUN = ("ENCODING", "STDSTRINGS", "SEARCHPATH")
 
 @dataclass(frozen=True)
 class Unit:
-    """Entries that one run of pg_restore restores, or tables that one session analyzes.
+    """Entries that one session or one run of pg_restore restores, or tables that are analyzed.
 
     :param number: its place among the units of its pass.
     :param entries: in the order of the archive.
@@ -35,6 +35,7 @@ class Unit:
     :param cost: the work of the longest chain that starts with it, in bytes of data.
     :param locks: the tables that it locks, each with whether others of its kind share the lock.
     :param tables: the tables that it analyzes; it has no entries then.
+    :param is_plain: whether each of its entries is one statement, which any session can execute.
     """
 
     number: int
@@ -43,6 +44,7 @@ class Unit:
     cost: float = 0.0
     locks: Mapping[int, bool] = field(default_factory=dict)
     tables: tuple[TableName, ...] = ()
+    is_plain: bool = False
 
     @property
     def rank(self) -> tuple[float, int]:
@@ -140,6 +142,7 @@ def _units(
             group.waits_for,
             max(plan.chains.get(entry.dump_id, 0.0) for entry in group.entries),
             locks.of(group.entries),
+            is_plain=all(entry.dump_id in plan.plain for entry in group.entries),
         )
         for number, group in enumerate(groups)
     ]

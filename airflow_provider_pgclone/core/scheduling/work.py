@@ -11,6 +11,7 @@ from airflow_provider_pgclone.core.archive import (
     TocEntry,
     complete_dependencies,
 )
+from airflow_provider_pgclone.core.scheduling.plain import plain_ids
 
 # Smaller tables are loaded in the order of the archive, where one read fetches many of them.
 SMALL_TABLE_BYTES = 4 * 1024 * 1024
@@ -35,11 +36,13 @@ class Schedule:
     :param toc: the table of contents, with all dependencies that a parallel restore needs.
     :param own: the work of each entry by id, in bytes of data.
     :param chains: the work of each entry and of the longest chain after it; 0 if that is little.
+    :param plain: the ids of the entries that are one statement and nothing else.
     """
 
     toc: Toc
     own: Mapping[int, float]
     chains: Mapping[int, float]
+    plain: frozenset[int] = frozenset()
 
 
 def schedule(
@@ -64,7 +67,7 @@ def schedule(
     toc = replace(toc, entries=tuple(_after_data(toc)))
     toc = replace(toc, entries=tuple(_event_triggers_last(toc)))
     own, chains = _work(toc, raw_bytes, index_bytes)
-    return Schedule(toc, own, {**chains, **dict.fromkeys(first, math.inf)})
+    return Schedule(toc, own, {**chains, **dict.fromkeys(first, math.inf)}, plain_ids(toc))
 
 
 def _indexes_after_constraints(toc: Toc) -> Iterator[TocEntry]:
