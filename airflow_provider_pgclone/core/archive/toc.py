@@ -79,6 +79,11 @@ class TocEntry:
         return self.data_state != NO_DATA
 
     @property
+    def is_partitioned(self) -> bool:
+        """Whether it is a table that has partitions, and no rows of its own."""
+        return self.description == "TABLE" and _PARTITIONED.search(self.definition) is not None
+
+    @property
     def is_loaded_by_root(self) -> bool:
         """Whether its rows are loaded into the root of a partition tree, and so into any partition.
 
@@ -181,8 +186,7 @@ class Toc:
         """
         kinds = {entry.description for entry in self.entries}
         return "TABLE DATA" not in kinds and any(
-            entry.description == "TABLE" and not _PARTITIONED.search(entry.definition)
-            for entry in self.entries
+            entry.description == "TABLE" and not entry.is_partitioned for entry in self.entries
         )
 
     @property

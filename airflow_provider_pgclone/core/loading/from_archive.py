@@ -106,7 +106,7 @@ def _load_blocks(
     entries = {entry.block.dump_id: entry for entry in manifest.entries}
     toc = loading.restored(archive.toc)
     sizes = {id_: entry.block.raw_bytes for id_, entry in entries.items()}
-    plan = schedule(toc, sizes, manifest.index_bytes)
+    plan = schedule(toc, sizes, manifest.index_bytes, sessions=loading.jobs)
     passes = divide(plan, sessions=loading.jobs, analyzes=analysis is not None)
     blocks = [entries[dump_id].block for dump_id in data_order(passes)]
     ahead = READS_AHEAD_OF_SESSION * loading.jobs

@@ -140,7 +140,11 @@ def load_database(
     blocks = SkeletonBlocks(skeleton)
     sizes = {id_: range_entry.size_bytes for id_, range_entry in ranges.items()}
     index_bytes = index_sizes(snapshot, toc)
-    plan = schedule(loading.restored(toc), sizes, index_bytes, first=set(in_skeleton))
+    plan = schedule(
+        *(loading.restored(toc), sizes, index_bytes),
+        sessions=loading.jobs,
+        first=set(in_skeleton),
+    )
     work = LoadWork(plan, meter)
     expect_check(meter, sum(sizes.values()), checksums=False)
     meter.enter("load", "creating the schema")

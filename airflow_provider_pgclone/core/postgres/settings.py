@@ -71,6 +71,8 @@ LOADING: Mapping[str, str] = {
     "event_triggers": "off",
     "session_replication_role": "origin",
     "temp_file_limit": "-1",
+    # So long a statement waits for an autovacuum, which then ends: ProcSleep() in proc.c.
+    "deadlock_timeout": "100ms",
 }
 
 

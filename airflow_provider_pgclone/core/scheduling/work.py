@@ -12,6 +12,7 @@ from airflow_provider_pgclone.core.archive import (
     complete_dependencies,
 )
 from airflow_provider_pgclone.core.scheduling.plain import plain_ids
+from airflow_provider_pgclone.core.scheduling.splitting import Split, split_constraints
 
 # Smaller tables are loaded in the order of the archive, where one read fetches many of them.
 SMALL_TABLE_BYTES = 4 * 1024 * 1024
@@ -50,6 +51,7 @@ def schedule(
     raw_bytes: Mapping[int, int],
     index_bytes: Mapping[int, int],
     *,
+    sessions: int,
     first: Collection[int] = (),
 ) -> Schedule:
     """Measure the longest chains of work, which should start first.
@@ -59,19 +61,24 @@ def schedule(
 
     :param raw_bytes: the uncompressed size of the data of each entry, by id.
     :param index_bytes: the size of each index, by the id of its entry, as far as it is known.
+    :param sessions: how many load at once; a single one does all in the order of the archive.
     :param first: the ids of entries that start before all others.
     """
-    toc = replace(toc, entries=tuple(_indexes_after_constraints(toc)))
+    plain = plain_ids(toc) if sessions > 1 else frozenset[int]()
+    split = split_constraints(toc, index_bytes, plain)
+    toc = split.toc
+    toc = replace(toc, entries=tuple(_indexes_after_constraints(toc, split.instant)))
     toc = replace(toc, entries=tuple(_altering_indexes_one_by_one(toc)))
     toc = complete_dependencies(toc)  # older archives, and what a copy loads, do not have them
     toc = replace(toc, entries=tuple(_after_data(toc)))
     toc = replace(toc, entries=tuple(_event_triggers_last(toc)))
-    own, chains = _work(toc, raw_bytes, index_bytes)
-    return Schedule(toc, own, {**chains, **dict.fromkeys(first, math.inf)}, plain_ids(toc))
+    own, chains = _work(replace(split, toc=toc), raw_bytes)
+    chains = {**chains, **dict.fromkeys(first, math.inf)}
+    return Schedule(toc, own, chains, plain_ids(toc) if plain else plain)
 
 
-def _indexes_after_constraints(toc: Toc) -> Iterator[TocEntry]:
-    """Make the indexes of a table depend on its primary key and unique constraints.
+def _indexes_after_constraints(toc: Toc, instant: Collection[int]) -> Iterator[TocEntry]:
+    """Make the indexes of a table depend on constraints that build an index themselves.
 
     Their locks conflict, so that one of them must be first. pg_dump writes constraints first.
     """
@@ -81,7 +88,7 @@ def _indexes_after_constraints(toc: Toc) -> Iterator[TocEntry]:
         if entry.description in ("CONSTRAINT", "INDEX"):
             of = [dependency for dependency in entry.dependencies if dependency in tables]
             if entry.description == "CONSTRAINT":
-                for table in of:
+                for table in of if entry.dump_id not in instant else ():
                     constraints.setdefault(table, []).append(entry.dump_id)
             else:
                 more = [id_ for table in of for id_ in constraints.get(table, ())]
@@ -150,10 +157,9 @@ def _event_triggers_last(toc: Toc) -> Iterator[TocEntry]:
         yield entry
 
 
-def _work(
-    toc: Toc, raw_bytes: Mapping[int, int], index_bytes: Mapping[int, int]
-) -> tuple[Mapping[int, float], Mapping[int, float]]:
+def _work(split: Split, raw_bytes: Mapping[int, int]) -> tuple[dict[int, float], dict[int, float]]:
     """Return the work of each entry, and that of the longest chain that starts with it."""
+    toc = split.toc
     of_table: dict[TableName, int] = {}
     ranges: dict[TableName, int] = {}
     for entry in toc.entries:
@@ -173,7 +179,8 @@ def _work(
         id_ = entry.dump_id
         if entry.section == SECTION_POST_DATA:
             tables = (size_of.get(dependency, 0) for dependency in entry.dependencies)
-            own[id_] = _work_after_data(entry, max(tables, default=0), index_bytes.get(id_))
+            table_bytes = 0 if id_ in split.instant else max(tables, default=0)
+            own[id_] = _work_after_data(entry, table_bytes, split.index_bytes.get(id_))
             length = own[id_] + behind.get(id_, 0.0)
             for dependency in entry.dependencies:
                 behind[dependency] = max(behind.get(dependency, 0.0), length)

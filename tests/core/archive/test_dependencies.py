@@ -100,7 +100,7 @@ def test_they_wait_for_every_range(scheduled: bool, dumped: Callable[..., Toc]) 
     )
     ranges = sum(e.tag in ("leaf_3", "leaf_8") for e in toc.entries if e.has_data)
     assert ranges == 60
-    toc = schedule(toc, {}, {}).toc if scheduled else complete_dependencies(toc)
+    toc = schedule(toc, {}, {}, sessions=2).toc if scheduled else complete_dependencies(toc)
     for description, tag in IN_ROOT:
         before = data_before(toc, of(toc, description, tag))
         assert [name for name in before if name in ROOT_DATA] == sorted(

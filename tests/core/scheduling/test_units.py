@@ -68,7 +68,7 @@ def scheduled(
     index_bytes: Mapping[int, int] = NOTHING,
 ) -> Schedule:
     toc = Toc((1, 16), "zstd", (0,) * 7, "db", "17", "17", tuple(entries))
-    return schedule(toc, sizes, index_bytes, first=first)
+    return schedule(toc, sizes, index_bytes, sessions=2, first=first)
 
 
 def behind(units: Sequence[Unit]) -> dict[int, set[int]]:

@@ -72,7 +72,7 @@ def planned(
     index_bytes: Mapping[int, int] = NOTHING,
 ) -> Schedule:
     toc = Toc((1, 16), "zstd", (0,) * 7, "db", "17", "17", tuple(entries))
-    return schedule(toc, sizes, index_bytes)
+    return schedule(toc, sizes, index_bytes, sessions=2)
 
 
 def by_id(plan: Schedule) -> dict[int, TocEntry]:
@@ -318,7 +318,7 @@ def test_the_length_of_a_chain_is_measured_behind_other_sections_too() -> None:
 
 def test_the_first_ones_start_before_the_longest_chain() -> None:
     toc = Toc((1, 16), "zstd", (0,) * 7, "db", "17", "17", tuple(TWO))
-    plan = schedule(toc, {20: 90 * MIB}, {}, first=[11, 21])
+    plan = schedule(toc, {20: 90 * MIB}, {}, sessions=2, first=[11, 21])
     assert plan.chains == {11: math.inf, 20: 90 * MIB, 21: math.inf}
 
 
