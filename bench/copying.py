@@ -14,14 +14,12 @@ TARGET = "copied"
 
 def compare_copies(stage: Stage) -> None:
     environment = stage.environment()
-    into_empty = partial(
-        Command, environment=environment, prepare=partial(stage.make_empty, TARGET)
-    )
-    by_server = partial(Command, environment=environment, prepare=partial(stage.drop, TARGET))
+    into_new = partial(Command, environment=environment, prepare=partial(stage.drop, TARGET))
+    into_empty = partial(into_new, prepare=partial(stage.make_empty, TARGET))
     create = f"CREATE DATABASE {TARGET} TEMPLATE {databases.NAME}"
     commands = [
-        into_empty(ways.OURS_BY_STREAM, ours("copy", TARGET, 2)),
-        into_empty(f"{ways.OURS} by stream, 4 jobs", ours("copy", TARGET, 4)),
+        into_new(ways.OURS_BY_STREAM, ours("copy", TARGET, 2)),
+        into_new(f"{ways.OURS} by stream, 4 jobs", ours("copy", TARGET, 4)),
         and_analyze(
             into_empty(ways.COPY_PIPE, shell(f"pg_dump -Fc | {pg_restore(TARGET)}")),
             TARGET,
@@ -34,14 +32,14 @@ def compare_copies(stage: Stage) -> None:
             TARGET,
         ),
         *pgcopydb_clones(into_empty("", []), stage.folder, [2]),
-        by_server("CREATE DATABASE … TEMPLATE", _psql(create)),
-        by_server("CREATE DATABASE … STRATEGY file_copy", _psql(f"{create} STRATEGY file_copy")),
+        into_new("CREATE DATABASE … TEMPLATE", _psql(create)),
+        into_new("CREATE DATABASE … STRATEGY file_copy", _psql(f"{create} STRATEGY file_copy")),
     ]
     name = stage.asked.content.name
     stage.compare(f"copy-{name}", f"Copy of the database {name}", commands, verb="copy")
     print(
-        "\nThis package also counts the rows of each table, runs ANALYZE and swaps its database "
-        "in; pgcopydb\nruns VACUUM ANALYZE. CREATE DATABASE wants the source to have no sessions."
+        "\nThis package also counts the rows of each table, and runs ANALYZE; pgcopydb runs VACUUM "
+        "ANALYZE.\nCREATE DATABASE wants the source to have no sessions."
     )
 
 

@@ -22,12 +22,13 @@ def compare_fleets(stage: Stage) -> None:
     databases.make(stage.server, NAME, asked.content, million_events=share)
     store_archives(stage, name=NAME)
     environment = stage.environment(name=NAME)
-    command = partial(Command, environment=environment, prepare=partial(stage.make_empty, *TARGETS))
+    by_us = partial(Command, environment=environment, prepare=partial(stage.drop, *TARGETS))
+    command = partial(by_us, prepare=partial(stage.make_empty, *TARGETS))
     analyzing = shell(at_once(" ".join(vacuumdb(target)) for target in TARGETS))
     stock = f"{DATABASES} × aws s3 cp, pg_restore"
     commands = [
         *(
-            command(
+            by_us(
                 f"{DATABASES} × {ways.OURS}, {jobs} job{'s' if jobs > 1 else ''}",
                 shell(at_once(" ".join(ours("restore", target, jobs)) for target in TARGETS)),
             )

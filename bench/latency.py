@@ -21,9 +21,10 @@ def compare_at_a_distance(stage: Stage) -> None:
     with proxy(str(s3.hostname), s3.port or 80, milliseconds=MILLISECONDS) as port:
         environment = stage.environment(f"http://127.0.0.1:{port}")
         dumping = partial(Command, environment=environment, prepare=stage.settle)
-        restoring = partial(
-            Command, environment=environment, prepare=partial(stage.make_empty, TARGET)
+        restoring_anew = partial(
+            Command, environment=environment, prepare=partial(stage.drop, TARGET)
         )
+        restoring = partial(restoring_anew, prepare=partial(stage.make_empty, TARGET))
         dumps = [
             *(dumping(f"{ways.OURS}, {jobs} jobs", ours("dump", jobs)) for jobs in JOBS),
             dumping(
@@ -33,7 +34,7 @@ def compare_at_a_distance(stage: Stage) -> None:
         ]
         restores = [
             *(
-                restoring(f"{ways.OURS}, {jobs} jobs", ours("restore", TARGET, jobs))
+                restoring_anew(f"{ways.OURS}, {jobs} jobs", ours("restore", TARGET, jobs))
                 for jobs in JOBS
             ),
             restoring(

@@ -30,14 +30,15 @@ def compare_many_tables(stage: Stage) -> None:
     ]
     title = f"Dump of {TABLES:,} tables"
     stage.compare("many-dump", title, dumps, verb="many", database=NAME)
-    command = partial(Command, environment=environment, prepare=partial(stage.make_empty, TARGET))
+    by_us = partial(Command, environment=environment, prepare=partial(stage.drop, TARGET))
+    command = partial(by_us, prepare=partial(stage.make_empty, TARGET))
     restores = [
-        command("this package, 2 jobs, from S3", ours("restore", TARGET, 2)),
+        by_us("this package, 2 jobs, from S3", ours("restore", TARGET, 2)),
         command(
             "pg_restore -j2 from disk",
             shell(f"pg_restore --exit-on-error --dbname={TARGET} --jobs=2 {archive}"),
         ),
-        command("this package, 2 jobs, copy by stream", ours("copy", TARGET, 2)),
+        by_us("this package, 2 jobs, copy by stream", ours("copy", TARGET, 2)),
     ]
     title = f"Restore of {TABLES:,} tables"
     stage.compare("many-restore", title, restores, verb="many", database=NAME)

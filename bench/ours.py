@@ -14,7 +14,7 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import Table
 from airflow_provider_pgclone.core.copy import StreamCopyOptions, copy_by_stream
 from airflow_provider_pgclone.core.dump import DumpOptions, dump
-from airflow_provider_pgclone.core.loading.settings import LoadOptions
+from airflow_provider_pgclone.core.executing.settings import LoadOptions
 from airflow_provider_pgclone.core.masking.planning.request import Masking
 from airflow_provider_pgclone.core.masking.rules.language import read_masks
 from airflow_provider_pgclone.core.meter import REPORT_SECONDS
@@ -115,9 +115,10 @@ def _describe(terabytes: str) -> None:
     archive = open_archive(storage, dumped)
     ranges = page_ranges.split(table)
     entry, size_bytes = archive.toc.entries[0], table.size_bytes // len(ranges)
-    parts = (page_ranges.RangeEntry(entry, pages, size_bytes).parts() for pages in ranges)
+    part_bytes = page_ranges.PART_BYTES
+    entries = (page_ranges.RangeEntry(entry, pages, size_bytes, part_bytes) for pages in ranges)
     _tell(KEY, dumped.key)
-    _tell(PARTS, sum(map(len, parts)))
+    _tell(PARTS, sum(len(one.parts()) for one in entries))
     _tell(ENTRIES, len(archive.toc.entries))
     _tell(TOC_BYTES, archive.required_manifest.toc_bytes)
 

@@ -14,15 +14,13 @@ TARGET = "restored"
 
 
 def compare_restores(stage: Stage) -> None:
-    command = partial(
-        Command,
-        environment=stage.environment(),
-        prepare=partial(stage.make_empty, TARGET),
-    )
+    by_us = partial(Command, environment=stage.environment(), prepare=partial(stage.drop, TARGET))
+    command = partial(by_us, prepare=partial(stage.make_empty, TARGET))
     archive = stage.folder / STOCK
     commands = [
-        command(ways.OURS_2_JOBS, ours("restore", TARGET, 2)),
-        command(f"{ways.OURS}, 4 jobs", ours("restore", TARGET, 4)),
+        by_us(ways.OURS_2_JOBS, ours("restore", TARGET, 2)),
+        by_us(f"{ways.OURS}, 4 jobs", ours("restore", TARGET, 4)),
+        command(f"{ways.OURS_2_JOBS}, in place of another one", ours("restore", TARGET, 2)),
         and_analyze(
             command(ways.RESTORE_DJANGO, shell(f"{download(STOCK)} | {pg_restore(TARGET)}")),
             TARGET,
@@ -40,7 +38,8 @@ def compare_restores(stage: Stage) -> None:
     stage.compare(f"restore-{name}", f"Restore of the database {name}", commands, verb="restore")
     print(
         "\nThis package also checks each block by its SHA-256, counts the rows of each table, runs "
-        "ANALYZE\nand swaps its database in. The others do only what is named."
+        "ANALYZE\nand gives its database the name. The others do only what is named. To drop the "
+        "database that\nwas in its place, the server writes all that it has in memory."
     )
 
 

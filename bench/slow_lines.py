@@ -29,9 +29,10 @@ def compare_on_slow_lines(stage: Stage) -> None:
     ):
         environment = stage.environment(f"http://127.0.0.1:{s3_port}", port=postgres_port)
         dumping = partial(Command, environment=environment, prepare=stage.settle)
-        copying = partial(
-            Command, environment=environment, prepare=partial(stage.make_empty, TARGET)
+        copying_anew = partial(
+            Command, environment=environment, prepare=partial(stage.drop, TARGET)
         )
+        copying = partial(copying_anew, prepare=partial(stage.make_empty, TARGET))
         dumps = [
             *(dumping(f"{ways.OURS}, {_jobs(jobs)}", ours("dump", jobs)) for jobs in JOBS),
             dumping(
@@ -40,7 +41,7 @@ def compare_on_slow_lines(stage: Stage) -> None:
         ]
         copies = [
             *(
-                copying(f"{ways.OURS} by stream, {_jobs(jobs)}", ours("copy", TARGET, jobs))
+                copying_anew(f"{ways.OURS} by stream, {_jobs(jobs)}", ours("copy", TARGET, jobs))
                 for jobs in JOBS
             ),
             *pgcopydb_clones(copying("", []), stage.folder, JOBS_OF_PGCOPYDB),

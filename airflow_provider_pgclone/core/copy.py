@@ -10,12 +10,8 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import Selection
 from airflow_provider_pgclone.core.checking import check_rows
 from airflow_provider_pgclone.core.errors import InvalidInputError, NotAllowedError
-from airflow_provider_pgclone.core.loading import (
-    Analysis,
-    LoadOptions,
-    load_database,
-    loading_for,
-)
+from airflow_provider_pgclone.core.executing import LoadOptions, loading_for
+from airflow_provider_pgclone.core.loading import Analysis, load_database
 from airflow_provider_pgclone.core.masking.planning import Masking
 from airflow_provider_pgclone.core.meter import REPORT_SECONDS, ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, Session, connect

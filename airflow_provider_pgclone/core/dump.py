@@ -44,6 +44,7 @@ from airflow_provider_pgclone.core.reading import (
     open_range_reader,
     open_skeleton,
     open_snapshot,
+    part_size,
     reading_ranges,
     take_checksums,
 )
@@ -202,7 +203,8 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
         compression=work.compression,
         pg_dump_version=f"{skeleton.toc.pg_dump_version} ({OUR_MARK})",
     )
-    toc, ranges = add_ranges(toc, snapshot.ranged)
+    part_bytes = part_size(snapshot.ranged, options.jobs)
+    toc, ranges = add_ranges(toc, snapshot.ranged, part_bytes=part_bytes)
     toc = complete_dependencies(toc)
     checksummed = lock_checksummed(snapshot, toc) if options.checksums else {}
     start = write_toc(toc)

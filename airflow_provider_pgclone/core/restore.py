@@ -9,12 +9,8 @@ from airflow_provider_pgclone.core.archive import required_signing_key, rights_o
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking import check_sql
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, UnsupportedError
-from airflow_provider_pgclone.core.loading import (
-    Analysis,
-    LoadOptions,
-    load_archive,
-    loading_for,
-)
+from airflow_provider_pgclone.core.executing import LoadOptions, loading_for
+from airflow_provider_pgclone.core.loading import Analysis, load_archive
 from airflow_provider_pgclone.core.meter import REPORT_SECONDS, ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, Session, connect, database_exists
 from airflow_provider_pgclone.core.progress import ProgressCallback

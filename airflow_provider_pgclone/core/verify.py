@@ -8,11 +8,8 @@ from typing import Literal
 from airflow_provider_pgclone.core.archive import required_signing_key
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ArchiveError, MismatchError, StorageError
-from airflow_provider_pgclone.core.loading import (
-    LoadOptions,
-    load_archive,
-    loading_for,
-)
+from airflow_provider_pgclone.core.executing import LoadOptions, loading_for
+from airflow_provider_pgclone.core.loading import load_archive
 from airflow_provider_pgclone.core.meter import REPORT_SECONDS, ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, connect
 from airflow_provider_pgclone.core.progress import ProgressCallback

@@ -38,7 +38,7 @@ from airflow_provider_pgclone.settings import (
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.catalog import Selection
-    from airflow_provider_pgclone.core.loading import LoadOptions
+    from airflow_provider_pgclone.core.executing import LoadOptions
     from airflow_provider_pgclone.core.masking.planning import Masking
     from airflow_provider_pgclone.core.postgres import Database
     from airflow_provider_pgclone.core.replacing import AllowedTargets
@@ -195,7 +195,7 @@ class Call:
 
     def load_options(self) -> "LoadOptions":
         """Return how rows are loaded."""
-        from airflow_provider_pgclone.core.loading import LoadOptions
+        from airflow_provider_pgclone.core.executing import LoadOptions
 
         return self.fill(LoadOptions)
 

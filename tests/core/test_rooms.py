@@ -28,9 +28,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     "reading": frozenset({"masking.planning", "catalog", "checking", "archive", "postgres"}),
     "scheduling": frozenset({"archive"}),
     "watching": frozenset({"scheduling", "archive", "postgres"}),
+    "executing": frozenset({"watching", "scheduling", "catalog", "archive", "postgres"}),
     "loading": frozenset(
         {
-            *("scheduling", "reading", "repository", "checking", "catalog", "watching"),
+            *("executing", "scheduling", "reading", "repository", "checking", "watching"),
             *("archive", "postgres"),
         }
     ),

@@ -27,7 +27,7 @@ PACKAGES = {
     "catalog": Package(("catalog/patterns.py",), "catalog"),
     "repository": Package(("repository/keys.py", "repository/retention.py"), "repository"),
     "scheduling": Package(("scheduling/*.py",), "scheduling"),
-    "loading": Package(("loading/messages.py", "loading/own_lines.py"), "loading"),
+    "executing": Package(("executing/messages.py", "executing/own_lines.py"), "executing"),
     "masking": Package(
         ("masking/rules/key.py", "masking/rules/language.py"), "masking/rules", sample=150
     ),

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from airflow_provider_pgclone.core.archive import TableName
-from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.loading import Analysis
+from airflow_provider_pgclone.core.postgres import Session
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.hooks import MakeHook
 
@@ -89,9 +89,9 @@ def test_tables_are_analyzed_beside_other_work_once_and_after_all_that_counts(
     beside: list[TableName] = []
     of = Analysis.of
 
-    def noting(self: Analysis, tables: Sequence[TableName], cancellation: Cancellation) -> None:
+    def noting(self: Analysis, tables: Sequence[TableName], session: Session) -> None:
         beside.extend(tables)
-        of(self, tables, cancellation)
+        of(self, tables, session)
 
     monkeypatch.setattr(Analysis, "of", noting)
     source = make_database(BESIDE_SQL)

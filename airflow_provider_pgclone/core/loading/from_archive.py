@@ -8,11 +8,9 @@ from functools import partial
 from airflow_provider_pgclone.core.archive import BlockContent, Manifest, Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking import check_checksums, check_encoding, check_rows
+from airflow_provider_pgclone.core.executing import BlockSink, Loading, load_stream
 from airflow_provider_pgclone.core.loading.fetch import BlockFetcher
 from airflow_provider_pgclone.core.loading.parallel import load_parallel
-from airflow_provider_pgclone.core.loading.pg_restore import load_stream
-from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.loading.sinks import BlockSink
 from airflow_provider_pgclone.core.loading.statistics import Analysis
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database, Session, connect

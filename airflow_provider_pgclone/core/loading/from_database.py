@@ -18,9 +18,8 @@ from airflow_provider_pgclone.core.archive import (
     read_pieces,
 )
 from airflow_provider_pgclone.core.errors import ArchiveError
+from airflow_provider_pgclone.core.executing import BlockSink, Loading
 from airflow_provider_pgclone.core.loading.parallel import load_parallel
-from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.loading.sinks import BlockSink
 from airflow_provider_pgclone.core.loading.statistics import Analysis
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database
@@ -32,6 +31,7 @@ from airflow_provider_pgclone.core.reading import (
     add_ranges,
     index_sizes,
     open_range_reader,
+    part_size,
 )
 from airflow_provider_pgclone.core.scheduling import divide, schedule
 from airflow_provider_pgclone.core.watching import LoadWork, expect_check
@@ -134,7 +134,8 @@ def load_database(
     :raises ToolError: when pg_dump or psql failed.
     :raises ArchiveError: when pg_dump wrote blocks that do not fit its table of contents.
     """
-    toc, range_entries = add_ranges(skeleton.toc, snapshot.ranged)
+    range_bytes = part_size(snapshot.ranged, loading.jobs)
+    toc, range_entries = add_ranges(skeleton.toc, snapshot.ranged, range_bytes=range_bytes)
     ranges = {range_entry.entry.dump_id: range_entry for range_entry in range_entries}
     in_skeleton = [entry.dump_id for entry in skeleton.toc.entries if entry.has_data]
     blocks = SkeletonBlocks(skeleton)

@@ -7,10 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.loading.pg_restore import load_entries
-from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.loading.sinks import Feed
-from airflow_provider_pgclone.core.loading.statements import Sessions, execute_entries
+from airflow_provider_pgclone.core.executing import (
+    Feed,
+    Loading,
+    Sessions,
+    execute_entries,
+    load_entries,
+)
 from airflow_provider_pgclone.core.loading.statistics import Analysis
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.scheduling import Passes, Unit, entries_of_each_run

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from airflow_provider_pgclone.core.archive import TableName
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.loading.settings import Loading
+from airflow_provider_pgclone.core.executing import Loading
 from airflow_provider_pgclone.core.meter import ProgressMeter, Task
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
 from airflow_provider_pgclone.core.visible import get_log

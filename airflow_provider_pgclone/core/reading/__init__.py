@@ -6,7 +6,7 @@ does not: writing archives is in the verbs and in archive, loading another datab
 
 from airflow_provider_pgclone.core.reading.checksums import lock_checksummed, take_checksums
 from airflow_provider_pgclone.core.reading.index_sizes import index_sizes
-from airflow_provider_pgclone.core.reading.page_ranges import RangeEntry, add_ranges
+from airflow_provider_pgclone.core.reading.page_ranges import RangeEntry, add_ranges, part_size
 from airflow_provider_pgclone.core.reading.parallel import reading_ranges
 from airflow_provider_pgclone.core.reading.pg_dump import Skeleton, open_skeleton
 from airflow_provider_pgclone.core.reading.psql import RangeReader, open_range_reader
@@ -23,6 +23,7 @@ __all__ = [
     "open_range_reader",
     "open_skeleton",
     "open_snapshot",
+    "part_size",
     "reading_ranges",
     "take_checksums",
 ]

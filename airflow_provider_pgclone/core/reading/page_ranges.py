@@ -17,6 +17,10 @@ from airflow_provider_pgclone.core.postgres import quote
 # The compressed rows of a part should fit into the queue of its worker. Otherwise workers wait for
 # each other.
 PART_BYTES = 48 * 1024 * 1024
+# At the end, a worker is busy alone for at most the time of a part. So each worker reads this many,
+# if they are not too small to compress well.
+PARTS_OF_WORKER = 8
+LEAST_PART_BYTES = 4 * 1024 * 1024
 # More ranges would only make the table of contents and the dependencies of indexes longer. So the
 # ranges of a larger table have several parts.
 MAX_RANGES_OF_TABLE = 2000
@@ -36,21 +40,37 @@ class RangeEntry:
     """A range of pages and its entry in the table of contents.
 
     :param size_bytes: the size of the table, divided by the number of its ranges.
+    :param part_bytes: the size of its parts.
     """
 
     entry: TocEntry
     pages: PageRange
     size_bytes: int
+    part_bytes: int
 
     def parts(self) -> list[PageRange]:
         """Split the range into the parts that are read at the same time."""
         end = self.pages.table.pages if self.pages.end is None else self.pages.end
-        return _split(self.pages, _part_count(self.size_bytes, end - self.pages.first))
+        count = _count(self.size_bytes, self.part_bytes, end - self.pages.first)
+        return _split(self.pages, count)
 
 
-def split(table: Table) -> list[PageRange]:
-    """Split a table into ranges of about the same size; the last one has no end."""
-    count = min(_part_count(table.size_bytes, table.pages), MAX_RANGES_OF_TABLE)
+def part_size(tables: Sequence[Table], workers: int) -> int:
+    """Return the size of parts of which each worker reads some, and not too few at the end.
+
+    :param tables: all that are read in ranges.
+    """
+    share = sum(table.size_bytes for table in tables) // (PARTS_OF_WORKER * workers)
+    return min(PART_BYTES, max(LEAST_PART_BYTES, share))
+
+
+def split(table: Table, range_bytes: int | None = None) -> list[PageRange]:
+    """Split a table into ranges of about the same size; the last one has no end.
+
+    :param range_bytes: that size, if there are not too many; by default that of the largest part.
+    """
+    count = _count(table.size_bytes, range_bytes or PART_BYTES, table.pages)
+    count = min(count, MAX_RANGES_OF_TABLE)
     return _split(PageRange(table, 0, None), count)
 
 
@@ -62,11 +82,17 @@ def _split(pages: PageRange, count: int) -> list[PageRange]:
     return [PageRange(pages.table, *one) for one in zip(starts, ends, strict=True)]
 
 
-def _part_count(size_bytes: int, pages: int) -> int:
-    return max(1, min(-(-size_bytes // PART_BYTES), pages))
+def _count(size_bytes: int, part_bytes: int, pages: int) -> int:
+    return max(1, min(-(-size_bytes // part_bytes), pages))
 
 
-def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[RangeEntry]]:
+def add_ranges(
+    toc: Toc,
+    tables: Sequence[Table],
+    *,
+    part_bytes: int | None = None,
+    range_bytes: int | None = None,
+) -> tuple[Toc, list[RangeEntry]]:
     """Add an entry for each range, after the data that pg_dump writes itself.
 
     The dependencies are for the parallel mode of pg_restore: restore_toc_entries_parallel() in
@@ -76,6 +102,8 @@ def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[RangeEntry]
     depend on a table, such as indexes, also depend on all ranges of the table.
 
     :param tables: the tables whose data pg_dump was told to leave out.
+    :param part_bytes: the size of the parts of a range; by default that of the largest.
+    :param range_bytes: see :func:`split`.
     :return: the new table of contents, and the ranges in the order of their entries.
     :raises ArchiveError: when the table of contents does not contain one of the tables, because
         its data would be lost.
@@ -93,10 +121,11 @@ def add_ranges(toc: Toc, tables: Sequence[Table]) -> tuple[Toc, list[RangeEntry]
             raise ArchiveError(
                 f"pg_dump did not write the table {table.display_name}, which is read in ranges"
             )
-        ranges = split(table)
+        ranges = split(table, range_bytes)
         for pages in ranges:
             entry = _range_entry(table_entry, table, next_id, spare)
-            found.append(RangeEntry(entry, pages, table.size_bytes // len(ranges)))
+            size_bytes = table.size_bytes // len(ranges)
+            found.append(RangeEntry(entry, pages, size_bytes, part_bytes or PART_BYTES))
             ids_of_table.setdefault(table_entry.dump_id, []).append(next_id)
             next_id += 1
     entries = [_with_ranges(entry, ids_of_table) for entry in toc.entries]

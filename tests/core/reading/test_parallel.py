@@ -36,7 +36,10 @@ def planned(count: int, *, parts: int = 1) -> list[RangeEntry]:
     """Plan ranges of as many pages as they have parts."""
     table = Table("s", "t", count * parts, 0, ("a",))
     starts = range(0, count * parts, parts)
-    return [RangeEntry(ENTRY, PageRange(table, n, n + parts), parts * PART_BYTES) for n in starts]
+    return [
+        RangeEntry(ENTRY, PageRange(table, n, n + parts), parts * PART_BYTES, PART_BYTES)
+        for n in starts
+    ]
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 4])

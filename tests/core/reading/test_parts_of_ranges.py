@@ -6,10 +6,12 @@ from hypothesis import strategies as st
 
 from airflow_provider_pgclone.core.catalog.rows import Table
 from airflow_provider_pgclone.core.reading.page_ranges import (
+    LEAST_PART_BYTES,
     MAX_RANGES_OF_TABLE,
     PART_BYTES,
     PageRange,
     RangeEntry,
+    part_size,
     split,
 )
 from tests.core.scheduling.test_work import data
@@ -26,7 +28,9 @@ def table_of(size_bytes: int) -> Table:
 
 def entries_of(table: Table) -> list[RangeEntry]:
     ranges = split(table)
-    return [RangeEntry(ENTRY, pages, table.size_bytes // len(ranges)) for pages in ranges]
+    return [
+        RangeEntry(ENTRY, pages, table.size_bytes // len(ranges), PART_BYTES) for pages in ranges
+    ]
 
 
 @given(size_bytes=st.integers(0, 4 * TIB))
@@ -77,3 +81,28 @@ def test_a_range_of_few_pages_has_no_empty_part() -> None:
     table = Table("s", "t", 2, 100 * PART_BYTES, ("a",))  # large values are in TOAST
     assert split(table) == [PageRange(table, 0, 1), PageRange(table, 1, None)]
     assert [len(entry.parts()) for entry in entries_of(table)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "workers", "expected"),
+    [
+        # As large as a queue allows, where each worker reads many of them.
+        ([40 * PART_BYTES], 2, PART_BYTES),
+        ([8 * PART_BYTES, 8 * PART_BYTES], 4, PART_BYTES // 2),
+        ([PART_BYTES], 2, LEAST_PART_BYTES),
+        ([PART_BYTES], 16, LEAST_PART_BYTES),
+        ([], 2, LEAST_PART_BYTES),
+    ],
+)
+def test_parts_are_so_small_that_each_worker_reads_some(
+    sizes: list[int], workers: int, expected: int
+) -> None:
+    assert part_size([table_of(size) for size in sizes], workers) == expected
+
+
+def test_ranges_have_the_size_that_is_asked_for_and_parts_as_well() -> None:
+    table = table_of(2 * PART_BYTES)
+    assert len(split(table)) == 2
+    assert len(split(table, PART_BYTES // 3)) == 6
+    (first, _) = split(table)
+    assert len(RangeEntry(ENTRY, first, PART_BYTES, PART_BYTES // 3).parts()) == 3

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_pgclone.core.loading.messages import (
+from airflow_provider_pgclone.core.executing.messages import (
     RestoreMessage,
     RestoreMessages,
     harmless_name,
 )
-from airflow_provider_pgclone.core.loading.own_lines import OwnLines
+from airflow_provider_pgclone.core.executing.own_lines import OwnLines
 
 SECRET = "hunter2"
 # Begins a line that looks like one of pg_restore, and is not.

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from airflow_provider_pgclone.core.loading.own_lines import OwnLines, is_unmarked
+from airflow_provider_pgclone.core.executing.own_lines import OwnLines, is_unmarked
 
 
 def test_the_mark_is_the_color_that_the_program_is_told_to_use() -> None:

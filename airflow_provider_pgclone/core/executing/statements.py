@@ -13,9 +13,9 @@ import psycopg
 from airflow_provider_pgclone.core.archive import Piece, TocEntry
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ArchiveError, RestoreError
-from airflow_provider_pgclone.core.loading.messages import message_of_server
-from airflow_provider_pgclone.core.loading.sinks import Feed
-from airflow_provider_pgclone.core.postgres import Database, Session, connect
+from airflow_provider_pgclone.core.executing.messages import message_of_server
+from airflow_provider_pgclone.core.executing.sinks import Feed
+from airflow_provider_pgclone.core.postgres import SAFE_PATH, Database, Session, connect
 from airflow_provider_pgclone.core.watching import LoadWork
 
 # Otherwise the server may count the rows of a COPY only seconds later, after those of an ANALYZE by
@@ -62,6 +62,7 @@ class Sessions:
         if session is None:
             session = self._open()
         with session.explaining_failure():
+            session.execute(SAFE_PATH)  # what it did before may have set another one
             yield session
             if session.major < 15:
                 session.connection.close()

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_pgclone.core.archive import Toc, TocEntry
-from airflow_provider_pgclone.core.loading.ownership import (
+from airflow_provider_pgclone.core.executing.ownership import (
     PUBLIC,
     Creators,
     creators_of,
     with_creators,
 )
-from airflow_provider_pgclone.core.loading.rights import (
+from airflow_provider_pgclone.core.executing.rights import (
     SCHEMA_PUBLIC,
     Rights,
     Roles,

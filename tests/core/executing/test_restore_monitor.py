@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import RestoreError
-from airflow_provider_pgclone.core.loading.messages import RestoreMonitor
+from airflow_provider_pgclone.core.executing.messages import RestoreMonitor
 from airflow_provider_pgclone.core.postgres.processes import Child, run_child
 
 HELLO = "pg_restore: connecting to database for restore"

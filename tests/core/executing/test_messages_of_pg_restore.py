@@ -2,12 +2,12 @@
 
 import pytest
 
-from airflow_provider_pgclone.core.loading.messages import (
+from airflow_provider_pgclone.core.executing.messages import (
     RestoreMessage,
     RestoreMessages,
     harmless_name,
 )
-from airflow_provider_pgclone.core.loading.own_lines import OwnLines
+from airflow_provider_pgclone.core.executing.own_lines import OwnLines
 from tests.core.conftest import RunTool
 from tests.support.fixtures.databases import MakeDatabase
 

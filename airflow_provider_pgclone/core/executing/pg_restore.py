@@ -21,9 +21,9 @@ from airflow_provider_pgclone.core.archive import (
 )
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import RestoreError
-from airflow_provider_pgclone.core.loading.messages import RestoreMonitor
-from airflow_provider_pgclone.core.loading.settings import Loading
-from airflow_provider_pgclone.core.loading.sinks import Feed
+from airflow_provider_pgclone.core.executing.messages import RestoreMonitor
+from airflow_provider_pgclone.core.executing.settings import Loading
+from airflow_provider_pgclone.core.executing.sinks import Feed
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Child, Database, run_child
 from airflow_provider_pgclone.core.watching import LoadWork, RunWork

@@ -15,8 +15,8 @@ import psycopg
 
 from airflow_provider_pgclone.core.archive import TocEntry
 from airflow_provider_pgclone.core.errors import RestoreError
-from airflow_provider_pgclone.core.loading.own_lines import OwnLines, is_unmarked
-from airflow_provider_pgclone.core.loading.rights import RIGHTS_LEFT_OUT, warn_of_foreign
+from airflow_provider_pgclone.core.executing.own_lines import OwnLines, is_unmarked
+from airflow_provider_pgclone.core.executing.rights import RIGHTS_LEFT_OUT, warn_of_foreign
 from airflow_provider_pgclone.core.postgres import (
     REDACTED,
     Child,

@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.loading import LoadOptions, loading_for
+from airflow_provider_pgclone.core.executing import LoadOptions, loading_for
 from airflow_provider_pgclone.core.postgres import Database, connect
 from tests.support.fixtures.databases import Server
 

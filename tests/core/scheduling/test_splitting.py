@@ -1,0 +1,186 @@
+"""How constraints are split, and which stay whole."""
+
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_pgclone.core.archive.toc import Toc, TocEntry
+from airflow_provider_pgclone.core.scheduling import divide
+from airflow_provider_pgclone.core.scheduling.plain import plain_ids
+from airflow_provider_pgclone.core.scheduling.splitting import Split, split_constraints
+from airflow_provider_pgclone.core.scheduling.units import Unit
+from airflow_provider_pgclone.core.scheduling.work import Schedule, schedule
+from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
+
+PATH = entry(1, "SEARCHPATH", "SEARCHPATH", section=SECTION_PRE_DATA)
+ADDED = "ALTER TABLE ONLY public.large\n    ADD CONSTRAINT "
+PRIMARY_KEY = f"{ADDED}large_pkey PRIMARY KEY (id);\n"
+FOREIGN_KEY = f"{ADDED}small_id FOREIGN KEY (small_id) REFERENCES public.small(id);\n"
+
+
+def toc_of(*entries: TocEntry) -> Toc:
+    return Toc((1, 16), "zstd", (0,) * 7, "db", "17", "17", (PATH, *entries))
+
+
+def split(*entries: TocEntry, index_bytes: dict[int, int] | None = None) -> Split:
+    toc = toc_of(*entries)
+    return split_constraints(toc, index_bytes or {}, plain_ids(toc))
+
+
+def constraint(definition: str) -> TocEntry:
+    return entry(30, "CONSTRAINT", "large large_pkey", 10, definition=definition)
+
+
+def foreign_key(definition: str = FOREIGN_KEY) -> TocEntry:
+    return entry(40, "FK CONSTRAINT", "large small_id", 10, 11, 31, definition=definition)
+
+
+@pytest.mark.parametrize(
+    ("definition", "index", "added"),
+    [
+        (
+            PRIMARY_KEY,
+            "CREATE UNIQUE INDEX large_pkey ON public.large USING btree (id);\n",
+            f"{ADDED}large_pkey PRIMARY KEY USING INDEX large_pkey;\n",
+        ),
+        (
+            'ALTER TABLE ONLY "s (x".large\n    ADD CONSTRAINT "a ""k(" UNIQUE ("a, b)", b);\n',
+            'CREATE UNIQUE INDEX "a ""k(" ON "s (x".large USING btree ("a, b)", b);\n',
+            'ALTER TABLE ONLY "s (x".large\n    ADD CONSTRAINT "a ""k(" UNIQUE'
+            ' USING INDEX "a ""k(";\n',
+        ),
+        (
+            f"{ADDED}k UNIQUE (a) INCLUDE (b, c) WITH (fillfactor='70');\n\n"
+            "ALTER TABLE public.large CLUSTER ON k;\n",
+            "CREATE UNIQUE INDEX k ON public.large USING btree (a) INCLUDE (b, c)"
+            " WITH (fillfactor='70');\n",
+            f"{ADDED}k UNIQUE USING INDEX k;\n\nALTER TABLE public.large CLUSTER ON k;\n",
+        ),
+    ],
+)
+def test_the_index_of_a_constraint_is_built_before(definition: str, index: str, added: str) -> None:
+    found = split(table(10, "large"), constraint(definition), index_bytes={30: 5, 9: 1})
+    _, _, building, adding = found.toc.entries
+    assert (building.description, building.definition) == ("INDEX", index)
+    assert (adding.dump_id, adding.description, adding.definition) == (30, "CONSTRAINT", added)
+    assert building.dependencies == (10,)
+    assert adding.dependencies == (10, building.dump_id)
+    assert building.tag == adding.tag
+    assert found.index_bytes == {building.dump_id: 5, 9: 1}
+    assert found.instant == {30}
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        f"{ADDED}k PRIMARY KEY (id) DEFERRABLE;\n",
+        f"{ADDED}k UNIQUE (id) DEFERRABLE INITIALLY DEFERRED;\n",
+        f"{ADDED}k UNIQUE NULLS NOT DISTINCT (id);\n",
+        f"{ADDED}k PRIMARY KEY (id, span WITHOUT OVERLAPS);\n",
+        f"{ADDED}k EXCLUDE USING gist (span WITH &&);\n",
+        f"{ADDED}k UNIQUE (id) WITH (fillfactor='(');\n",
+        "ALTER TABLE public.large\n    ADD CONSTRAINT k PRIMARY KEY (id);\n",
+        "ALTER TABLE ONLY large\n    ADD CONSTRAINT k PRIMARY KEY (id);\n",
+        f"DROP TABLE x;\n{PRIMARY_KEY}",
+    ],
+)
+def test_other_constraints_stay_whole(definition: str) -> None:
+    entries = (table(10, "large"), constraint(definition))
+    assert split(*entries).toc == toc_of(*entries)
+
+
+def test_a_foreign_key_is_checked_after_it_was_added() -> None:
+    found = split(table(10, "large"), table(11, "small"), foreign_key())
+    *_, adding, checking = found.toc.entries
+    assert adding == foreign_key(FOREIGN_KEY.replace(";", " NOT VALID;"))
+    assert (
+        checking.definition == "ALTER TABLE ONLY public.large\n    VALIDATE CONSTRAINT small_id;\n"
+    )
+    assert (checking.description, checking.tag) == (adding.description, adding.tag)
+    # Not of the referenced table, which it leaves to others.
+    assert checking.dependencies == (10, 40)
+    assert found.instant == {40}
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        FOREIGN_KEY.replace(";", " NOT VALID;"),
+        FOREIGN_KEY.replace(";", " NOT ENFORCED;"),
+        # Of a partitioned table.
+        FOREIGN_KEY.replace("ONLY ", ""),
+    ],
+)
+def test_other_foreign_keys_stay_whole(definition: str) -> None:
+    entries = (table(10, "large"), table(11, "small"), foreign_key(definition))
+    assert split(*entries).toc == toc_of(*entries)
+
+
+@pytest.mark.parametrize("partitioned", ["large", "small"])
+def test_nothing_of_a_partitioned_table_is_split(partitioned: str) -> None:
+    tables = [
+        replace(one, definition="CREATE TABLE t (a int)\nPARTITION BY RANGE (a);\n")
+        if one.tag == partitioned
+        else one
+        for one in (table(10, "large"), table(11, "small"))
+    ]
+    found = split(*tables, foreign_key(), constraint(PRIMARY_KEY))
+    assert found.instant == ({30} if partitioned == "small" else set())
+
+
+def test_a_foreign_key_of_which_the_table_is_not_certain_stays_whole() -> None:
+    """The tag of a key is the names of its table and its own, with a space between."""
+    both = (table(10, "large"), table(11, "large small_id"))
+    key = replace(foreign_key(), tag="large small_id key")
+    assert not split(*both, key).instant
+
+
+def test_what_is_not_plain_is_not_split() -> None:
+    entries = (table(10, "large"), replace(constraint(PRIMARY_KEY), tablespace="fast"))
+    assert split(*entries).toc == toc_of(*entries)
+    # An archive of an old pg_dump, in which statements do not name schemas.
+    toc = Toc(
+        (1, 12), "gzip", (0,) * 7, "db", "9.6", "9.6", (*entries[:1], constraint(PRIMARY_KEY))
+    )
+    assert plain_ids(toc) == frozenset()
+
+
+def plan_of(*, sessions: int = 2) -> Schedule:
+    """Return the plan of two tables, one with indexes, and a foreign key between them."""
+    small_key = PRIMARY_KEY.replace("large", "small")
+    toc = toc_of(
+        *(table(10, "large"), table(11, "small"), data(20, "large", 10), data(21, "small", 11)),
+        constraint(PRIMARY_KEY),
+        entry(31, "CONSTRAINT", "small small_pkey", 11, definition=small_key),
+        entry(32, "INDEX", "other", 10, definition="CREATE INDEX other ON public.large ..."),
+        foreign_key(),
+    )
+    sizes, index_bytes = {20: 90 * MIB, 21: 80 * MIB}, {30: 40 * MIB, 31: 30 * MIB, 32: 50 * MIB}
+    return schedule(toc, sizes, index_bytes, sessions=sessions)
+
+
+def units_by_statement(*, sessions: int = 2) -> dict[str, Unit]:
+    """Return the units of statements that have one of their own, by how it begins."""
+    units = divide(plan_of(sessions=sessions), sessions=sessions)[-1]
+    return {
+        " ".join(
+            unit.entries[0].definition.split()[:3] + unit.entries[0].definition.split()[-2:]
+        ): unit
+        for unit in units
+        if len(unit.entries) == 1 and unit.entries[0].definition
+    }
+
+
+def test_the_index_of_a_key_is_built_beside_another_one() -> None:
+    units = units_by_statement()
+    key = units["CREATE UNIQUE INDEX btree (id);"]
+    other = units["CREATE INDEX other public.large ..."]
+    assert not key.conflicts_with(other)
+    assert not {key.number} & other.waits_for
+    assert not {other.number} & key.waits_for
+
+
+def test_a_single_session_restores_what_pg_dump_has_written() -> None:
+    plan = plan_of(sessions=1)
+    assert not plan.plain
+    assert {one.dump_id for one in plan.toc.entries} == {1, 10, 11, 20, 21, 30, 31, 32, 40}
