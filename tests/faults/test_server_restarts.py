@@ -143,7 +143,7 @@ def test_between_the_statements_of_a_swap(
     [
         ("replacing.attempt.mark_newborn", 1),
         ("restore.load_archive", 1),
-        ("executing.pg_restore.BlockSink.write_rows", 3),
+        ("executing.statements.CopySink.write_rows", 3),
         ("loading.from_archive.check_rows", 1),
         ("loading.statistics.Analysis.of", 1),
         ("loading.statistics.Analysis.finish", 1),
@@ -222,7 +222,7 @@ def test_a_backend_that_is_killed_takes_all_others_along(
             pass
         os.kill(found[0][0], signal.SIGKILL)
 
-    before = Before(monkeypatch, "executing.pg_restore.BlockSink.write_rows", 2, kill)
+    before = Before(monkeypatch, "executing.statements.CopySink.write_rows", 2, kill)
     with pytest.raises(PgCloneError):
         hook.restore(key)
     assert before.is_done

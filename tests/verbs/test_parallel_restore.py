@@ -264,3 +264,22 @@ def test_indexes_that_alter_their_table_do_not_end_in_a_deadlock(
     make_hook("restored").restore(make_hook(database).dump(), jobs=2)
     query = "SELECT indexrelid::regclass::text FROM pg_index WHERE indisclustered OR indisreplident"
     assert sorted(server.rows("restored", query)) == [("by_id",), ("by_text",)]
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "EUC_TW", "LATIN1", "EUC_JP"])
+def test_databases_of_any_encoding_are_restored_and_copied(
+    encoding: str, server: Server, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psycopg returns text as bytes in the first one, and does not know the second one."""
+    monkeypatch.setenv("PGCLIENTENCODING", "UTF8")  # of this test's own queries
+    name = encoding.lower()
+    made = f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"
+    server.run("postgres", made)
+    server.run(name, SQL)
+    if encoding == "LATIN1":
+        server.run(name, "CREATE TABLE \"été\" AS SELECT repeat('é', 500) AS é")
+    hook = make_hook(name)
+    make_hook("restored").restore(hook.dump(jobs=2), jobs=2)
+    hook.copy(target="copied", method="stream", jobs=2)
+    before = fingerprint(server, name)
+    assert fingerprint(server, "restored") == fingerprint(server, "copied") == before

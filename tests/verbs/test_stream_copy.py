@@ -105,8 +105,9 @@ def test_a_program_that_is_killed_leaves_the_target_as_it_was(
     make_hook: MakeHook,
 ) -> None:
     target = make_database("CREATE TABLE mine AS SELECT 1 AS a")
+    jobs = 1 if program == "pg_restore" else 2  # several sessions load rows without it
     thread, raised = in_background(
-        lambda: make_hook(slow_source).copy(target=target, method="stream", jobs=2)
+        lambda: make_hook(slow_source).copy(target=target, method="stream", jobs=jobs)
     )
     while thread.is_alive() and not copying(server):
         pass

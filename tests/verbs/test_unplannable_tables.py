@@ -80,7 +80,7 @@ def test_they_are_dumped_where_an_index_calls_the_function(
         assert f"cannot plan a query of public.{table}" in caplog.text
     tables = make_hook(indexed).inspect(key)["tables"]
     assert tables["public.indexed"] == tables["public.counted"] == 9000
-    with pytest.raises(RestoreError, match=r"INDEX indexed_f_idx .*inner_f\(integer\) does not"):
+    with pytest.raises(RestoreError, match=r"INDEX indexed_f_idx: .*inner_f\(integer\) does not"):
         make_hook(f"{indexed}_new").restore(key)
 
 

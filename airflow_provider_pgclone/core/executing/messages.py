@@ -1,4 +1,4 @@
-"""Parses the messages of pg_restore, and decides which errors are harmless.
+"""Parses the messages of pg_restore and of the server, and decides which errors are harmless.
 
 pg_restore exits with code 1 both after a harmless error and after it lost a table, so only its
 messages tell the difference. ``LC_ALL=C`` makes its own messages English. Messages of the server
@@ -57,7 +57,7 @@ _UNMARKED = (
 
 @dataclass(frozen=True)
 class RestoreMessage:
-    """One error of pg_restore.
+    """One error of pg_restore, or of a statement of ours.
 
     :param text: the message of the server or of pg_restore, without row data.
     :param command: the first line of the statement, without literals; empty if rows were loaded.
@@ -253,14 +253,12 @@ def message_of_server(error: psycopg.Error, entry: TocEntry) -> RestoreMessage:
     said, named = error.diag, f"{entry.description} {entry.tag}"
     if said.message_primary is None:  # of psycopg or libpq, which quote what they like
         return RestoreMessage(type(error).__name__, entry=named)
-    head = "could not execute query: "
-    first_line, _, _ = said.message_primary.partition("\n")
-    lines = [f"{head}{said.severity_nonlocalized or 'ERROR'}:  {first_line}"]
+    lines = [f"ERROR:  {said.message_primary}".partition("\n")[0]]
     if said.message_hint:
         lines.append(f"{_HINT} {said.message_hint}".partition("\n")[0])
     lines += f"{_CONTEXT} {said.context}".split("\n") if said.context else []
-    text = _said(lines, may_have_rows=True).removeprefix(head)
-    return RestoreMessage(text, _command(entry.definition), named)
+    command = "" if entry.has_data else _command(entry.definition)
+    return RestoreMessage(_said(lines, may_have_rows=True), command, named)
 
 
 def _message(lines: list[str], entry: str) -> RestoreMessage:

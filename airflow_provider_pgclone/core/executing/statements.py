@@ -4,79 +4,72 @@ A run of pg_restore for each of them would connect and learn the catalog anew, a
 one more process.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from queue import Empty, LifoQueue
 
 import psycopg
 
 from airflow_provider_pgclone.core.archive import Piece, TocEntry
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ArchiveError, RestoreError
-from airflow_provider_pgclone.core.executing.messages import message_of_server
+from airflow_provider_pgclone.core.executing.messages import RestoreMessage, message_of_server
 from airflow_provider_pgclone.core.executing.sinks import Feed
-from airflow_provider_pgclone.core.postgres import SAFE_PATH, Database, Session, connect
+from airflow_provider_pgclone.core.postgres import Database, Session, connect
 from airflow_provider_pgclone.core.watching import LoadWork
 
 # Otherwise the server may count the rows of a COPY only seconds later, after those of an ANALYZE by
 # another session: pgstat_report_stat() in pgstat.c.
-_COUNT_NOW = "SELECT pg_stat_force_next_flush()"
+_COUNT_NOW = "SELECT pg_catalog.pg_stat_force_next_flush()"
 # What pg_restore sets as well, in _doSetFixedOutputState(). The rest of it is in LOADING.
 _AS_PG_RESTORE = b"SET xmloption = content; SET row_security = off"
 
 
 class Sessions:
-    """As many sessions as threads load a database at once, which stay open until all is loaded.
+    """Sessions on the database that is loaded, for threads that use one after another.
+
+    As many are open as threads use at once, until all is loaded.
 
     :param database: with the settings of sessions that load it.
-    :param setup: the entries that set how others are read, such as the encoding of the archive.
     """
 
-    def __init__(
-        self, database: Database, setup: Sequence[TocEntry], cancellation: Cancellation
-    ) -> None:
+    def __init__(self, database: Database, cancellation: Cancellation) -> None:
         self._database = database
-        self._setup = b"".join(map(_statement, setup))
         self._cancellation = cancellation
-        self._lock = threading.Lock()
-        self._idle: list[Session] = []
-        self._stack = ExitStack()
+        # Each with what ends it.
+        self._idle: LifoQueue[tuple[Session, ExitStack]] = LifoQueue()
 
     def __enter__(self) -> "Sessions":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stack.close()
+        while not self._idle.empty():
+            self._idle.get()[1].close()
 
     @contextmanager
     def lend(self) -> Iterator[Session]:
-        """Lend a session to this thread. After an error it is not used again.
+        """Lend a session to this thread, as if it were new. After an error it ends.
 
         What was done in it is in the counts of the server then. Before PostgreSQL 15 only the end
         of a session does that.
 
         :raises ServerError: when the server fails a statement, or cannot be reached.
         """
-        with self._lock:
-            session = self._idle.pop() if self._idle else None
-        if session is None:
-            session = self._open()
-        with session.explaining_failure():
-            session.execute(SAFE_PATH)  # what it did before may have set another one
+        session, end = self._take()
+        with end, session.explaining_failure():
             yield session
-            if session.major < 15:
-                session.connection.close()
-                return
-            session.execute(_COUNT_NOW)
-        self._idle.append(session)
+            if session.major >= 15:
+                session.execute(_COUNT_NOW)
+                session.start_anew()
+                self._idle.put((session, end.pop_all()))
 
-    def _open(self) -> Session:
-        session = self._stack.enter_context(connect(self._database, self._cancellation))
-        with session.explaining_failure():
-            session.execute(_AS_PG_RESTORE)
-            if self._setup:
-                session.execute(self._setup)
-        return session
+    def _take(self) -> tuple[Session, ExitStack]:
+        with suppress(Empty):
+            return self._idle.get_nowait()
+        with ExitStack() as end:
+            session = end.enter_context(connect(self._database, self._cancellation))
+            session.connection.prepare_threshold = None  # start_anew() would deallocate these
+            return session, end.pop_all()
 
 
 class CopySink:
@@ -104,34 +97,46 @@ class CopySink:
 
 
 def execute_entries(
-    session: Session, entries: Sequence[TocEntry], feed: Feed, work: LoadWork
+    session: Session,
+    entries: Sequence[TocEntry],
+    feed: Feed,
+    work: LoadWork,
+    *,
+    setup: Sequence[TocEntry],
 ) -> None:
     """Restore entries that are one statement each, in their order.
 
     :param feed: called for each entry with data.
     :param work: is told which entry is worked on.
+    :param setup: the entries that set how the others are read, such as the encoding of the archive.
     :raises RestoreError: when the server refuses one. The restore ends there.
     :raises PgCloneError: the error of ``feed``.
     """
+    session.execute(_AS_PG_RESTORE)
+    session.execute(b"".join(map(_statement, setup)))
     for entry in entries:
+        session.cancellation.check()
         work.begin(entry.dump_id)
-        try:
-            _execute(session, entry, feed)
-        except psycopg.Error as error:
-            session.cancellation.check()
-            if session.connection.broken:
-                raise
-            raise RestoreError(f"cannot restore {message_of_server(error, entry)}") from error
+        refusal = _execute(session, entry, feed)
+        if refusal is not None:  # raised here, since the values of a row are in its cause
+            raise RestoreError(f"cannot restore {refusal}")
         work.end(entry.dump_id)
 
 
-def _execute(session: Session, entry: TocEntry, feed: Feed) -> None:
-    statement = _statement(entry)
-    if not entry.has_data:
-        session.execute(statement)
-        return
-    with session.connection.cursor() as cursor, cursor.copy(statement) as copy:
-        feed(entry.dump_id, CopySink(copy, entry, session.cancellation))
+def _execute(session: Session, entry: TocEntry, feed: Feed) -> RestoreMessage | None:
+    """Restore an entry, and return why the server refuses it."""
+    try:
+        if entry.has_data:
+            with session.connection.cursor() as cursor, cursor.copy(_statement(entry)) as copy:
+                feed(entry.dump_id, CopySink(copy, entry, session.cancellation))
+        else:
+            session.execute(_statement(entry))
+    except psycopg.Error as error:
+        session.cancellation.check()
+        if session.connection.broken:
+            raise
+        return message_of_server(error, entry)
+    return None
 
 
 def _statement(entry: TocEntry) -> bytes:

@@ -74,7 +74,7 @@ class SkeletonBlocks:
 
 
 class SnapshotFeed:
-    """Feeds pg_restore with the rows of a snapshot: ranges by psql, other data from pg_dump.
+    """Feeds a load with the rows of a snapshot: ranges by psql, other data from pg_dump.
 
     :param reader: has as many sessions as entries are fed at once.
     :param ranges: the ranges, by the dump id of their entries.
@@ -113,7 +113,8 @@ class SnapshotFeed:
             # All rows are read. Building indexes may take hours, and the snapshot would keep VACUUM
             # from removing dead rows on the source.
             self._reader.end()
-            self._snapshot.release()
+            with self._snapshot.session.explaining_failure():  # not an error of the entry
+                self._snapshot.release()
 
 
 def load_database(

@@ -3,7 +3,7 @@
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
@@ -44,7 +44,7 @@ def load_parallel(
     :raises PgCloneError: the error of ``feed``.
     """
     of_each_run, logged = entries_of_each_run(toc), set[str]()
-    with Sessions(loading.database(database), of_each_run, cancellation) as sessions:
+    with Sessions(loading.database(database), cancellation) as sessions:
 
         def restore(unit: Unit) -> None:
             if analysis is not None and unit.tables:
@@ -52,7 +52,7 @@ def load_parallel(
                     analysis.of(unit.tables, session)
             elif unit.is_plain:
                 with sessions.lend() as session:
-                    execute_entries(session, unit.entries, feed, work)
+                    execute_entries(session, unit.entries, feed, work, setup=of_each_run)
             else:
                 load_entries(
                     *(toc, [*of_each_run, *unit.entries], feed, database, loading),
@@ -91,15 +91,16 @@ def load_units(
                 queue.fail(error)
 
         workers = min(sessions, len(units))
-        try:
-            # Not in this thread: a child ends with the thread that started it, and a pass may
-            # follow.
-            with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
-                for _ in range(workers):
-                    pool.submit(work)
-        except BaseException:  # a signal handler raised it, such as that of a task's timeout
-            cancellation.cancel()
-            raise
+        # Not in this thread: a child ends with the thread that started it, and a pass may follow.
+        with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
+            try:
+                running = {pool.submit(work) for _ in range(workers)}
+                while running := wait(running, POLL_SECONDS).not_done:
+                    if cancellation.requested:
+                        cancellation.cancel()  # of what began at the moment of the first
+            except BaseException:  # a signal handler raised it, such as that of a task's timeout
+                cancellation.cancel()
+                raise
         queue.raise_failure()
 
 

@@ -101,6 +101,12 @@ class Session:
             self.cancellation.check()
             raise _server_error(self.database, error) from error
 
+    def start_anew(self) -> None:
+        """Leave nothing of what was executed in the session: its settings are as at its start."""
+        self.execute("DISCARD ALL")
+        self.execute("RESET ROLE")  # DISCARD ALL gives it that of the login
+        _set_up(self)
+
     def stop_statement(self) -> None:
         """Stop the running statement, if any, without waiting for its end."""
         with contextlib.suppress(psycopg.Error):
@@ -124,10 +130,7 @@ def connect(
     with _open(database, cancellation, name) as connection:
         session = Session(connection, database, cancellation)
         with cancellation.ending(session.stop_statement), session.explaining_failure():
-            session.execute(SAFE_PATH)
-            session.execute(PATIENT_SESSION)
-            _notice_our_end(session)
-            session.execute(NO_TRANSACTION_TIMEOUT)
+            _set_up(session)
             yield session
 
 
@@ -192,6 +195,13 @@ def _open(
             f"cannot connect to database {database.name!r}: {message}",
             hint="Check the host, port, user and password of the connection to the server.",
         ) from error
+
+
+def _set_up(session: Session) -> None:
+    session.execute(SAFE_PATH)
+    session.execute(PATIENT_SESSION)
+    _notice_our_end(session)
+    session.execute(NO_TRANSACTION_TIMEOUT)
 
 
 def _notice_our_end(session: Session) -> None:

@@ -18,7 +18,7 @@ from airflow_provider_pgclone.core.postgres import quote
 # each other.
 PART_BYTES = 48 * 1024 * 1024
 # At the end, a worker is busy alone for at most the time of a part. So each worker reads this many,
-# if they are not too small to compress well.
+# unless they are too small to compress well.
 PARTS_OF_WORKER = 8
 LEAST_PART_BYTES = 4 * 1024 * 1024
 # More ranges would only make the table of contents and the dependencies of indexes longer. So the
@@ -56,7 +56,7 @@ class RangeEntry:
 
 
 def part_size(tables: Sequence[Table], workers: int) -> int:
-    """Return the size of parts of which each worker reads some, and not too few at the end.
+    """Return a size of parts that gives each worker about ``PARTS_OF_WORKER`` of them.
 
     :param tables: all that are read in ranges.
     """

@@ -29,7 +29,7 @@ SELECT kept.datname, shobj_description(kept.oid, 'pg_database'), pg_get_userbyid
        pg_has_role(kept.datdba, current_user, 'MEMBER')
        OR coalesce(pg_has_role(kept.datdba, target.datdba, 'MEMBER'), false)
 FROM pg_database kept LEFT JOIN pg_database target ON target.datname = %s
-WHERE kept.datname = ANY(%s)
+WHERE kept.datname::text = ANY(%s::text[])
 """
 _HOW_TO_MAKE = "Create it, or set create_target to true for the restore and its swap, or the copy."
 

@@ -1,4 +1,4 @@
-"""Divides an archive into what several runs of pg_restore restore side by side.
+"""Divides an archive into what several sessions and runs of pg_restore restore side by side.
 
 Everything here is pure: it knows how much work the entries of a table of contents are, and which of
 them wait for which. Nothing here knows a server or a program.

@@ -1,4 +1,4 @@
-"""Tells which tables an entry locks, so that runs do not wait for each other in the server. Pure.
+"""Tells which tables an entry locks, so that no session waits for another in the server. Pure.
 
 ``identify_locking_dependencies()`` in pg_backup_archiver.c does it for the tables that an entry
 names. But some statements lock the tables above or below as well, and two of them may end with
@@ -6,11 +6,48 @@ names. But some statements lock the tables above or below as well, and two of th
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 
 from airflow_provider_pgclone.core.archive import SECTION_POST_DATA, TableName, Toc, TocEntry
+from airflow_provider_pgclone.core.scheduling.splitting import validates
 
 _ONLY_ITSELF = "ALTER TABLE ONLY "
 _WITH_INDEX = ("INDEX", "CONSTRAINT")
+
+
+class Lock(Enum):
+    """The locks on a table as far as they differ here, by what takes them.
+
+    "Conflicting Lock Modes" in the PostgreSQL manual.
+    """
+
+    #: ROW SHARE, by the check of a foreign key to the table.
+    READ = "read"
+    #: SHARE, by CREATE INDEX.
+    BUILD = "build"
+    #: SHARE UPDATE EXCLUSIVE, by ANALYZE and by the check of a foreign key of the table; and SHARE
+    #: ROW EXCLUSIVE, when a foreign key is added to it or to another one.
+    CHECK = "check"
+    #: ACCESS EXCLUSIVE, by most forms of ALTER TABLE.
+    ALTER = "alter"
+
+    def goes_with(self, other: "Lock") -> bool:
+        """Tell whether two sessions may have the two locks at once."""
+        return frozenset({self, other}) in _SIDE_BY_SIDE
+
+    def joined(self, other: "Lock") -> "Lock":
+        """Return a lock that goes with nothing that one of the two does not go with."""
+        if self is other or other is Lock.READ:
+            return self
+        return other if self is Lock.READ else Lock.ALTER
+
+
+_SIDE_BY_SIDE = (
+    frozenset({Lock.READ}),
+    frozenset({Lock.READ, Lock.BUILD}),
+    frozenset({Lock.READ, Lock.CHECK}),
+    frozenset({Lock.BUILD}),
+)
 
 
 class Locks:
@@ -33,28 +70,36 @@ class Locks:
             elif entry.description in _WITH_INDEX:
                 self._of_index[entry.dump_id] = tables
 
-    def of(self, entries: Sequence[TocEntry]) -> Mapping[int, bool]:
-        """Return the tables that entries lock, each with whether others may share the lock.
-
-        CREATE INDEX lets others of its kind work on the table, but nothing else.
-        """
-        locks: dict[int, bool] = {}
+    def of(self, entries: Sequence[TocEntry]) -> Mapping[int, Lock]:
+        """Return the tables that entries lock, each with its lock."""
+        locks: dict[int, Lock] = {}
         for entry in entries:
-            for table in self._tables_of(entry) if entry.section == SECTION_POST_DATA else ():
-                locks[table] = locks.get(table, True) and entry.description == "INDEX"
+            for table, lock in self._of(entry) if entry.section == SECTION_POST_DATA else ():
+                locks[table] = locks.get(table, lock).joined(lock)
         return locks
 
-    def _tables_of(self, entry: TocEntry) -> Iterator[int]:
+    def _of(self, entry: TocEntry) -> Iterator[tuple[int, Lock]]:
         named = [id_ for id_ in entry.dependencies if id_ in self._tables]
-        yield from named
+        if validates(entry):
+            referencing, *referenced = named
+            yield referencing, Lock.CHECK
+            yield from ((table, Lock.READ) for table in referenced)
+        elif entry.description == "INDEX":  # others of its kind may work on the table
+            yield from ((table, Lock.BUILD) for table in named)
+        else:
+            lock = Lock.CHECK if entry.description == "FK CONSTRAINT" else Lock.ALTER
+            yield from ((table, lock) for table in (*named, *self._also_locked(entry, named)))
+
+    def _also_locked(self, entry: TocEntry, named: Sequence[int]) -> Iterable[int]:
         if entry.description == "INDEX ATTACH":
             # The last index of a table makes those above valid: validatePartitionedIndex() in
             # tablecmds.c.
             of_indexes = (self._of_index.get(id_, ()) for id_ in entry.dependencies)
-            yield from _reached((table for found in of_indexes for table in found), self._above)
-        elif entry.description != "INDEX" and _ONLY_ITSELF not in entry.definition:
+            return _reached((table for found in of_indexes for table in found), self._above)
+        if _ONLY_ITSELF not in entry.definition:
             # A trigger or a foreign key of a partitioned table comes to all of its partitions.
-            yield from _reached(named, self._below)
+            return _reached(named, self._below)
+        return ()
 
 
 def _is_table(entry: TocEntry) -> bool:

@@ -9,6 +9,9 @@ from airflow_provider_pgclone.core.archive import Toc, TocEntry
 
 # They have no owner of their own: _printTocEntry().
 _OF_TABLE = ("INDEX", "CONSTRAINT", "FK CONSTRAINT")
+_SETUP = ("ENCODING", "SEARCHPATH")
+# A session of psycopg fails in these: "encodings" in its documentation.
+_UNKNOWN_TO_PSYCOPG = ("EUC_TW", "MULE_INTERNAL")
 
 
 def plain_ids(toc: Toc) -> frozenset[int]:
@@ -17,7 +20,9 @@ def plain_ids(toc: Toc) -> frozenset[int]:
     Before pg_dump 10.3 and 9.6.8, statements did not name schemas, and pg_restore set another path
     before each: ``_selectOutputSchema()``. Those archives have no entry for the path.
     """
-    if not any(entry.description == "SEARCHPATH" for entry in toc.entries):
+    setup = {e.description: e.definition for e in toc.entries if e.description in _SETUP}
+    encoding = setup.get("ENCODING", "")
+    if "SEARCHPATH" not in setup or any(f"'{name}'" in encoding for name in _UNKNOWN_TO_PSYCOPG):
         return frozenset()
     return frozenset(entry.dump_id for entry in toc.entries if _is_plain(entry))
 

@@ -5,10 +5,10 @@ compares all rows with those of another table. The statements here come to the s
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from airflow_provider_pgclone.core.archive import Toc, TocEntry
+from airflow_provider_pgclone.core.archive import TableName, Toc, TocEntry
 
 _NAME = r'(?:"(?:[^"]|"")+"|[^\s"().,;]+)'
 _NAMES = rf"\({_NAME}(?:, {_NAME})*\)"
@@ -21,6 +21,7 @@ _WITH_INDEX = re.compile(
     re.DOTALL,
 )
 _FOREIGN_KEY = re.compile(rf"(?P<added>{_ADDED}FOREIGN KEY .*);\n", re.DOTALL)
+_VALIDATE = "\n    VALIDATE CONSTRAINT "
 # It is not compared with the rows at all.
 _UNCHECKED = re.compile(r" NOT (?:VALID|ENFORCED)\b")
 
@@ -42,69 +43,99 @@ def split_constraints(toc: Toc, index_bytes: Mapping[int, int], plain: frozenset
     """Split what can be split of the constraints that are one statement.
 
     An index of a primary key is built beside other indexes of the table: ``USING INDEX`` then makes
-    it that of the constraint. A foreign key is added as ``NOT VALID``, and ``VALIDATE CONSTRAINT``
-    leaves its tables to index builds of the referenced one, and to other foreign keys to that.
-    Neither is possible for partitioned tables.
+    it that of the constraint. A foreign key is added as ``NOT VALID``; ``VALIDATE CONSTRAINT`` then
+    leaves the referenced table to index builds and to the check of other foreign keys.
     """
     tables = {entry.dump_id: entry for entry in toc.entries if entry.description == "TABLE"}
+    below = frozenset(_tables_below(toc, tables))
     entries: list[TocEntry] = []
     instant: set[int] = set()
     sizes = dict(index_bytes)
     next_id = toc.unused_id
     for entry in toc.entries:
-        of = [tables[id_] for id_ in entry.dependencies if id_ in tables]
-        parts = []
-        if entry.dump_id in plain and not any(table.is_partitioned for table in of):
-            parts = _index_first(entry, next_id) or _checked_later(entry, of, next_id)
-        if not parts:
-            entries.append(entry)
-            continue
-        entries += parts
-        instant.add(entry.dump_id)
-        if entry.dump_id in sizes:
-            sizes[next_id] = sizes.pop(entry.dump_id)
-        next_id += 1
+        parts = _parts(entry, next_id, tables, below) if entry.dump_id in plain else []
+        entries += parts or [entry]
+        if parts:
+            instant.add(entry.dump_id)
+            if entry.dump_id in sizes:
+                sizes[next_id] = sizes.pop(entry.dump_id)
+            next_id += 1
     return Split(replace(toc, entries=tuple(entries)), sizes, frozenset(instant))
 
 
-def _index_first(entry: TocEntry, new_id: int) -> list[TocEntry]:
-    """Return the index of a constraint, and the constraint that takes it."""
-    found = _WITH_INDEX.fullmatch(entry.definition) if entry.description == "CONSTRAINT" else None
-    if found is None:
+def validates(entry: TocEntry) -> bool:
+    """Tell whether an entry is the check of a foreign key that was split.
+
+    Its first dependency is the table whose key it is; the referenced one follows, if it is another.
+    """
+    return entry.description == "FK CONSTRAINT" and _VALIDATE in entry.definition
+
+
+def _tables_below(toc: Toc, tables: Mapping[int, TocEntry]) -> Iterator[TableName]:
+    """Yield the tables that inherit from others, and partitions."""
+    for entry in toc.entries:
+        depends = any(id_ in tables for id_ in entry.dependencies)
+        if entry.description == "TABLE ATTACH" or (entry.dump_id in tables and depends):
+            yield entry.table
+
+
+def _parts(
+    entry: TocEntry, new_id: int, tables: Mapping[int, TocEntry], below: frozenset[TableName]
+) -> list[TocEntry]:
+    """Return the two parts of an entry; none if it stays whole.
+
+    Neither way is possible for partitioned tables. Since PostgreSQL 18, ``USING INDEX`` makes a
+    NOT NULL that a primary key has from above a constraint of the table's own.
+    """
+    of = [tables[id_] for id_ in entry.dependencies if id_ in tables]
+    if any(table.is_partitioned for table in of):
         return []
+    if entry.description == "CONSTRAINT" and (found := _WITH_INDEX.fullmatch(entry.definition)):
+        inherits = any(table.table in below for table in of)
+        return (
+            []
+            if inherits and found["kind"] == "PRIMARY KEY"
+            else _index_first(entry, found, new_id)
+        )
+    if entry.description == "FK CONSTRAINT" and (found := _FOREIGN_KEY.fullmatch(entry.definition)):
+        return _checked_later(entry, found, of, new_id)
+    return []
+
+
+def _index_first(entry: TocEntry, found: re.Match[str], new_id: int) -> list[TocEntry]:
+    """Return the index of a constraint, and the constraint that takes it."""
     table, name, kind = found["table"], found["name"], found["kind"]
     index = f"CREATE UNIQUE INDEX {name} ON {table} USING btree {found['index']};\n"
-    constraint = f"ALTER TABLE ONLY {table}\n    ADD CONSTRAINT {name} {kind} USING INDEX {name};\n"
+    added = f"ALTER TABLE ONLY {table}\n    ADD CONSTRAINT {name} {kind} USING INDEX {name};\n"
+    dependencies = (*entry.dependencies, new_id)
     return [
         replace(entry, dump_id=new_id, description="INDEX", definition=index),
-        replace(
-            entry,
-            definition=constraint + found["more"],
-            dependencies=(*entry.dependencies, new_id),
-        ),
+        replace(entry, definition=added + found["more"], dependencies=dependencies),
     ]
 
 
-def _checked_later(entry: TocEntry, of: list[TocEntry], new_id: int) -> list[TocEntry]:
-    """Return a foreign key that is not valid yet, and what makes it so."""
-    found = _FOREIGN_KEY.fullmatch(entry.definition)
-    referencing = list(_named_first(entry, of))
-    if found is None or len(referencing) != 1 or _UNCHECKED.search(entry.definition):
+def _checked_later(
+    entry: TocEntry, found: re.Match[str], of: Sequence[TocEntry], new_id: int
+) -> list[TocEntry]:
+    """Return a foreign key that is not valid yet, and what makes it so.
+
+    The tag of a key begins with the name of its table; a space follows.
+    """
+    own = [
+        table.dump_id
+        for table in of
+        if entry.namespace == table.namespace and entry.tag.startswith(f"{table.tag} ")
+    ]
+    if len(own) != 1 or _UNCHECKED.search(entry.definition):
         return []
-    table, name = found["table"], found["name"]
+    others = [table.dump_id for table in of if table.dump_id not in own]
+    check = f"ALTER TABLE ONLY {found['table']}{_VALIDATE}{found['name']};\n"
     return [
         replace(entry, definition=f"{found['added']} NOT VALID;\n"),
         replace(
             entry,
             dump_id=new_id,
-            definition=f"ALTER TABLE ONLY {table}\n    VALIDATE CONSTRAINT {name};\n",
-            dependencies=(referencing[0].dump_id, entry.dump_id),
+            definition=check,
+            dependencies=(*own, *others, entry.dump_id),
         ),
     ]
-
-
-def _named_first(entry: TocEntry, tables: list[TocEntry]) -> Iterator[TocEntry]:
-    """Yield the tables that the tag of a constraint may begin with; a space follows."""
-    for table in tables:
-        if entry.namespace == table.namespace and entry.tag.startswith(f"{table.tag} "):
-            yield table

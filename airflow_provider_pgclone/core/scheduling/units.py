@@ -1,7 +1,6 @@
-"""Divides a restore into units, most of which are entries for one run of pg_restore. Pure.
+"""Divides a restore into units, which one session or one run of pg_restore restores. Pure.
 
-A run of pg_restore reads a cut-down archive from its standard input, so it needs no file and no
-pipe with a name. The units have the order of the passes of a parallel pg_restore:
+The units have the order of the passes of a parallel pg_restore:
 ``restore_toc_entries_prefork()``, ``_parallel()`` and ``_tocEntryRestorePass()`` in
 pg_backup_archiver.c.
 """
@@ -18,7 +17,7 @@ from airflow_provider_pgclone.core.archive import (
 )
 from airflow_provider_pgclone.core.scheduling.analyses import groups_to_analyze
 from airflow_provider_pgclone.core.scheduling.groups import Grouping
-from airflow_provider_pgclone.core.scheduling.locks import Locks
+from airflow_provider_pgclone.core.scheduling.locks import Lock, Locks
 from airflow_provider_pgclone.core.scheduling.work import Schedule, is_of_event_trigger
 
 # pg_restore reads these with the table of contents: _tocEntryRequired() in pg_backup_archiver.c.
@@ -33,7 +32,7 @@ class Unit:
     :param entries: in the order of the archive.
     :param waits_for: the numbers of units of its pass that must be done before.
     :param cost: the work of the longest chain that starts with it, in bytes of data.
-    :param locks: the tables that it locks, each with whether others of its kind share the lock.
+    :param locks: the tables that it locks, by the ids of their entries.
     :param tables: the tables that it analyzes; it has no entries then.
     :param is_plain: whether each of its entries is one statement, which any session can execute.
     """
@@ -42,7 +41,7 @@ class Unit:
     entries: tuple[TocEntry, ...]
     waits_for: frozenset[int] = frozenset()
     cost: float = 0.0
-    locks: Mapping[int, bool] = field(default_factory=dict)
+    locks: Mapping[int, Lock] = field(default_factory=dict)
     tables: tuple[TableName, ...] = ()
     is_plain: bool = False
 
@@ -54,7 +53,8 @@ class Unit:
     def conflicts_with(self, other: "Unit") -> bool:
         """Tell whether one of the two would wait for a lock of the other."""
         mine, theirs = self.locks, other.locks
-        return any(not (mine[table] and theirs[table]) for table in mine.keys() & theirs.keys())
+        both = mine.keys() & theirs.keys()
+        return any(not mine[table].goes_with(theirs[table]) for table in both)
 
 
 # The units of each pass. The passes follow one another.
@@ -147,7 +147,7 @@ def _units(
         for number, group in enumerate(groups)
     ]
     for tables, waits_for in groups_to_analyze(plan.toc, groups) if analyzes else ():
-        alone = {table.dump_id: False for table in tables}
+        analyzing = {table.dump_id: Lock.CHECK for table in tables}
         names = tuple(table.table for table in tables)
-        units.append(Unit(len(units), (), waits_for, locks=alone, tables=names))
+        units.append(Unit(len(units), (), waits_for, locks=analyzing, tables=names))
     return units

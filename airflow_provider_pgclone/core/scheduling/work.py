@@ -64,8 +64,9 @@ def schedule(
     :param sessions: how many load at once; a single one does all in the order of the archive.
     :param first: the ids of entries that start before all others.
     """
-    plain = plain_ids(toc) if sessions > 1 else frozenset[int]()
-    split = split_constraints(toc, index_bytes, plain)
+    split = Split(toc, index_bytes)
+    if sessions > 1:
+        split = split_constraints(toc, index_bytes, plain_ids(toc))
     toc = split.toc
     toc = replace(toc, entries=tuple(_indexes_after_constraints(toc, split.instant)))
     toc = replace(toc, entries=tuple(_altering_indexes_one_by_one(toc)))
@@ -74,7 +75,7 @@ def schedule(
     toc = replace(toc, entries=tuple(_event_triggers_last(toc)))
     own, chains = _work(replace(split, toc=toc), raw_bytes)
     chains = {**chains, **dict.fromkeys(first, math.inf)}
-    return Schedule(toc, own, chains, plain_ids(toc) if plain else plain)
+    return Schedule(toc, own, chains, plain_ids(toc) if sessions > 1 else frozenset())
 
 
 def _indexes_after_constraints(toc: Toc, instant: Collection[int]) -> Iterator[TocEntry]:

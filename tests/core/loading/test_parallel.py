@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import CancelledError, RestoreError
 from airflow_provider_pgclone.core.loading.parallel import load_units
+from airflow_provider_pgclone.core.scheduling.locks import Lock
 from airflow_provider_pgclone.core.scheduling.units import Passes, Unit
 
 PATIENCE_SECONDS = 30
@@ -36,7 +37,7 @@ class Restored:
 
 
 def unit(number: int, *waits_for: int, cost: float = 0, lock: int | None = None) -> Unit:
-    locks = {} if lock is None else {lock: False}
+    locks = {} if lock is None else {lock: Lock.ALTER}
     return Unit(number, (), frozenset(waits_for), cost, locks)
 
 

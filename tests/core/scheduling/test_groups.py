@@ -8,10 +8,12 @@ import pytest
 from airflow_provider_pgclone.core.archive.toc import SECTION_DATA, SECTION_NONE, TocEntry
 from airflow_provider_pgclone.core.scheduling import divide, entries_of_each_run
 from airflow_provider_pgclone.core.scheduling.groups import SMALL_BYTES, Group, Grouping
-from airflow_provider_pgclone.core.scheduling.locks import Locks
+from airflow_provider_pgclone.core.scheduling.locks import Lock, Locks
 from airflow_provider_pgclone.core.scheduling.units import Unit
 from tests.core.scheduling.test_units import scheduled
 from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
+
+READ, BUILD, CHECK, ALTER = Lock
 
 
 def groups_of(
@@ -75,9 +77,10 @@ def test_indexes_of_a_table_in_several_groups_wait_for_no_other_table() -> None:
     ]
     assert groups_of(entries, {20: 79 * MIB, 21: MIB, 22: MIB}) == [
         ([20], set()),
-        ([21, 22], set()),
+        ([21], set()),  # alone, since all sessions share the table
+        ([22], set()),
         ([30], {0, 1}),
-        ([31], {1}),
+        ([31], {2}),
         ([32], {0, 1}),
     ]
 
@@ -188,20 +191,28 @@ def test_entries_of_each_run_are_those_that_set_how_the_others_are_read() -> Non
     ("mine", "theirs", "conflict"),
     [
         ({}, {}, False),
-        ({1: False}, {2: False}, False),
-        ({1: True}, {1: True}, False),
-        ({1: True}, {1: False}, True),
-        ({1: False}, {1: False}, True),
-        ({1: True, 2: True, 3: False}, {1: True, 2: False}, True),
+        ({1: ALTER}, {2: ALTER}, False),
+        ({1: BUILD}, {1: BUILD}, False),
+        ({1: BUILD}, {1: CHECK}, True),
+        ({1: BUILD}, {1: ALTER}, True),
+        ({1: CHECK}, {1: CHECK}, True),
+        ({1: CHECK}, {1: ALTER}, True),
+        ({1: ALTER}, {1: ALTER}, True),
+        ({1: READ}, {1: READ}, False),
+        ({1: READ}, {1: BUILD}, False),
+        ({1: READ}, {1: CHECK}, False),
+        ({1: READ}, {1: ALTER}, True),
+        ({1: BUILD, 2: BUILD, 3: ALTER}, {1: BUILD, 2: CHECK}, True),
     ],
 )
 def test_units_conflict_if_they_lock_a_table_that_they_do_not_share(
-    mine: dict[int, bool], theirs: dict[int, bool], conflict: bool
+    mine: dict[int, Lock], theirs: dict[int, Lock], conflict: bool
 ) -> None:
     one, other = Unit(0, (), locks=mine), Unit(1, (), locks=theirs)
     assert one.conflicts_with(other) is other.conflicts_with(one) is conflict
 
 
+VALIDATE = "ALTER TABLE ONLY public.a\n    VALIDATE CONSTRAINT x;\n"
 TREE = [
     table(10, "root"),
     # Older archives attach a partition in the entry of its table.
@@ -218,38 +229,42 @@ TREE = [
 @pytest.mark.parametrize(
     ("one", "locks"),
     [
-        (entry(30, "INDEX", "x", 10), {10: True}),
-        (entry(30, "INDEX", "x", 10, 92, 13), {10: True, 13: True}),
-        (entry(30, "INDEX ATTACH", "x", 20, 21), {10: False, 11: False, 12: False}),
-        (entry(30, "INDEX ATTACH", "x", 93, 20), {10: False, 11: False}),
+        (entry(30, "INDEX", "x", 10), {10: BUILD}),
+        (entry(30, "INDEX", "x", 10, 92, 13), {10: BUILD, 13: BUILD}),
+        (entry(30, "INDEX ATTACH", "x", 20, 21), {10: ALTER, 11: ALTER, 12: ALTER}),
+        (entry(30, "INDEX ATTACH", "x", 93, 20), {10: ALTER, 11: ALTER}),
         # Only an index is attached, not what else depends on a table.
         (entry(30, "INDEX ATTACH", "x", 23), {}),
-        (entry(30, "TRIGGER", "x", 11), {11: False, 12: False}),
-        (entry(30, "TRIGGER", "x", 13), {13: False}),
-        (entry(30, "CONSTRAINT", "x", 11, definition="ALTER TABLE ONLY a ADD x"), {11: False}),
+        (entry(30, "TRIGGER", "x", 11), {11: ALTER, 12: ALTER}),
+        (entry(30, "TRIGGER", "x", 13), {13: ALTER}),
+        (entry(30, "CONSTRAINT", "x", 11, definition="ALTER TABLE ONLY a ADD x"), {11: ALTER}),
         (
             entry(30, "FK CONSTRAINT", "x", 10, 13, definition="ALTER TABLE a ADD x"),
-            {10: False, 11: False, 12: False, 13: False},
+            {10: CHECK, 11: CHECK, 12: CHECK, 13: CHECK},
         ),
+        (
+            entry(30, "FK CONSTRAINT", "x", 11, 13, 29, definition=VALIDATE),
+            {11: CHECK, 13: READ},
+        ),
+        (entry(30, "FK CONSTRAINT", "x", 11, 29, definition=VALIDATE), {11: CHECK}),
         # Before the data there is one session.
         (entry(30, "RULE", "x", 10, section=SECTION_PRE_DATA), {}),
     ],
 )
 def test_an_entry_locks_its_tables_and_those_above_or_below(
-    one: TocEntry, locks: dict[int, bool]
+    one: TocEntry, locks: dict[int, Lock]
 ) -> None:
     found = Locks(scheduled(TREE, {}).toc).of([one])
     assert found == locks
-    assert {type(shared) for shared in found.values()} <= {bool}
 
 
 def test_a_unit_shares_a_lock_only_if_all_its_entries_do() -> None:
     locks = Locks(scheduled(TREE, {}).toc)
     index, comment = entry(30, "INDEX", "x", 13), entry(31, "STATISTICS", "y", 13)
-    assert locks.of([index, comment]) == locks.of([comment, index]) == {13: False}
-    assert locks.of([index, index]) == {13: True}
+    assert locks.of([index, comment]) == locks.of([comment, index]) == {13: ALTER}
+    assert locks.of([index, index]) == {13: BUILD}
     (unit,) = divide(scheduled([*TREE[3:4], index], {}), sessions=2)[1]
-    assert unit.locks == {13: True}
+    assert unit.locks == {13: BUILD}
 
 
 def test_the_only_unit_of_a_single_session_is_the_first() -> None:

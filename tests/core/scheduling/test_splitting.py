@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_pgclone.core.archive.toc import Toc, TocEntry
 from airflow_provider_pgclone.core.scheduling import divide
 from airflow_provider_pgclone.core.scheduling.plain import plain_ids
-from airflow_provider_pgclone.core.scheduling.splitting import Split, split_constraints
+from airflow_provider_pgclone.core.scheduling.splitting import Split, split_constraints, validates
 from airflow_provider_pgclone.core.scheduling.units import Unit
 from airflow_provider_pgclone.core.scheduling.work import Schedule, schedule
 from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
@@ -97,8 +97,10 @@ def test_a_foreign_key_is_checked_after_it_was_added() -> None:
         checking.definition == "ALTER TABLE ONLY public.large\n    VALIDATE CONSTRAINT small_id;\n"
     )
     assert (checking.description, checking.tag) == (adding.description, adding.tag)
-    # Not of the referenced table, which it leaves to others.
-    assert checking.dependencies == (10, 40)
+    # First the table of the key: the other one is left to others.
+    assert checking.dependencies == (10, 11, 40)
+    assert validates(checking)
+    assert not validates(adding)
     assert found.instant == {40}
 
 
@@ -114,6 +116,22 @@ def test_a_foreign_key_is_checked_after_it_was_added() -> None:
 def test_other_foreign_keys_stay_whole(definition: str) -> None:
     entries = (table(10, "large"), table(11, "small"), foreign_key(definition))
     assert split(*entries).toc == toc_of(*entries)
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        [table(9, "root"), entry(12, "TABLE ATTACH", "large", 9, 10, section=SECTION_PRE_DATA)],
+        # It inherits.
+        [table(9, "root"), entry(10, "TABLE", "large", 9, section=SECTION_PRE_DATA)],
+    ],
+)
+def test_the_primary_key_of_a_table_below_another_stays_whole(above: list[TocEntry]) -> None:
+    """PostgreSQL 18 would make its NOT NULL one of its own."""
+    entries = [table(10, "large"), *above] if above[-1].dump_id == 12 else above
+    assert not split(*entries, constraint(PRIMARY_KEY)).instant
+    unique = PRIMARY_KEY.replace("PRIMARY KEY", "UNIQUE")
+    assert split(*entries, constraint(unique)).instant == {30}
 
 
 @pytest.mark.parametrize("partitioned", ["large", "small"])
@@ -138,6 +156,10 @@ def test_a_foreign_key_of_which_the_table_is_not_certain_stays_whole() -> None:
 def test_what_is_not_plain_is_not_split() -> None:
     entries = (table(10, "large"), replace(constraint(PRIMARY_KEY), tablespace="fast"))
     assert split(*entries).toc == toc_of(*entries)
+    # An encoding that psycopg does not know.
+    taiwan = entry(2, "ENCODING", "ENCODING", definition="SET client_encoding = 'EUC_TW';\n")
+    assert plain_ids(toc_of(table(10, "large"), constraint(PRIMARY_KEY))) == {30}
+    assert plain_ids(toc_of(taiwan, table(10, "large"), constraint(PRIMARY_KEY))) == frozenset()
     # An archive of an old pg_dump, in which statements do not name schemas.
     toc = Toc(
         (1, 12), "gzip", (0,) * 7, "db", "9.6", "9.6", (*entries[:1], constraint(PRIMARY_KEY))

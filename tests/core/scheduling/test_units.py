@@ -16,7 +16,7 @@ from airflow_provider_pgclone.core.archive.toc import (
     TocEntry,
 )
 from airflow_provider_pgclone.core.scheduling import groups
-from airflow_provider_pgclone.core.scheduling.locks import Locks
+from airflow_provider_pgclone.core.scheduling.locks import Lock, Locks
 from airflow_provider_pgclone.core.scheduling.units import Passes, Unit, data_order, divide
 from airflow_provider_pgclone.core.scheduling.work import Schedule, schedule
 from tests.core.scheduling.test_work import (
@@ -312,11 +312,11 @@ def test_statements_on_a_tree_of_partitions_do_not_run_side_by_side() -> None:
     )
     locks = Locks(plan.toc)
     of = {one.dump_id: dict(locks.of([one])) for one in plan.toc.entries}
-    assert of[20] == {11: True}
-    assert of[30] == {10: False, 11: False, 12: False}
-    assert of[31] == {10: False, 11: False, 12: False}
-    assert of[32] == {10: False}
-    assert of[33] == {13: False}
+    assert of[20] == {11: Lock.BUILD}
+    assert of[30] == dict.fromkeys((10, 11, 12), Lock.ALTER)
+    assert of[31] == dict.fromkeys((10, 11, 12), Lock.ALTER)
+    assert of[32] == {10: Lock.ALTER}
+    assert of[33] == {13: Lock.ALTER}
 
 
 def test_data_is_fetched_in_the_order_of_the_units() -> None:

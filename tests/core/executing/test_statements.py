@@ -1,0 +1,161 @@
+"""Sessions that execute entries: each is lent as if it were new, and what ends one is told."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_pgclone.core.archive.toc import POSITION_NOT_SET, TocEntry, statement_entry
+from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.errors import ArchiveError, CancelledError
+from airflow_provider_pgclone.core.executing.sinks import BlockSink
+from airflow_provider_pgclone.core.executing.statements import Sessions, execute_entries
+from airflow_provider_pgclone.core.meter import ProgressMeter
+from airflow_provider_pgclone.core.postgres import Database
+from airflow_provider_pgclone.core.scheduling import Schedule
+from airflow_provider_pgclone.core.watching import LoadWork
+from tests.core.scheduling.test_splitting import toc_of
+from tests.support.fixtures.databases import MakeDatabase, Server
+
+# Of pg_dump: how each entry is read.
+SETUP = [
+    statement_entry(1, "ENCODING", "ENCODING", "SET client_encoding = 'LATIN1';\n"),
+    statement_entry(2, "STDSTRINGS", "STDSTRINGS", "SET standard_conforming_strings = 'off';\n"),
+]
+# What a function of an archive may do to a session of ours.
+HOSTILE_SQL = """
+CREATE SCHEMA evil; CREATE TABLE evil.log (who text);
+CREATE FUNCTION evil.pg_stat_force_next_flush() RETURNS void LANGUAGE sql
+    AS 'INSERT INTO evil.log VALUES (current_user)';
+CREATE ROLE other; GRANT ALL ON SCHEMA evil TO other;
+CREATE FUNCTION evil.changes() RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM set_config('search_path', 'evil, pg_catalog', false);
+    PERFORM set_config('session_replication_role', 'replica', false);
+    PERFORM set_config('client_encoding', 'SJIS', false);
+    PERFORM pg_advisory_lock(7);
+    CREATE TEMP TABLE lasting ();
+    LISTEN lasting;
+    SET ROLE other;
+    RETURN true;
+END $$;
+CREATE TABLE rows (v text CHECK (evil.changes()))
+"""
+STATE = """
+SELECT current_setting('search_path'), current_setting('session_replication_role'),
+    current_setting('client_encoding'), current_setting('standard_conforming_strings'),
+    current_setting('client_connection_check_interval'), current_user,
+    current_setting('statement_timeout'),
+    (SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'advisory'),
+    (SELECT count(*) FROM pg_catalog.pg_class WHERE relname = 'lasting'),
+    (SELECT count(*) FROM pg_catalog.pg_listening_channels())
+"""
+
+
+def database_of(server: Server, name: str) -> Database:
+    one = server.server
+    parameters = {
+        "host": one.host,
+        "port": str(one.port),
+        "user": one.user,
+        "password": one.password,
+    }
+    return Database(name, parameters)
+
+
+def data_of(table: str) -> TocEntry:
+    return replace(
+        statement_entry(9, "TABLE DATA", table, ""),
+        copy_statement=f"COPY public.{table} FROM stdin;\n",
+        namespace="public",
+        data_state=POSITION_NOT_SET,
+    )
+
+
+def work_of(*entries: TocEntry) -> LoadWork:
+    return LoadWork(Schedule(toc_of(*entries), {}, {}), ProgressMeter(lambda progress: None))
+
+
+def one_row(dump_id: int, sink: BlockSink) -> None:
+    sink.write_rows(iter([b"a\n", b"\\.\n\n\n"]))
+
+
+def test_a_session_is_lent_as_if_it_were_new(server: Server, make_database: MakeDatabase) -> None:
+    name = make_database(HOSTILE_SQL)
+    settings = {"session_replication_role": "origin", "role": "none"}
+    database = database_of(server, name).with_settings(settings)
+    rows = data_of("rows")
+    with Sessions(database, Cancellation()) as sessions:
+        with sessions.lend() as session:
+            before, pid = session.fetch_row(STATE), session.pid
+        with sessions.lend() as session:
+            execute_entries(session, [rows], one_row, work_of(rows), setup=SETUP)
+        with sessions.lend() as session:
+            assert session.fetch_row(STATE) == before
+            kept = session.major >= 15
+            assert (session.pid == pid) is kept
+    assert server.rows(name, "TABLE evil.log") == []
+    server.run(name, "DROP OWNED BY other; DROP ROLE other")
+
+
+def test_entries_are_read_as_the_archive_says(server: Server, make_database: MakeDatabase) -> None:
+    name = make_database("CREATE TABLE rows (v text)")
+    index = statement_entry(8, "INDEX", "i", r"CREATE INDEX i ON public.rows ((v || '\\n'));")
+    rows = data_of("rows")
+
+    def latin(dump_id: int, sink: BlockSink) -> None:
+        sink.write_rows(iter([b"\xe9", b"t\xe9\n"]))
+
+    with Sessions(database_of(server, name), Cancellation()) as sessions, sessions.lend() as one:
+        execute_entries(one, [rows, index], latin, work_of(rows, index), setup=SETUP)
+    assert server.rows(name, "TABLE rows") == [("été",)]
+    definition = server.value(name, "SELECT pg_get_indexdef('i'::regclass)")
+    assert r"'\n'" in definition
+
+
+def test_a_cancel_between_two_entries_is_heeded(
+    server: Server, make_database: MakeDatabase
+) -> None:
+    name = make_database("CREATE TABLE done (n int)")
+    entries = [
+        statement_entry(n, "INDEX", f"i{n}", f"INSERT INTO public.done VALUES ({n})")
+        for n in (5, 6)
+    ]
+    cancellation, work = Cancellation(), work_of(*entries)
+    end = work.end
+
+    def end_and_cancel(dump_id: int) -> None:
+        end(dump_id)
+        cancellation.cancel()
+
+    work.end = end_and_cancel  # type: ignore[method-assign]
+    with (
+        pytest.raises(CancelledError),
+        Sessions(database_of(server, name), cancellation) as sessions,
+        sessions.lend() as session,
+    ):
+        execute_entries(session, entries, one_row, work, setup=[])
+    assert server.rows(name, "TABLE done") == [(5,)]
+
+
+def test_what_fails_while_rows_come_is_told_and_leaves_no_row(
+    server: Server, make_database: MakeDatabase
+) -> None:
+    name = make_database("CREATE TABLE rows (v text)")
+    rows = data_of("rows")
+
+    def pieces() -> Iterator[bytes]:
+        yield b"a\n"
+        raise ArchiveError("damaged")
+
+    def damaged(dump_id: int, sink: BlockSink) -> None:
+        sink.write_rows(pieces())
+
+    def objects(dump_id: int, sink: BlockSink) -> None:
+        assert not sink.holds_large_objects
+        sink.write_large_objects(iter([]))
+
+    with Sessions(database_of(server, name), Cancellation()) as sessions:
+        for feed, said in ((damaged, "^damaged$"), (objects, "^public.rows has large objects")):
+            with pytest.raises(ArchiveError, match=said), sessions.lend() as session:
+                execute_entries(session, [rows], feed, work_of(rows), setup=[])
+    assert server.rows(name, "TABLE rows") == []
