@@ -11,7 +11,7 @@ PgCloneError
 ├── StorageError                storage refused a request, or the connection to it broke
 ├── ServerError                 PostgreSQL refused a statement, or the connection to it broke
 ├── ToolError                   a PostgreSQL program failed
-│   └── RestoreError            pg_restore reported an error that is not harmless
+│   └── RestoreError            an entry of the archive cannot be restored
 │       └── MismatchError       the restored database differs from what was dumped
 ├── ArchiveError                the bytes are not an archive, or the archive is damaged
 └── CancelledError              the caller asked to stop
@@ -78,7 +78,7 @@ class ToolError(PgCloneError):
 
 
 class RestoreError(ToolError):
-    """pg_restore reported an error that is not harmless."""
+    """The server or pg_restore refused an entry of the archive, and that is not harmless."""
 
 
 class MismatchError(RestoreError):

@@ -136,7 +136,7 @@ def restore(
     :raises NotAllowedError: when a setting does not allow the target.
     :raises NotFoundError: when the dump or the local database does not exist, or the target does
         not and may not be made.
-    :raises RestoreError: when pg_restore reported an error that is not harmless.
+    :raises RestoreError: when an entry cannot be restored.
     """
     meter = ProgressMeter(on_progress, interval_seconds=report_seconds)
     with cancellation.own() as own, meter.reporting(own):

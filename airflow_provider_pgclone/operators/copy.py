@@ -22,7 +22,7 @@ class PgCloneCopyOperator(PgCloneBaseOperator):
     :param target_postgres_conn_id: the Airflow connection of the server to copy to. Default: the
         source's.
     :param method: how to copy: with ``template`` the server copies its files and ends the sessions
-        on the source; with ``stream`` pg_dump and pg_restore copy, the sessions go on, and the
+        on the source; with ``stream`` the worker reads and writes, the sessions go on, and the
         target may be on another server. Default: ``stream`` to another connection, otherwise
         ``template``.
     :param database: the database to dump, to restore over or to copy. Default: the connection's.

@@ -143,7 +143,7 @@ class CopyArguments(ReadingArguments, MaskingArguments, LoadingArguments, total=
             values.one_of("template", "stream"),
             None,
             "How to copy: with `template` the server copies its files and ends the sessions on "
-            "the source; with `stream` pg_dump and pg_restore copy, the sessions go on, and the "
+            "the source; with `stream` the worker reads and writes, the sessions go on, and the "
             "target may be on another server.",
             default_help="`stream` to another connection, otherwise `template`",
         ),

@@ -42,7 +42,7 @@ def load_archive(
     :param checksums: whether to compare the rows with the checksums in the manifest; otherwise the
         numbers of rows are compared.
     :raises InvalidInputError: when the checksums are for another encoding.
-    :raises RestoreError: when pg_restore reports an error that is not harmless.
+    :raises RestoreError: when an entry cannot be restored.
     :raises MismatchError: when a table does not have the same rows as in the dump.
     :raises ArchiveError: when the archive is damaged.
     """
@@ -50,7 +50,7 @@ def load_archive(
     if checksums and manifest is not None:
         with connect(loading.database(database), cancellation) as session:
             check_encoding(session, manifest.encoding)
-    log.info("loading %s into %r by pg_restore %s", dump.key, database.name, loading.tools.major)
+    log.info("loading %s into %r", dump.key, database.name)
     if manifest is None:
         meter.bytes_total = dump.size_bytes
         meter.enter("load", "creating the schema")

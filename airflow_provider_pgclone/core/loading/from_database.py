@@ -131,7 +131,7 @@ def load_database(
     :param skeleton: the running pg_dump of the snapshot.
     :param temp: the empty database.
     :param analysis: analyzes tables meanwhile; what is left of it comes later.
-    :raises RestoreError: when pg_restore reports an error that is not harmless.
+    :raises RestoreError: when an entry cannot be restored.
     :raises ToolError: when pg_dump or psql failed.
     :raises ArchiveError: when pg_dump wrote blocks that do not fit its table of contents.
     """

@@ -88,7 +88,7 @@ def divide(
 
 
 def entries_of_each_run(toc: Toc) -> list[TocEntry]:
-    """Return the entries that set how pg_restore reads the others."""
+    """Return the entries that set how the others are read."""
     return [entry for entry in toc.entries if entry.description in _OF_EACH_RUN]
 
 

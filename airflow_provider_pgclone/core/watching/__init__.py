@@ -1,4 +1,4 @@
-"""Watches a database while it is loaded: what pg_restore works on, and how far the server is.
+"""Watches a database while it is loaded: what is worked on, and how far the server is.
 
 What an entry of an archive costs is estimated here. Nothing here loads, orders or changes anything.
 """

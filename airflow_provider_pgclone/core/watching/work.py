@@ -1,4 +1,4 @@
-"""Tells from the texts of pg_restore what it works on, and how much work each entry is.
+"""Tells which entry of an archive is worked on, and how much work each entry is.
 
 The work of an entry is the size of its data in bytes, before compression. That of an index is as
 many bytes as would take as long to load.
@@ -30,7 +30,7 @@ _ORDER = ("load", "indexes", "constraints", "views")
 
 
 class LoadWork:
-    """The work of all runs of pg_restore that load an archive.
+    """The work of all sessions and runs of pg_restore that load an archive.
 
     :param plan: the archive, with the work of its entries as far as it is known.
     """
@@ -172,7 +172,7 @@ def analyze_work(size: float) -> float:
 def limit_of_load(meter: ProgressMeter) -> str | None:
     """Return what most of the time of a restore or a copy went to.
 
-    :return: ``source``, ``storage``, ``compression`` or ``target``, which means pg_restore and its
+    :return: ``source``, ``storage``, ``compression`` or ``target``, which means pg_restore and the
         server; ``None`` if nothing took most of it, or if it is not known.
     """
     seconds = meter.seconds()
