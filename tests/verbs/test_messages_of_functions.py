@@ -100,3 +100,25 @@ def test_a_pg_restore_that_cannot_mark_its_lines_is_refused(
     with pytest.raises(RestoreError, match="does not heed the environment variables PG_COLOR"):
         make_hook("restored", pg_bin_dir=str(folder)).restore(key, jobs=2)
     assert server.names() == {shop}
+
+
+@pytest.mark.parametrize("where", [BESIDE_ROWS, IN_AN_INDEX])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_name_of_a_function_or_a_statement_that_it_makes_hides_no_value(
+    where: str, jobs: int, make_database: MakeDatabase, make_hook: MakeHook
+) -> None:
+    """Its name stands before what shows that it has raised the error."""
+    for name, body in (
+        ('"said\nit"', "RAISE EXCEPTION 'value is %', x"),
+        ("said", "EXECUTE format('SELECT %I', x)"),
+    ):
+        source = make_database(
+            f"CREATE FUNCTION {name}(x text) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN"
+            f" IF current_database() ~ 'temp' THEN {body}; END IF; RETURN true; END $$;"
+            f"CREATE TABLE t1 AS SELECT '{SECRET}' AS x;"
+            + where.replace("said(x) > 0", "said(x)").replace("said(x)", f"{name}(x)")
+        )
+        hook = make_hook(source)
+        with pytest.raises(RestoreError) as raised:
+            hook.restore(hook.dump(), jobs=jobs)
+        assert SECRET not in str(raised.value)

@@ -40,7 +40,8 @@ _COMMAND = "Command was: "
 _HINT = "HINT: "
 _CONTEXT = "CONTEXT: "
 # The author of a function wrote the text of such an error, so it may contain row data.
-_RAISED = re.compile(r"PL/pgSQL.*\b(?:RAISE|ASSERT)\b|PL/(?!pgSQL)|Traceback")
+# The names in a statement that it has made may be values, too. A name may have line breaks.
+_RAISED = re.compile(r"PL/pgSQL.*\b(?:RAISE|ASSERT|EXECUTE)\b|PL/(?!pgSQL)|Traceback", re.DOTALL)
 _COPY_CONTEXT = re.compile(r"(?:CONTEXT: +)?(COPY .+?, line \d+(?:, column [^:]+)?)(?::|$)")
 # Extensions are made before there are rows, so what they raise then is not of a row.
 _CREATE_EXTENSION = "CREATE EXTENSION "
@@ -251,13 +252,16 @@ class RestoreMonitor:
 def message_of_server(error: psycopg.Error, entry: TocEntry) -> RestoreMessage:
     """Return the error of a statement that a session of ours has executed for an entry."""
     said, named = error.diag, f"{entry.description} {entry.tag}"
-    if said.message_primary is None:  # of psycopg or libpq, which quote what they like
-        return RestoreMessage(type(error).__name__, entry=named)
-    lines = [f"ERROR:  {said.message_primary}".partition("\n")[0]]
+    command = "" if entry.has_data else _command(entry.definition)
+    if said.message_primary is None:  # of libpq, or of psycopg, which may quote what it was given
+        is_of_libpq = isinstance(error, psycopg.OperationalError)
+        text = str(error).partition("\n")[0] if is_of_libpq else type(error).__name__
+        return RestoreMessage(text, command, named)
+    severity = said.severity_nonlocalized or "ERROR"
+    lines = [f"{severity}:  {said.message_primary}".partition("\n")[0]]
     if said.message_hint:
         lines.append(f"{_HINT} {said.message_hint}".partition("\n")[0])
     lines += f"{_CONTEXT} {said.context}".split("\n") if said.context else []
-    command = "" if entry.has_data else _command(entry.definition)
     return RestoreMessage(_said(lines, may_have_rows=True), command, named)
 
 
@@ -284,7 +288,7 @@ def _message(lines: list[str], entry: str) -> RestoreMessage:
 def _said(lines: list[str], *, may_have_rows: bool) -> str:
     """Return the part of an error that can be logged, without row data."""
     first, *rest = lines
-    is_raised = may_have_rows and any(_RAISED.search(line) for line in rest)
+    is_raised = may_have_rows and _RAISED.search("\n".join(rest)) is not None
     shown = [redact_values(first, is_raised=is_raised)]
     # An error with a context comes from a row or a function, so its hint may contain row data.
     if not may_have_rows or not any(line.startswith(_CONTEXT) for line in rest):

@@ -4,11 +4,13 @@ A run of pg_restore for each of them would connect and learn the catalog anew, a
 one more process.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, LifoQueue
 
 import psycopg
+from psycopg.copy import LibpqWriter
 
 from airflow_provider_pgclone.core.archive import Piece, TocEntry
 from airflow_provider_pgclone.core.cancellation import Cancellation
@@ -25,10 +27,16 @@ _COUNT_NOW = "SELECT pg_catalog.pg_stat_force_next_flush()"
 _AS_PG_RESTORE = b"SET xmloption = content; SET row_security = off"
 
 
+# A server that is still there ends a statement at once when it is asked to. Airflow kills a task
+# 5 s after it told it to stop.
+ANSWER_SECONDS = 2.0
+
+
 class Sessions:
     """Sessions on the database that is loaded, for threads that use one after another.
 
-    As many are open as threads use at once, until all is loaded.
+    As many are open as threads use at once, until all is loaded. If the server does not end their
+    statements soon after a cancel, they are cut off.
 
     :param database: with the settings of sessions that load it.
     """
@@ -38,11 +46,18 @@ class Sessions:
         self._cancellation = cancellation
         # Each with what ends it.
         self._idle: LifoQueue[tuple[Session, ExitStack]] = LifoQueue()
+        self._lent: dict[int, Session] = {}
+        self._cancelled_at: float | None = None
+        self._end = ExitStack()
 
     def __enter__(self) -> "Sessions":
+        self._end.enter_context(self._cancellation.ending(self._cut_off_late))
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._end.close()
+        for session in [*self._lent.values()]:  # nobody waits for their threads
+            session.cut_off()
         while not self._idle.empty():
             self._idle.get()[1].close()
 
@@ -56,12 +71,27 @@ class Sessions:
         :raises ServerError: when the server fails a statement, or cannot be reached.
         """
         session, end = self._take()
-        with end, session.explaining_failure():
+        with end, session.explaining_failure(), self._noting(session):
             yield session
             if session.major >= 15:
                 session.execute(_COUNT_NOW)
                 session.start_anew()
                 self._idle.put((session, end.pop_all()))
+
+    @contextmanager
+    def _noting(self, session: Session) -> Iterator[None]:
+        self._lent[id(session)] = session
+        try:
+            yield
+        finally:
+            del self._lent[id(session)]
+
+    def _cut_off_late(self) -> None:
+        now = time.monotonic()
+        self._cancelled_at = self._cancelled_at or now
+        if now - self._cancelled_at > ANSWER_SECONDS:
+            for session in [*self._lent.values()]:
+                session.cut_off()
 
     def _take(self) -> tuple[Session, ExitStack]:
         with suppress(Empty):
@@ -70,6 +100,19 @@ class Sessions:
             session = end.enter_context(connect(self._database, self._cancellation))
             session.connection.prepare_threshold = None  # start_anew() would deallocate these
             return session, end.pop_all()
+
+
+class _RowWriter(LibpqWriter):
+    """Ends the session if its rows do not come to their end.
+
+    psycopg would wait for the server, and log what it answers, with the values of a row.
+    """
+
+    def finish(self, exc: BaseException | None = None) -> None:
+        if exc is None:
+            super().finish()
+        else:
+            self.connection.close()
 
 
 class CopySink:
@@ -127,14 +170,13 @@ def _execute(session: Session, entry: TocEntry, feed: Feed) -> RestoreMessage | 
     """Restore an entry, and return why the server refuses it."""
     try:
         if entry.has_data:
-            with session.connection.cursor() as cursor, cursor.copy(_statement(entry)) as copy:
+            cursor = session.connection.cursor()
+            with cursor.copy(_statement(entry), writer=_RowWriter(cursor)) as copy:
                 feed(entry.dump_id, CopySink(copy, entry, session.cancellation))
         else:
             session.execute(_statement(entry))
     except psycopg.Error as error:
         session.cancellation.check()
-        if session.connection.broken:
-            raise
         return message_of_server(error, entry)
     return None
 

@@ -92,15 +92,17 @@ def load_units(
 
         workers = min(sessions, len(units))
         # Not in this thread: a child ends with the thread that started it, and a pass may follow.
-        with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
-            try:
-                running = {pool.submit(work) for _ in range(workers)}
-                while running := wait(running, POLL_SECONDS).not_done:
-                    if cancellation.requested:
-                        cancellation.cancel()  # of what began at the moment of the first
-            except BaseException:  # a signal handler raised it, such as that of a task's timeout
-                cancellation.cancel()
-                raise
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="restore")
+        try:
+            running = {pool.submit(work) for _ in range(workers)}
+            while running := wait(running, POLL_SECONDS).not_done:
+                if cancellation.requested:
+                    cancellation.cancel()  # of what began at the moment of the first
+        except BaseException:  # a signal handler raised it, such as that of a task's timeout
+            cancellation.cancel()
+            raise
+        finally:
+            pool.shutdown(wait=False)
         queue.raise_failure()
 
 

@@ -1,6 +1,8 @@
 """Sessions on a server, and a few statements about its databases."""
 
 import contextlib
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -106,6 +108,14 @@ class Session:
         self.execute("DISCARD ALL")
         self.execute("RESET ROLE")  # DISCARD ALL gives it that of the login
         _set_up(self)
+
+    def cut_off(self) -> None:
+        """End the session though the server does not answer; a thread that waits for it fails."""
+        with (
+            contextlib.suppress(psycopg.Error, OSError),
+            socket.socket(fileno=os.dup(self.connection.fileno())) as connected,
+        ):
+            connected.shutdown(socket.SHUT_RDWR)
 
     def stop_statement(self) -> None:
         """Stop the running statement, if any, without waiting for its end."""

@@ -1,5 +1,7 @@
 """Sessions that execute entries: each is lent as if it were new, and what ends one is told."""
 
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -7,7 +9,8 @@ import pytest
 
 from airflow_provider_pgclone.core.archive.toc import POSITION_NOT_SET, TocEntry, statement_entry
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.errors import ArchiveError, CancelledError
+from airflow_provider_pgclone.core.errors import ArchiveError, CancelledError, RestoreError
+from airflow_provider_pgclone.core.executing import statements
 from airflow_provider_pgclone.core.executing.sinks import BlockSink
 from airflow_provider_pgclone.core.executing.statements import Sessions, execute_entries
 from airflow_provider_pgclone.core.meter import ProgressMeter
@@ -15,6 +18,7 @@ from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.scheduling import Schedule
 from airflow_provider_pgclone.core.watching import LoadWork
 from tests.core.scheduling.test_splitting import toc_of
+from tests.support.fixtures.background import in_background
 from tests.support.fixtures.databases import MakeDatabase, Server
 
 # Of pg_dump: how each entry is read.
@@ -159,3 +163,71 @@ def test_what_fails_while_rows_come_is_told_and_leaves_no_row(
             with pytest.raises(ArchiveError, match=said), sessions.lend() as session:
                 execute_entries(session, [rows], feed, work_of(rows), setup=[])
     assert server.rows(name, "TABLE rows") == []
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(
+    server: Server, make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "ANSWER_SECONDS", 0.0)
+    name = make_database("CREATE TABLE rows (v text)")
+    slow = statement_entry(8, "INDEX", "i", "SELECT pg_sleep(600)")
+    cancellation = Cancellation()
+    stopped: list[int] = []
+
+    def execute() -> None:
+        with sessions.lend() as session:
+            stopped.append(session.pid)
+            os.kill(session.pid, signal.SIGSTOP)
+            execute_entries(session, [slow], one_row, work_of(slow), setup=[])
+
+    try:
+        with Sessions(database_of(server, name), cancellation) as sessions:
+            thread, raised = in_background(execute)
+            while not stopped:
+                pass
+            while thread.is_alive():
+                cancellation.cancel()
+        assert isinstance(raised[0], CancelledError)
+    finally:
+        os.kill(stopped[0], signal.SIGCONT)
+
+
+def test_an_error_that_comes_beside_a_refusal_writes_no_values_to_the_log(
+    server: Server, make_database: MakeDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server refuses a row, and the worker stops before it reads the answer."""
+    name = make_database("CREATE TABLE rows (v text CHECK (v <> 'hunter2'))")
+    rows = data_of("rows")
+
+    def feed(dump_id: int, sink: BlockSink) -> None:
+        sink.write_rows(iter([b"hunter2\n" * 100_000]))
+        raise ArchiveError("damaged")
+
+    with (
+        pytest.raises(ArchiveError, match=r"^damaged$"),
+        Sessions(database_of(server, name), Cancellation()) as sessions,
+        sessions.lend() as session,
+    ):
+        execute_entries(session, [rows], feed, work_of(rows), setup=[])
+    assert "hunter2" not in caplog.text
+    assert "error ignored" not in caplog.text
+
+
+def test_a_session_that_the_server_ends_is_told_with_its_entry(
+    server: Server, make_database: MakeDatabase
+) -> None:
+    name = make_database("CREATE TABLE rows (v text)")
+    ending = statement_entry(8, "INDEX", "i", "SELECT pg_terminate_backend(pg_backend_pid())")
+    rows = data_of("rows")
+
+    def feed(dump_id: int, sink: BlockSink) -> None:
+        server.run("postgres", f"SELECT pg_terminate_backend({session.pid})")
+        sink.write_rows(iter([b"a\n" * 1_000_000]))
+
+    said = r"^cannot restore INDEX i: FATAL:  terminating connection .* \[SELECT pg_term"
+    with Sessions(database_of(server, name), Cancellation()) as sessions:
+        with pytest.raises(RestoreError, match=said), sessions.lend() as session:
+            execute_entries(session, [ending], one_row, work_of(ending), setup=[])
+        said = r"^cannot restore TABLE DATA rows: "
+        with pytest.raises(RestoreError, match=said), sessions.lend() as session:
+            execute_entries(session, [rows], feed, work_of(rows), setup=[])

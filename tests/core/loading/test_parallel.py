@@ -120,6 +120,22 @@ def test_a_stop_is_raised_and_nothing_more_starts() -> None:
     assert restore.started == [0]
 
 
+def test_what_begins_at_the_moment_of_a_stop_is_ended_too() -> None:
+    asked, ended = Cancellation(), threading.Event()
+    ends = iter([lambda: None, ended.set])  # the first one comes before the statement
+
+    def end() -> None:
+        next(ends, ended.set)()
+
+    def work(one: Unit) -> None:
+        with asked.ending(end):
+            asked.cancel()
+            assert ended.wait(PATIENCE_SECONDS)
+
+    with pytest.raises(CancelledError):
+        load_units([[unit(0)]], work, sessions=2, cancellation=asked)
+
+
 class InterruptedByTestError(Exception):
     pass
 
