@@ -195,6 +195,10 @@ def planting(server: Server, database: str) -> Iterator[dict[str, int]]:
     finally:
         over.set()
         thread.join()
+        with connect_as_planter(server, database) as connection:
+            for _, undo in PLANTED.values():  # a victim may have kept the last one from it
+                with suppress(psycopg.Error):
+                    connection.execute(undo.encode())
 
 
 def victims(hook: PgCloneHook) -> list[Callable[[], Any]]:

@@ -123,12 +123,21 @@ class CopySink:
     def __init__(self, copy: psycopg.Copy, entry: TocEntry, cancellation: Cancellation) -> None:
         self._copy = copy
         self._entry = entry
-        self.check = cancellation.check
+        self._cancellation = cancellation
+
+    def check(self) -> None:
+        """Check that the server waits for more, before and while that is fetched.
+
+        :raises CancelledError: when a stop was requested.
+        :raises OperationalError: when the server has ended the session.
+        """
+        self._cancellation.check()
+        self._copy.connection.pgconn.consume_input()
 
     def write_rows(self, pieces: Iterator[Piece]) -> None:
         """Write the rows of a table."""
         for piece in pieces:
-            self.check()
+            self._cancellation.check()
             self._copy.write(piece)
 
     def write_large_objects(self, objects: Iterator[tuple[int, Iterator[bytes]]]) -> None:
