@@ -25,8 +25,6 @@ from airflow_provider_pgclone.core.watching import LoadWork
 _COUNT_NOW = "SELECT pg_catalog.pg_stat_force_next_flush()"
 # What pg_restore sets as well, in _doSetFixedOutputState(). The rest of it is in LOADING.
 _AS_PG_RESTORE = b"SET xmloption = content; SET row_security = off"
-
-
 # A server that is still there ends a statement at once when it is asked to. Airflow kills a task
 # 5 s after it told it to stop.
 ANSWER_SECONDS = 2.0
@@ -71,11 +69,13 @@ class Sessions:
         :raises ServerError: when the server fails a statement, or cannot be reached.
         """
         session, end = self._take()
-        with end, session.explaining_failure(), self._noting(session):
-            yield session
+        with end:
+            with session.explaining_failure(), self._noting(session):
+                yield session
+                if session.major >= 15:
+                    session.execute(_COUNT_NOW)
+                    session.start_anew()
             if session.major >= 15:
-                session.execute(_COUNT_NOW)
-                session.start_anew()
                 self._idle.put((session, end.pop_all()))
 
     @contextmanager

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -231,3 +232,19 @@ def test_a_session_that_the_server_ends_is_told_with_its_entry(
         said = r"^cannot restore TABLE DATA rows: "
         with pytest.raises(RestoreError, match=said), sessions.lend() as session:
             execute_entries(session, [rows], feed, work_of(rows), setup=[])
+
+
+def test_threads_lend_sessions_of_each_other(server: Server, make_database: MakeDatabase) -> None:
+    database = database_of(server, make_database("CREATE TABLE rows (v text)"))
+    threads, rounds = 8, 100
+
+    def lend_often(number: int) -> None:
+        for _ in range(rounds):
+            with sessions.lend() as session:
+                assert session.fetch_row("SELECT 1") == (1,)
+
+    with (
+        Sessions(database, Cancellation()) as sessions,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        list(pool.map(lend_often, range(threads)))
