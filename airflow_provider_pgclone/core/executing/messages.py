@@ -49,6 +49,7 @@ _CREATE_PUBLIC = "CREATE SCHEMA public;"
 # Quoted as the languages of PostgreSQL do it.
 _PUBLIC = re.compile("[\"'`´“”„‟‘’‚«»‹›「」『』] ?public ?[\"'`´“”„‟‘’‚«»‹›「」『』]")
 _INSERTED = re.compile(r"\bVALUES\b.*", re.IGNORECASE | re.DOTALL)
+_LINE_BREAK = re.compile(r"[\r\n]")
 MAX_COMMAND_CHARACTERS = 200
 _UNMARKED = (
     "its messages cannot be told from those of the server, because it does not get or does not "
@@ -251,7 +252,9 @@ class RestoreMonitor:
 
 def message_of_server(error: psycopg.Error, entry: TocEntry) -> RestoreMessage:
     """Return the error of a statement that a session of ours has executed for an entry."""
-    said, named = error.diag, f"{entry.description} {entry.tag}"
+    said = error.diag
+    # As pg_restore writes names that have line breaks: sanitize_line() in pg_backup_archiver.c.
+    named = _LINE_BREAK.sub(" ", f"{entry.description} {entry.tag}")
     command = "" if entry.has_data else _command(entry.definition)
     if said.message_primary is None:  # of libpq, or of psycopg, which may quote what it was given
         is_of_libpq = isinstance(error, psycopg.OperationalError)

@@ -218,14 +218,14 @@ def test_a_session_that_the_server_ends_is_told_with_its_entry(
     server: Server, make_database: MakeDatabase
 ) -> None:
     name = make_database("CREATE TABLE rows (v text)")
-    ending = statement_entry(8, "INDEX", "i", "SELECT pg_terminate_backend(pg_backend_pid())")
+    ending = statement_entry(8, "INDEX", "i\nj", "SELECT pg_terminate_backend(pg_backend_pid())")
     rows = data_of("rows")
 
     def feed(dump_id: int, sink: BlockSink) -> None:
         server.run("postgres", f"SELECT pg_terminate_backend({session.pid})")
         sink.write_rows(iter([b"a\n" * 1_000_000]))
 
-    said = r"^cannot restore INDEX i: FATAL:  terminating connection .* \[SELECT pg_term"
+    said = r"^cannot restore INDEX i j: FATAL:  terminating connection .* \[SELECT pg_term"
     with Sessions(database_of(server, name), Cancellation()) as sessions:
         with pytest.raises(RestoreError, match=said), sessions.lend() as session:
             execute_entries(session, [ending], one_row, work_of(ending), setup=[])
