@@ -7,8 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+# A loaded machine takes longer than the 200 ms that an example may take by default.
+hypothesis.settings.register_profile("pgclone", deadline=None)
+hypothesis.settings.load_profile("pgclone")
 # Airflow reads these when it is first imported, which fixtures below and many tests do.
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="pgclone-airflow-")
 atexit.register(shutil.rmtree, _AIRFLOW_HOME, ignore_errors=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
+from airflow_provider_pgclone.core.errors import NotFoundError
 from airflow_provider_pgclone.core.postgres import Database, Session, connect, database_exists
 from airflow_provider_pgclone.core.replacing import (
     AllowedTargets,
@@ -68,7 +69,12 @@ def swap(
         if (swapped_in := _swapped_in(session, temp_name)) is not None:
             log.info("database %r was swapped in already, for %r", temp_name, swapped_in.target)
             return swapped_in
-        target = _allowed_marker(session, temp_name, options.restore_over).target
+        try:
+            target = _allowed_marker(session, temp_name, options.restore_over).target
+        except NotFoundError:
+            if (by_other := _swapped_in(session, temp_name)) is None:
+                raise
+            return by_other  # since the first look
         with target_lock(session, target, wait_seconds=options.wait_seconds):
             if (by_other := _swapped_in(session, temp_name)) is not None:  # during the wait
                 return by_other

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_pgclone.core import swap
 from airflow_provider_pgclone.core.errors import BusyError
 from tests.support.fixtures.background import in_background
 from tests.support.fixtures.databases import MakeDatabase, Server
@@ -128,6 +129,24 @@ def test_of_swaps_of_one_database_at_once_one_is_made_and_all_succeed(
     assert [error for _, errors in calls for error in errors] == []
     assert server.value(shop, "SELECT count(*) FROM users") == 7
     assert server.names() == {shop, other}
+
+
+def test_a_swap_that_ends_between_two_looks_of_another_is_found(
+    server: Server,
+    shop: str,
+    other: str,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hook = make_hook(shop)
+    hook.restore(make_hook(other).dump(), swap=False)
+    temp = hook.temp_database
+    assert temp is not None
+    make_hook(shop).swap(temp)
+    look, looks = swap._swapped_in, iter([False, True])  # the first one: just before that swap
+    monkeypatch.setattr(swap, "_swapped_in", lambda *given: look(*given) if next(looks) else None)
+    assert hook.swap(temp) == shop
+    assert server.value(shop, "SELECT count(*) FROM users") == 7
 
 
 @pytest.mark.long
