@@ -15,7 +15,6 @@ from airflow_provider_pgclone.core.executing import statements
 from airflow_provider_pgclone.core.executing.sinks import BlockSink
 from airflow_provider_pgclone.core.executing.statements import Sessions, execute_entries
 from airflow_provider_pgclone.core.meter import ProgressMeter
-from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.scheduling import Schedule
 from airflow_provider_pgclone.core.watching import LoadWork
 from tests.core.scheduling.test_splitting import toc_of
@@ -56,17 +55,6 @@ SELECT current_setting('search_path'), current_setting('session_replication_role
 """
 
 
-def database_of(server: Server, name: str) -> Database:
-    one = server.server
-    parameters = {
-        "host": one.host,
-        "port": str(one.port),
-        "user": one.user,
-        "password": one.password,
-    }
-    return Database(name, parameters)
-
-
 def data_of(table: str) -> TocEntry:
     return replace(
         statement_entry(9, "TABLE DATA", table, ""),
@@ -87,7 +75,7 @@ def one_row(dump_id: int, sink: BlockSink) -> None:
 def test_a_session_is_lent_as_if_it_were_new(server: Server, make_database: MakeDatabase) -> None:
     name = make_database(HOSTILE_SQL)
     settings = {"session_replication_role": "origin", "role": "none"}
-    database = database_of(server, name).with_settings(settings)
+    database = server.database(name).with_settings(settings)
     rows = data_of("rows")
     with Sessions(database, Cancellation()) as sessions:
         with sessions.lend() as session:
@@ -110,7 +98,7 @@ def test_entries_are_read_as_the_archive_says(server: Server, make_database: Mak
     def latin(dump_id: int, sink: BlockSink) -> None:
         sink.write_rows(iter([b"\xe9", b"t\xe9\n"]))
 
-    with Sessions(database_of(server, name), Cancellation()) as sessions, sessions.lend() as one:
+    with Sessions(server.database(name), Cancellation()) as sessions, sessions.lend() as one:
         execute_entries(one, [rows, index], latin, work_of(rows, index), setup=SETUP)
     assert server.rows(name, "TABLE rows") == [("été",)]
     definition = server.value(name, "SELECT pg_get_indexdef('i'::regclass)")
@@ -135,7 +123,7 @@ def test_a_cancel_between_two_entries_is_heeded(
     work.end = end_and_cancel  # type: ignore[method-assign]
     with (
         pytest.raises(CancelledError),
-        Sessions(database_of(server, name), cancellation) as sessions,
+        Sessions(server.database(name), cancellation) as sessions,
         sessions.lend() as session,
     ):
         execute_entries(session, entries, one_row, work, setup=[])
@@ -159,7 +147,7 @@ def test_what_fails_while_rows_come_is_told_and_leaves_no_row(
         assert not sink.holds_large_objects
         sink.write_large_objects(iter([]))
 
-    with Sessions(database_of(server, name), Cancellation()) as sessions:
+    with Sessions(server.database(name), Cancellation()) as sessions:
         for feed, said in ((damaged, "^damaged$"), (objects, "^public.rows has large objects")):
             with pytest.raises(ArchiveError, match=said), sessions.lend() as session:
                 execute_entries(session, [rows], feed, work_of(rows), setup=[])
@@ -182,7 +170,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for(
             execute_entries(session, [slow], one_row, work_of(slow), setup=[])
 
     try:
-        with Sessions(database_of(server, name), cancellation) as sessions:
+        with Sessions(server.database(name), cancellation) as sessions:
             thread, raised = in_background(execute)
             while not stopped:
                 pass
@@ -206,7 +194,7 @@ def test_an_error_that_comes_beside_a_refusal_writes_no_values_to_the_log(
 
     with (
         pytest.raises(ArchiveError, match=r"^damaged$"),
-        Sessions(database_of(server, name), Cancellation()) as sessions,
+        Sessions(server.database(name), Cancellation()) as sessions,
         sessions.lend() as session,
     ):
         execute_entries(session, [rows], feed, work_of(rows), setup=[])
@@ -226,7 +214,7 @@ def test_a_session_that_the_server_ends_is_told_with_its_entry(
         sink.write_rows(iter([b"a\n" * 1_000_000]))
 
     said = r"^cannot restore INDEX i j: FATAL:  terminating connection .* \[SELECT pg_term"
-    with Sessions(database_of(server, name), Cancellation()) as sessions:
+    with Sessions(server.database(name), Cancellation()) as sessions:
         with pytest.raises(RestoreError, match=said), sessions.lend() as session:
             execute_entries(session, [ending], one_row, work_of(ending), setup=[])
         said = r"^cannot restore TABLE DATA rows: "
@@ -235,7 +223,7 @@ def test_a_session_that_the_server_ends_is_told_with_its_entry(
 
 
 def test_threads_lend_sessions_of_each_other(server: Server, make_database: MakeDatabase) -> None:
-    database = database_of(server, make_database("CREATE TABLE rows (v text)"))
+    database = server.database(make_database("CREATE TABLE rows (v text)"))
     threads, rounds = 8, 100
 
     def lend_often(number: int) -> None:
