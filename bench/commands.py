@@ -15,8 +15,8 @@ BUCKET = "bench"
 
 
 def ours(verb: str, *arguments: object) -> list[str]:
-    """Return a verb of this package, as a command of its own."""
-    return [sys.executable, "-m", "bench.ours", verb, *map(str, arguments)]
+    """Return a verb of this package, a module of ``bench.ours``, as a command of its own."""
+    return [sys.executable, "-m", f"bench.ours.{verb}", *map(str, arguments)]
 
 
 def shell(text: str) -> list[str]:

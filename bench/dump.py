@@ -15,6 +15,11 @@ def compare_dumps(stage: Stage) -> None:
     commands = [
         command(ways.OURS_2_JOBS, ours("dump", 2)),
         command(f"{ways.OURS}, 4 jobs", ours("dump", 4)),
+        command(
+            f"{ways.OURS_2_JOBS}, its modules imported before",
+            ["bench.ours.dump", "2"],
+            measured_by=("-m", "bench.warm"),
+        ),
         command(ways.DUMP_DJANGO, shell(f"pg_dump -Fc | {upload('peer.dump')}")),
         command(
             ways.DUMP_ZSTD,

@@ -12,7 +12,10 @@ import psycopg
 from bench.commands import download, ours, shell
 from bench.measure import Command, run, say
 from bench.memory import told
-from bench.ours import EMULATED, ENTRIES, FIRST_ROWS, KEY, PARTS, PEAK, TOC_BYTES, parts_of
+from bench.ours.large import EMULATED, parts_of
+from bench.ours.large_describe import ENTRIES, KEY, PARTS, TOC_BYTES
+from bench.ours.restore import FIRST_ROWS
+from bench.ours.telling import PEAK
 from bench.restore import TARGET
 from bench.stage import Stage
 
@@ -61,9 +64,7 @@ def show_large_table(stage: Stage) -> None:
     _fill(stage, parts=parts_of(terabytes))
     archives = [
         _Archive("as it is", ours("dump", JOBS), 0),
-        _Archive(
-            f"emulated as {terabytes:g} TB", ours("dump_as_large", terabytes, JOBS), terabytes
-        ),
+        _Archive(f"emulated as {terabytes:g} TB", ours("large_dump", terabytes, JOBS), terabytes),
     ]
     rows = {archive.title: _figures(stage, archive) for archive in archives}
     title = f"A large table, {JOBS} jobs; {EMULATED}"
@@ -86,7 +87,7 @@ def _figures(stage: Stage, archive: _Archive) -> list[float]:
     started = time.monotonic()
     dumped = told(archive.dump, environment)
     dump_seconds = time.monotonic() - started
-    described = told(ours("describe", archive.terabytes), environment)
+    described = told(ours("large_describe", archive.terabytes), environment)
     key = f"ours/{described[KEY]}"
     run(Command("the download", shell(download(key, str(file))), environment), {})
     listing = run(Command("the list", ["pg_restore", "--list", str(file)], environment), {})

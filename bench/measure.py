@@ -30,6 +30,7 @@ class Command:
 
     :param environment: added to that of this process.
     :param prepare: called before each run, outside of what is measured.
+    :param measured_by: the options of Python that run the program that measures it.
     :param then: what may follow it, as a way of its own: its time is added to this one's.
     """
 
@@ -37,6 +38,7 @@ class Command:
     argv: Sequence[str]
     environment: Mapping[str, str]
     prepare: Callable[[], None] = field(default=lambda: None)
+    measured_by: Sequence[str] = ("-S", "-m", "bench.measured")
     then: "Command | None" = None
 
 
@@ -59,7 +61,7 @@ def run(command: Command, servers: Mapping[str, int]) -> Run:
     """
     before = _cpu_seconds(servers)
     result = subprocess.run(
-        [sys.executable, "-S", "-m", "bench.measured", *command.argv],
+        [sys.executable, *command.measured_by, *command.argv],
         env={**os.environ, **WITH_BYTECODE, **command.environment},
         capture_output=True,
         text=True,

@@ -15,6 +15,11 @@ def main() -> None:
     quiet = [(os.POSIX_SPAWN_OPEN, sys.stdout.fileno(), os.devnull, os.O_WRONLY, 0)]
     started = time.monotonic()
     pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
+    report(pid, started)
+
+
+def report(pid: int, started: float) -> None:
+    """Wait for a child, and print what it took since it was started."""
     _, status = os.waitpid(pid, 0)
     seconds = time.monotonic() - started
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -7,7 +7,7 @@ import psycopg
 
 from bench import databases
 from bench.commands import ours
-from bench.ours import PEAK, TOLD
+from bench.ours.telling import PEAK, TOLD
 from bench.restore import TARGET
 from bench.stage import Stage
 

@@ -32,7 +32,7 @@ def compare_restores(stage: Stage) -> None:
             ),
             TARGET,
         ),
-        command(ways.RESTORE_FLOOR, shell(_floor(stage))),
+        and_analyze(command(ways.RESTORE_FLOOR, shell(_floor(stage))), TARGET),
     ]
     name = stage.asked.content.name
     stage.compare(f"restore-{name}", f"Restore of the database {name}", commands, verb="restore")
