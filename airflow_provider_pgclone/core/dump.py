@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.archive import (
     Compressor,
     Manifest,
     ManifestEntry,
+    RowCount,
     Toc,
     check_signing_key,
     complete_dependencies,
@@ -225,10 +226,10 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
     ):
         write(start)
         _copy_blocks(work, skeleton, writer)
-        for range_entry, chunks in zip(ranges, blocks, strict=True):
+        for range_entry, (chunks, count) in zip(ranges, blocks, strict=True):
             meter.work_on(f"writing {range_entry.entry.display_name}")
-            writer.data(range_entry.entry.dump_id, meter.time_spent.each(READERS, chunks))
-            meter.add(rows=writer.blocks[-1].rows, work=range_entry.size_bytes, phase="data")
+            writer.data(range_entry.entry.dump_id, meter.time_spent.each(READERS, chunks), count)
+            meter.add(rows=count.rows, work=range_entry.size_bytes, phase="data")
         reader.finish()
     _check_complete(toc, writer)
     manifest = _manifest(work, toc, start, writer)
@@ -265,10 +266,11 @@ def _copy_blocks(work: _Dump, skeleton: Skeleton, writer: BlockWriter) -> None:
         for kind, dump_id in meter.time_spent.each("source", read_blocks(reader)):
             if kind == DATA:
                 meter.work_on(f"writing {names.get(dump_id, 'a table')}")
+                count = RowCount()
                 pieces = meter.time_spent.each("source", read_pieces(reader))
-                chunks = meter.time_spent.each("compression", compressor.chunks(pieces))
-                writer.data(dump_id, chunks)
-                meter.add(rows=writer.blocks[-1].rows, work=share, phase="data")
+                chunks = compressor.chunks(count.counted(pieces))
+                writer.data(dump_id, meter.time_spent.each("compression", chunks), count)
+                meter.add(rows=count.rows, work=share, phase="data")
             else:
                 meter.work_on("writing large objects")
                 objects = (

@@ -15,14 +15,7 @@ from airflow_provider_pgclone.core.archive.block_writer import (
     write_objects,
     write_rows,
 )
-from airflow_provider_pgclone.core.archive.compression import (
-    COPY_END,
-    Chunk,
-    Compressor,
-    Piece,
-    compressor_of,
-    count_rows,
-)
+from airflow_provider_pgclone.core.archive.compression import Chunk, Compressor, compressor_of
 from airflow_provider_pgclone.core.archive.dependencies import complete_dependencies
 from airflow_provider_pgclone.core.archive.encoding import DATA, MAGIC, ArchiveReader
 from airflow_provider_pgclone.core.archive.footer import (
@@ -47,6 +40,7 @@ from airflow_provider_pgclone.core.archive.rights import (
     only_as_owner,
     rights_on_database,
 )
+from airflow_provider_pgclone.core.archive.rows import COPY_END, Piece, RowCount
 from airflow_provider_pgclone.core.archive.signing import (
     SIGNATURE,
     check_signing_key,
@@ -90,6 +84,7 @@ __all__ = [
     "ManifestEntry",
     "MaskingFacts",
     "Piece",
+    "RowCount",
     "TableChecksum",
     "TableName",
     "Toc",
@@ -97,7 +92,6 @@ __all__ = [
     "check_signing_key",
     "complete_dependencies",
     "compressor_of",
-    "count_rows",
     "is_signed_by",
     "kept_rights",
     "manifest_block",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import zstandard
 
-from airflow_provider_pgclone.core.archive.compression import COPY_END, decompress
+from airflow_provider_pgclone.core.archive.compression import decompress
 from airflow_provider_pgclone.core.archive.encoding import (
     DATA,
     LARGE_OBJECTS,
@@ -14,6 +14,7 @@ from airflow_provider_pgclone.core.archive.encoding import (
     ArchiveReader,
 )
 from airflow_provider_pgclone.core.archive.manifest import ManifestEntry
+from airflow_provider_pgclone.core.archive.rows import COPY_END
 from airflow_provider_pgclone.core.errors import ArchiveError
 
 

@@ -8,7 +8,7 @@ the OID of each object precedes its chunks, and OID 0 ends the block.
 import hashlib
 from collections.abc import Callable, Iterable
 
-from airflow_provider_pgclone.core.archive.compression import Chunk, Compressor, Piece
+from airflow_provider_pgclone.core.archive.compression import Chunk, Compressor
 from airflow_provider_pgclone.core.archive.encoding import (
     DATA,
     END,
@@ -17,6 +17,7 @@ from airflow_provider_pgclone.core.archive.encoding import (
     write_integer,
 )
 from airflow_provider_pgclone.core.archive.manifest import Block
+from airflow_provider_pgclone.core.archive.rows import Piece, RowCount
 
 
 class BufferedWriter:
@@ -51,14 +52,17 @@ class BlockWriter:
         self.offset = offset
         self.blocks: list[Block] = []
 
-    def data(self, dump_id: int, chunks: Iterable[Chunk]) -> None:
-        """Write a block with the rows of a table or of a range of its pages."""
+    def data(self, dump_id: int, chunks: Iterable[Chunk], count: RowCount) -> None:
+        """Write a block with the rows of a table or of a range of its pages.
+
+        :param count: has their number once all chunks are read.
+        """
         block = _OpenBlock(self._write)
         block.put(bytes([DATA]) + write_integer(dump_id))
         for chunk in chunks:
             block.chunk(chunk)
         block.put(END)
-        self._note(dump_id, DATA, block, block.rows)
+        self._note(dump_id, DATA, block, count.rows)
 
     def large_objects(
         self,
@@ -98,7 +102,7 @@ class _OpenBlock:
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
         self.digest = hashlib.sha256()
-        self.length = self.raw_bytes = self.rows = 0
+        self.length = self.raw_bytes = 0
 
     def put(self, data: bytes) -> None:
         self.digest.update(data)
@@ -109,7 +113,6 @@ class _OpenBlock:
         self.put(write_integer(len(chunk.payload)))
         self.put(chunk.payload)
         self.raw_bytes += chunk.raw_bytes
-        self.rows += chunk.rows
 
 
 def write_rows(write: Callable[[Piece], object], dump_id: int, pieces: Iterable[Piece]) -> None:

@@ -9,16 +9,14 @@ from typing import Protocol
 import zstandard
 from isal import isal_zlib
 
+from airflow_provider_pgclone.core.archive.rows import Piece
+
 # At level 1, zstd and isal keep up with two COPYs on two cores.
 DEFAULT_ZSTD_LEVEL = 1
 GZIP_LEVEL = 1
 # Of a stream that any level made, and the empty block that is the last one of a stream.
 _ZLIB_HEADER, _LAST_OF_DEFLATE = b"\x78\x01", b"\x03\x00"
 _ADLER_MODULUS = 65521
-# The end marker that pg_dump writes after the rows of a table. Scripts of pg_restore need it.
-COPY_END = b"\\.\n\n\n"
-# What is compressed. A reader may use a buffer again once the compressor asks for the next piece.
-Piece = bytes | bytearray
 
 
 @dataclass(frozen=True)
@@ -27,13 +25,11 @@ class Chunk:
 
     :param payload: the bytes in the archive; never empty, since an empty chunk ends a block.
     :param raw_bytes: the size of the piece before compression.
-    :param rows: the number of rows that end in the piece.
     :param adler32: the checksum of the piece before compression, where a zlib stream needs it.
     """
 
     payload: bytes
     raw_bytes: int
-    rows: int
     adler32: int = 1
 
 
@@ -63,7 +59,7 @@ class ZstdCompressor:
         for piece in pieces:
             # Copied, since compress() returns a buffer that was allocated for the worst case.
             payload = bytes(memoryview(self._zstd.compress(piece)))
-            yield Chunk(payload, len(piece), count_rows(piece))
+            yield Chunk(payload, len(piece))
 
     def join(self, parts: Iterable[Iterable[Chunk]]) -> Iterator[Chunk]:
         return chain.from_iterable(parts)
@@ -81,23 +77,23 @@ class GzipCompressor:
 
     def part(self, pieces: Iterable[Piece]) -> Iterator[Chunk]:
         stream = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, -zlib.MAX_WBITS)
-        raw_bytes, rows, adler32 = 0, 0, 1
+        raw_bytes, adler32 = 0, 1
         for piece in pieces:
-            raw_bytes, rows = raw_bytes + len(piece), rows + count_rows(piece)
+            raw_bytes += len(piece)
             adler32 = isal_zlib.adler32(piece, adler32)
             payload = stream.compress(piece)
             if payload:
-                yield Chunk(payload, raw_bytes, rows, adler32)
-                raw_bytes, rows, adler32 = 0, 0, 1
-        yield Chunk(stream.flush(isal_zlib.Z_SYNC_FLUSH), raw_bytes, rows, adler32)
+                yield Chunk(payload, raw_bytes, adler32)
+                raw_bytes, adler32 = 0, 1
+        yield Chunk(stream.flush(isal_zlib.Z_SYNC_FLUSH), raw_bytes, adler32)
 
     def join(self, parts: Iterable[Iterable[Chunk]]) -> Iterator[Chunk]:
         adler32 = 1
-        yield Chunk(_ZLIB_HEADER, 0, 0)
+        yield Chunk(_ZLIB_HEADER, 0)
         for chunk in chain.from_iterable(parts):
             adler32 = joined_adler32(adler32, chunk.adler32, chunk.raw_bytes)
             yield chunk
-        yield Chunk(_LAST_OF_DEFLATE + adler32.to_bytes(4, "big"), 0, 0)
+        yield Chunk(_LAST_OF_DEFLATE + adler32.to_bytes(4, "big"), 0)
 
     def chunks(self, pieces: Iterable[Piece]) -> Iterator[Chunk]:
         return self.join([self.part(pieces)])
@@ -137,11 +133,3 @@ def decompress(compression: str, payloads: Iterable[bytes]) -> Iterator[bytes]:
     for payload in payloads:
         yield stream.decompress(payload)
     yield stream.flush()
-
-
-def count_rows(piece: Piece) -> int:
-    """Return the number of rows in COPY's text format that end in a piece.
-
-    The end marker is not a row. It is recognized as an object, since a row may have the same bytes.
-    """
-    return 0 if piece is COPY_END else piece.count(b"\n")

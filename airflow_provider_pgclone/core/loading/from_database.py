@@ -4,15 +4,14 @@ psql reads the rows of the source's snapshot, range by range. The other data com
 block after another.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 from airflow_provider_pgclone.core.archive import (
     DATA,
-    Piece,
+    RowCount,
     TableName,
     Toc,
-    count_rows,
     read_blocks,
     read_large_objects,
     read_pieces,
@@ -70,7 +69,9 @@ class SkeletonBlocks:
         if kind != DATA:
             sink.write_large_objects(read_large_objects(reader))
             return 0
-        return _write_counted(sink, read_pieces(reader))
+        count = RowCount()
+        sink.write_rows(count.counted(read_pieces(reader)))
+        return count.rows
 
 
 class SnapshotFeed:
@@ -106,9 +107,10 @@ class SnapshotFeed:
             self.rows[dump_id] = self._blocks.write(dump_id, sink)
             self._meter.add(rows=self.rows[dump_id])
         else:
-            pieces = self._reader.pieces(range_entry.pages)
-            self.rows[dump_id] = _write_counted(sink, pieces)
-            self._meter.add(rows=self.rows[dump_id], work=range_entry.size_bytes)
+            count = RowCount()
+            sink.write_rows(self._reader.pieces(range_entry.pages, count))
+            self.rows[dump_id] = count.rows
+            self._meter.add(rows=count.rows, work=range_entry.size_bytes)
         if len(self.rows) == self._entries:
             # All rows are read. Building indexes may take hours, and the snapshot would keep VACUUM
             # from removing dead rows on the source.
@@ -167,20 +169,6 @@ def load_database(
     rows_of_tables = _rows_of_tables(toc, feed.rows)
     meter.tables = len(rows_of_tables)
     return rows_of_tables
-
-
-def _write_counted(sink: BlockSink, pieces: Iterator[Piece]) -> int:
-    """Write the rows of a table, and return their number."""
-    rows = 0
-
-    def counted() -> Iterator[Piece]:
-        nonlocal rows
-        for piece in pieces:
-            rows += count_rows(piece)
-            yield piece
-
-    sink.write_rows(counted())
-    return rows
 
 
 def _rows_of_tables(toc: Toc, rows_of: Mapping[int, int]) -> dict[TableName, int]:

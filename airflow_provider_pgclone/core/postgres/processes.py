@@ -90,35 +90,41 @@ class Child:
         if gathered:
             yield b"".join(gathered)
 
-    def output_until(self, line: bytes) -> Generator[bytearray, None, bool]:
-        """Yield stdout before a line, after which the program waits; return whether it came.
+    def output_until(
+        self, mark: bytes, rest_bytes: int
+    ) -> Generator[bytearray, None, bytes | None]:
+        """Yield stdout before a mark, and return the rest of the line of the mark.
 
         Each piece is in the same buffer, so it is valid only until the next one is asked for: the
         memory for a new piece would cost more than the copy of its bytes.
 
-        :param line: the line with its line break.
+        :param mark: what the output before it cannot contain. The program waits after its line.
+        :param rest_bytes: the most bytes of the rest, with the line break.
+        :return: ``None`` if the mark did not come.
         """
         descriptor = cast("IO[bytes]", self._process.stdout).fileno()
-        mark = b"\n" + line
-        buffer, size, is_first = bytearray(CHUNK_BYTES), 0, True
+        last = len(mark) + rest_bytes
+        buffer, size = bytearray(CHUNK_BYTES), 0
         while read := _read_into(buffer, size, descriptor):
             size += read
-            is_alone = is_first and size == len(line) and buffer.startswith(line)
-            if is_alone or buffer.endswith(mark, 0, size):
-                del buffer[size - len(line) :]
-                if buffer:
-                    yield buffer
-                return True
+            if buffer.endswith(b"\n", 0, size):
+                place = buffer.rfind(mark, max(0, size - last), size)
+                if place >= 0:
+                    rest = bytes(buffer[place + len(mark) : size - 1])
+                    del buffer[place:]
+                    if buffer:
+                        yield buffer
+                    return rest
             if size == CHUNK_BYTES:
-                kept = buffer[-len(mark) :]  # it may be the beginning of the mark
-                del buffer[-len(mark) :]
+                kept = buffer[-last:]  # it may be a part of the line
+                del buffer[-last:]
                 yield buffer
-                buffer[: len(mark)] = kept
-                buffer += bytes(len(mark))
-                size, is_first = len(mark), False
+                buffer[:last] = kept
+                buffer += bytes(last)
+                size = last
             elif read < SMALL_READ_BYTES:
                 time.sleep(GATHER_SECONDS)  # as above
-        return False
+        return None
 
     def wait_exit(self) -> None:
         """Wait for the end of the program; kill it if it does not heed its end signal."""

@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
-from airflow_provider_pgclone.core.archive import COPY_END, Chunk, Compressor, Piece
+from airflow_provider_pgclone.core.archive import (
+    COPY_END,
+    Chunk,
+    Compressor,
+    Piece,
+    RowCount,
+)
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.reading.page_ranges import PageRange, RangeEntry
 from airflow_provider_pgclone.core.time_spent import TimeSpent
@@ -39,9 +45,13 @@ class ByteBudget:
 
 
 class PartQueue:
-    """The chunks of a part that a worker has read and the writer has not taken yet."""
+    """The chunks of a part that a worker has read and the writer has not taken yet.
+
+    Its ``count`` has the number of rows once all chunks are taken.
+    """
 
     def __init__(self, budget: ByteBudget) -> None:
+        self.count = RowCount()
         self._budget = budget
         self._changed = budget.changed
         self._chunks: deque[Chunk] = deque()
@@ -129,19 +139,20 @@ class _Parts:
 @contextmanager
 def reading_ranges(
     ranges: Sequence[RangeEntry],
-    read: Callable[[PageRange], Iterator[Piece]],
+    read: Callable[[PageRange, RowCount], Iterator[Piece]],
     new_compressor: Callable[[], Compressor],
     *,
     jobs: int,
     cancellation: Cancellation,
     time_spent: TimeSpent | None = None,
-) -> Iterator[Iterator[Iterator[Chunk]]]:
+) -> Iterator[Iterator[tuple[Iterator[Chunk], RowCount]]]:
     """Start ``jobs`` workers, and yield the blocks of the ranges, in the order of the plan.
 
-    Each block must be read to its end before the next. The parts of a range are read at the same
-    time as well. After the last part comes the end marker of COPY: rows after it would be ignored.
+    Each block must be read to its end before the next; then its number of rows is known. The parts
+    of a range are read at the same time as well. After the last part comes the end marker of COPY:
+    rows after it would be ignored.
 
-    :param read: returns the rows of a part; called in the workers.
+    :param read: returns the rows of a part, and counts them; called in the workers.
     :param new_compressor: creates a compressor; called in the workers too.
     :param jobs: the number of workers.
     :param cancellation: ends the workers; it is cancelled when the block fails.
@@ -155,7 +166,8 @@ def reading_ranges(
         while not stop.is_set() and (taken := parts.take()) is not None:
             part, queue = taken
             try:
-                chunks = new_compressor().part(spent.each("source", read(part)))
+                rows = spent.each("source", read(part, queue.count))
+                chunks = new_compressor().part(rows)
                 for chunk in spent.each("compression", chunks):
                     queue.put(chunk, cancellation)
                 queue.finish()
@@ -163,12 +175,17 @@ def reading_ranges(
                 queue.finish(error)
                 return
 
-    def blocks() -> Iterator[Iterator[Chunk]]:
+    def chunks_of_part(count: RowCount) -> Iterator[Chunk]:
+        queue = parts.next_queue(cancellation)
+        yield from queue.chunks(cancellation)
+        count.rows += queue.count.rows
+
+    def blocks() -> Iterator[tuple[Iterator[Chunk], RowCount]]:
         compressor = new_compressor()
         for range_entry in ranges:
-            queues = (parts.next_queue(cancellation) for _ in range_entry.parts())
-            of_parts = (queue.chunks(cancellation) for queue in queues)
-            yield compressor.join(chain(of_parts, [compressor.part([COPY_END])]))
+            count = RowCount()
+            of_parts = (chunks_of_part(count) for _ in range_entry.parts())
+            yield compressor.join(chain(of_parts, [compressor.part([COPY_END])])), count
 
     threads = [
         threading.Thread(target=work, name=f"range-{number}", daemon=True) for number in range(jobs)

@@ -4,10 +4,12 @@ psycopg would return the rows of COPY one by one, and threads that use it would 
 for the lock of the interpreter.
 """
 
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from queue import SimpleQueue
 
+from airflow_provider_pgclone.core.archive import RowCount
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import table_name
 from airflow_provider_pgclone.core.errors import ToolError
@@ -32,8 +34,11 @@ _SESSION = (
 # The message of an error in a masked row may quote a value from before masking, so psql shows only
 # the code.
 _CODES_ALONE, _WHOLE_MESSAGES = "\\set VERBOSITY sqlstate\n", "\\set VERBOSITY default\n"
-# What psql writes after the rows of a range.
-_END_LINE = b"\\.\n"
+# To another file than that of its own output, psql keeps what the server says of the COPY:
+# HandleCopyResult() in common.c.
+_TO_OUTPUT = "\\g /dev/stdout"
+# The digits of a number of rows, and a line break.
+_COUNT_BYTES = 21
 
 
 class CopySession:
@@ -41,6 +46,9 @@ class CopySession:
 
     def __init__(self, psql: Child) -> None:
         self._psql = psql
+        # psql writes it after the rows of a range. It is chosen after the snapshot was taken, so
+        # that no row can have it.
+        self._mark = f"{secrets.token_hex(16)} "
 
     def end(self) -> None:
         """Let psql end, and with it its transaction."""
@@ -55,31 +63,34 @@ class CopySession:
         self.end()
         self._psql.wait_for_success()
 
-    def pieces(self, pages: PageRange) -> Iterator[bytearray]:
+    def pieces(self, pages: PageRange, count: RowCount) -> Iterator[bytearray]:
         """Yield the rows of a range as COPY writes them, without an end marker.
 
         Each piece is valid only until the next is asked for. If they are not read to the end, the
         session cannot be used any more.
 
+        :param count: gets the number of rows at the end, as the server counted them.
         :raises ToolError: when psql failed.
         """
         # The savepoint releases the locks on the table, its indexes and its TOAST table: a server
-        # has room for few locks. COPY writes no such line: it doubles each backslash of a value.
-        # Statements that are joined by \; are one round trip to the server.
+        # has room for few locks. Statements joined by \; are one round trip to the server.
         script = (
-            f"{_WHOLE_MESSAGES}SAVEPOINT range\\; {_before(pages)}{copy_query(pages)};\n"
-            "\\echo '\\\\.'\n"
+            f"{_WHOLE_MESSAGES}SAVEPOINT range\\; {_before(pages)}"
+            f"{copy_query(pages)} {_TO_OUTPUT}\n"
+            f"\\echo '{self._mark}':ROW_COUNT\n"
             "ROLLBACK TO SAVEPOINT range\\; RELEASE SAVEPOINT range;\n"
         )
         with _naming_masked(pages):
             with suppress(BrokenPipeError):  # its exit code says why it ended
                 self._psql.stdin.write(script.encode())
                 self._psql.stdin.flush()
-            if not (yield from self._psql.output_until(_END_LINE)):
+            rows = yield from self._psql.output_until(self._mark.encode(), _COUNT_BYTES)
+            if rows is None:
                 self._psql.wait_for_success()
                 raise ToolError(
                     f"psql did not read the table {pages.table.display_name} to its end"
                 )
+            count.rows += int(rows)
 
 
 class RangeReader:
@@ -91,10 +102,10 @@ class RangeReader:
         for session in sessions:
             self._free.put(session)
 
-    def pieces(self, pages: PageRange) -> Iterator[bytearray]:
+    def pieces(self, pages: PageRange, count: RowCount) -> Iterator[bytearray]:
         """Yield the rows of a range, as :meth:`CopySession.pieces` does."""
         session = self._free.get_nowait()
-        yield from session.pieces(pages)
+        yield from session.pieces(pages, count)
         self._free.put(session)  # not after an error, when it may still be at work
 
     def end(self) -> None:

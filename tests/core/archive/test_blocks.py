@@ -20,8 +20,8 @@ from airflow_provider_pgclone.core.archive import (
     Chunk,
     ManifestEntry,
     Piece,
+    RowCount,
     compressor_of,
-    count_rows,
     read_blocks,
     read_large_objects,
     read_pieces,
@@ -52,7 +52,7 @@ class Plain:
 
     def part(self, pieces: Iterable[Piece]) -> Iterator[Chunk]:
         for piece in pieces:
-            yield Chunk(bytes(piece), 10 * len(piece), count_rows(piece))
+            yield Chunk(bytes(piece), 10 * len(piece))
 
     def join(self, parts: Iterable[Iterable[Chunk]]) -> Iterator[Chunk]:
         return chain.from_iterable(parts)
@@ -64,10 +64,11 @@ class Plain:
 def test_a_block_is_its_kind_its_id_its_chunks_and_an_empty_chunk() -> None:
     written: list[bytes] = []
     blocks = BlockWriter(written.append, offset=100)
-    blocks.data(7, Plain().chunks(ROWS))
+    count = RowCount()
+    blocks.data(7, Plain().chunks(count.counted(ROWS)), count)
     first = b"\x01" + integer(7) + b"".join(map(chunk, ROWS)) + integer(0)
     assert b"".join(written) == first
-    blocks.data(8, [])
+    blocks.data(8, [], RowCount())
     second = b"\x01" + integer(8) + integer(0)
     assert b"".join(written) == first + second
     assert blocks.offset == 100 + len(first) + len(second)
@@ -129,9 +130,17 @@ def test_small_writes_are_joined() -> None:
 
 
 def test_rows_are_counted_where_they_end() -> None:
-    assert [count_rows(piece) for piece in (b"", b"1\n2\n3", b"\n", COPY_END)] == [0, 2, 1, 0]
+    count = RowCount()
+    pieces = count.counted([b"", b"1\n2\n3", b"\n", COPY_END])
+    assert [(piece, count.rows) for piece in pieces] == [
+        (b"", 0),
+        (b"1\n2\n3", 2),
+        (b"\n", 3),
+        (COPY_END, 3),
+    ]
     # A row may have the bytes of the end marker: it has one column that ends in \. and is empty.
-    assert count_rows(bytes(bytearray(COPY_END))) == 3
+    assert list(count.counted([bytes(bytearray(COPY_END))])) == [COPY_END]
+    assert count.rows == 6
 
 
 def test_the_end_marker_is_that_of_pg_dump() -> None:
@@ -145,14 +154,13 @@ def test_what_is_compressed_is_read(compression: str) -> None:
         chunks = list(compressor.chunks(pieces))
         assert all(one.payload for one in chunks)
         assert sum(one.raw_bytes for one in chunks) == sum(map(len, pieces))
-        assert sum(one.rows for one in chunks) == sum(map(count_rows, pieces))
         payloads = [one.payload for one in chunks]
         assert b"".join(decompress(compression, payloads)) == b"".join(pieces)
 
 
 def test_each_piece_is_a_frame_of_zstd_with_a_checksum() -> None:
     chunks = list(compressor_of("zstd").chunks([b"a\n" * 500, b"b\n"]))
-    assert [(one.raw_bytes, one.rows) for one in chunks] == [(1000, 500), (2, 1)]
+    assert [one.raw_bytes for one in chunks] == [1000, 2]
     for one, content in zip(chunks, (b"a\n" * 500, b"b\n"), strict=True):
         assert type(one.payload) is bytes
         assert zstandard.decompress(one.payload) == content
@@ -179,7 +187,6 @@ def test_a_block_of_gzip_is_one_stream_whose_chunks_tell_what_went_into_them() -
     assert zlib.decompress(b"".join(one.payload for one in chunks)) == b"".join(pieces)
     assert len(chunks) > 1
     assert sum(one.raw_bytes for one in chunks) == sum(map(len, pieces))
-    assert sum(one.rows for one in chunks) == sum(map(count_rows, pieces))
 
 
 def test_damage_is_noticed_by_the_compression() -> None:
@@ -194,7 +201,7 @@ def test_damage_is_noticed_by_the_compression() -> None:
 def block_of(compression: str = "zstd", dump_id: int = 7) -> tuple[ManifestEntry, bytes]:
     written: list[bytes] = []
     blocks = BlockWriter(written.append, offset=0)
-    blocks.data(dump_id, compressor_of(compression).chunks(ROWS))
+    blocks.data(dump_id, compressor_of(compression).chunks(ROWS), RowCount())
     return ManifestEntry(blocks.blocks[0], "public", "users"), b"".join(written)
 
 

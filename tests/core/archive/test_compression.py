@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_pgclone.core.archive.compression import (
-    COPY_END,
     Compressor,
     compressor_of,
     decompress,
@@ -55,8 +54,7 @@ def test_the_checksum_of_two_texts_is_that_of_both(first: bytes, second: bytes) 
 
 
 @pytest.mark.parametrize("compression", ["zstd", "gzip"])
-def test_rows_and_bytes_are_counted_over_all_chunks(compression: str) -> None:
-    rows = [b"a\tb\n" * 1000, b"c\td\n" * 500, COPY_END]
+def test_bytes_are_counted_over_all_chunks(compression: str) -> None:
+    rows = [b"a\tb\n" * 1000, b"c\td\n" * 500]
     chunks = list(compressor_of(compression).chunks(rows))
-    assert sum(chunk.rows for chunk in chunks) == 1500
     assert sum(chunk.raw_bytes for chunk in chunks) == sum(map(len, rows))

@@ -115,12 +115,15 @@ def test_a_program_reads_what_is_written_to_it() -> None:
         assert b"".join(child.output()) == b"some bytes"
 
 
-def pieces_until_end(script: str) -> tuple[list[bytes], bool]:
-    """Return what a program writes before the line END, and whether the line came."""
+REST_BYTES = 5
+
+
+def pieces_until_end(script: str) -> tuple[list[bytes], bytes | None]:
+    """Return what a program writes before END, and the rest of that line, if it came."""
     pieces: list[bytes] = []
 
     with shell(script, stdin=True, stdout=True) as child:
-        reading = child.output_until(b"END\n")
+        reading = child.output_until(b"END", REST_BYTES)
         while True:
             try:
                 pieces.append(bytes(next(reading)))
@@ -132,54 +135,57 @@ def pieces_until_end(script: str) -> tuple[list[bytes], bool]:
 WAITS = "; cat >&2"
 
 
-@pytest.mark.parametrize("before", ["", "row\n", "END \n", "xEND\n", "\n", "END", "\nEN"])
-def test_the_output_before_a_line_is_all_that_is_yielded(before: str) -> None:
+@pytest.mark.parametrize("rest", ["", "1234"])
+@pytest.mark.parametrize(
+    "before", ["", "row\n", "E\n", "\n", "EN", "\nEN", "row", "1234\n", "ND\n"]
+)
+def test_the_output_before_a_mark_is_all_that_is_yielded(before: str, rest: str) -> None:
     text = before.replace("\n", "\\n")
-    end = "END\\n" if before in ("", "\n") or before.endswith("\n") else "\\nEND\\n"
-    pieces, found = pieces_until_end(f"printf '{text}{end}'{WAITS}")
-    assert found
-    expected = before if end == "END\\n" else f"{before}\n"
-    assert b"".join(pieces) == expected.encode()
+    pieces, found = pieces_until_end(f"printf '{text}END{rest}\\n'{WAITS}")
+    assert found == rest.encode()
+    assert b"".join(pieces) == before.encode()
     assert b"" not in pieces
 
 
-@pytest.mark.parametrize("rest", range(-6, 3))
-def test_a_line_is_found_wherever_a_chunk_ends(rest: int) -> None:
-    size = 2 * CHUNK_BYTES + rest
-    script = f"head -c {size - 1} /dev/zero | tr '\\0' x; printf '\\nEND\\n'{WAITS}"
+@pytest.mark.parametrize("more", range(-12, 3))
+@pytest.mark.parametrize("last", ["x", "\n"])
+def test_a_mark_is_found_wherever_a_chunk_ends(more: int, last: str) -> None:
+    size = 2 * CHUNK_BYTES + more
+    escaped = last.replace("\n", "\\n")
+    script = f"head -c {size - 1} /dev/zero | tr '\\0' x; printf '{escaped}END1234\\n'{WAITS}"
     pieces, found = pieces_until_end(script)
-    assert found
-    assert b"".join(pieces) == b"x" * (size - 1) + b"\n"
-    assert max(map(len, pieces)) <= CHUNK_BYTES + len("\nEND\n")
+    assert found == b"1234"
+    assert b"".join(pieces) == b"x" * (size - 1) + last.encode()
+    assert max(map(len, pieces)) <= CHUNK_BYTES
 
 
-def test_what_only_begins_as_the_line_goes_on() -> None:
-    many = CHUNK_BYTES // 4
-    script = f"yes END_ | head -n {many} | tr -d '_' | tr '\\n' '\\t'; printf '\\nEND\\n'{WAITS}"
-    pieces, found = pieces_until_end(script)
-    assert found
-    assert b"".join(pieces) == b"END\t" * many + b"\n"
+def test_what_only_begins_as_the_mark_goes_on() -> None:
+    many = CHUNK_BYTES // 3
+    pieces, found = pieces_until_end(f"yes EN | head -n {many}; printf 'END\\n'{WAITS}")
+    assert found == b""
+    assert b"".join(pieces) == b"EN\n" * many
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("row", ["t", "", "123", "1234567"])
 def test_short_rows_are_read_in_large_pieces(row: str) -> None:
-    """Each of their line breaks may be the beginning of the line, also where a chunk ends."""
+    """Each of their line breaks may be the end of the mark's line, also where a chunk ends."""
     size = 3 * CHUNK_BYTES // (len(row) + 1)
     pieces, found = pieces_until_end(f"yes '{row}' | head -n {size}; printf 'END\\n'{WAITS}")
-    assert found
+    assert found == b""
     assert b"".join(pieces) == f"{row}\n".encode() * size
     assert len(pieces) <= 5
 
 
-def test_an_end_before_the_line_is_told() -> None:
-    assert pieces_until_end("printf 'row\\nEND'") == ([], False)
+def test_an_end_before_the_mark_and_its_line_is_told() -> None:
+    assert pieces_until_end("printf 'row\\nEND12'") == ([], None)
+    assert pieces_until_end("printf 'row\\nEN\\n'") == ([], None)
 
 
-def test_pieces_before_a_line_take_no_memory_of_their_own() -> None:
+def test_pieces_before_a_mark_take_no_memory_of_their_own() -> None:
     script = f"head -c {3 * CHUNK_BYTES} /dev/zero; printf '\\nEND\\n'{WAITS}"
     with shell(script, stdin=True, stdout=True) as child:
-        assert len({id(piece) for piece in child.output_until(b"END\n")}) == 1
+        assert len({id(piece) for piece in child.output_until(b"END", REST_BYTES)}) == 1
 
 
 def test_a_program_that_is_given_nothing_reads_nothing() -> None:

@@ -6,7 +6,7 @@ from itertools import chain
 
 import pytest
 
-from airflow_provider_pgclone.core.archive.compression import COPY_END, Chunk, Piece
+from airflow_provider_pgclone.core.archive import COPY_END, Chunk, Piece, RowCount
 from airflow_provider_pgclone.core.archive.toc import TocEntry
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog.rows import Table
@@ -24,7 +24,7 @@ class Plain:
 
     def part(self, pieces: Iterable[Piece]) -> Iterator[Chunk]:
         for piece in pieces:
-            yield Chunk(bytes(piece), len(piece), 1)
+            yield Chunk(bytes(piece), len(piece))
 
     def join(self, parts: Iterable[Iterable[Chunk]]) -> Iterator[Chunk]:
         return chain.from_iterable(parts)
@@ -50,7 +50,7 @@ def test_a_writer_that_is_late_is_waited_for(jobs: int, monkeypatch: pytest.Monk
     limit = jobs * 10 * PIECE + jobs * PIECE
     full = threading.Event()
 
-    def read(pages: PageRange) -> Iterator[bytes]:
+    def read(pages: PageRange, count: RowCount) -> Iterator[bytes]:
         nonlocal made
         for _ in range(5):  # each range alone would fit into its queue
             with counting:
@@ -64,7 +64,7 @@ def test_a_writer_that_is_late_is_waited_for(jobs: int, monkeypatch: pytest.Monk
         planned(100), read, Plain, jobs=jobs, cancellation=Cancellation()
     ) as blocks:
         assert full.wait(10)
-        for block in blocks:
+        for block, _ in blocks:
             for chunk in block:
                 written += chunk.raw_bytes
                 with counting:
@@ -78,7 +78,7 @@ def test_the_range_that_is_written_never_waits_for_those_behind_it(
     monkeypatch.setattr(parallel, "QUEUE_BYTES", PIECE)
     others_are_full = threading.Event()
 
-    def read(pages: PageRange) -> Iterator[bytes]:
+    def read(pages: PageRange, count: RowCount) -> Iterator[bytes]:
         if pages.first == 0:
             assert others_are_full.wait(10)
         yield bytes(PIECE)
@@ -87,25 +87,29 @@ def test_the_range_that_is_written_never_waits_for_those_behind_it(
         yield bytes(PIECE)
 
     with reading_ranges(planned(6), read, Plain, jobs=2, cancellation=Cancellation()) as blocks:
-        assert sum(len(list(block)) for block in blocks) == 6 * (3 + 1)
+        assert sum(len(list(block)) for block, _ in blocks) == 6 * (3 + 1)
 
 
 def test_the_parts_of_one_range_are_read_at_the_same_time() -> None:
     all_at_once = threading.Barrier(4, timeout=10)
 
-    def read(pages: PageRange) -> Iterator[bytes]:
+    def read(pages: PageRange, count: RowCount) -> Iterator[bytes]:
         all_at_once.wait()
         yield f"{pages.first}-{pages.end} ".encode()
+        count.rows += 10 + pages.first
 
     with reading_ranges(
         planned(2, parts=4), read, Plain, jobs=4, cancellation=Cancellation()
     ) as blocks:
-        rows = [b"".join(chunk.payload for chunk in block) for block in blocks]
-    assert rows == [b"0-1 1-2 2-3 3-4 " + COPY_END, b"4-5 5-6 6-7 7-8 " + COPY_END]
+        rows = [(b"".join(c.payload for c in block), count.rows) for block, count in blocks]
+    assert rows == [
+        (b"0-1 1-2 2-3 3-4 " + COPY_END, 10 + 11 + 12 + 13),
+        (b"4-5 5-6 6-7 7-8 " + COPY_END, 14 + 15 + 16 + 17),
+    ]
 
 
 def test_a_part_that_fails_ends_the_dump_and_the_other_readers() -> None:
-    def read(pages: PageRange) -> Iterator[bytes]:
+    def read(pages: PageRange, count: RowCount) -> Iterator[bytes]:
         yield bytes(PIECE)
         if pages.first == 2:
             raise OSError("the server is gone")
@@ -114,7 +118,7 @@ def test_a_part_that_fails_ends_the_dump_and_the_other_readers() -> None:
         with reading_ranges(
             planned(3, parts=5), read, Plain, jobs=3, cancellation=Cancellation()
         ) as blocks:
-            for block in blocks:
+            for block, _ in blocks:
                 list(block)
 
     with pytest.raises(OSError, match="the server is gone"):
