@@ -45,7 +45,6 @@ from airflow_provider_pgclone.core.reading import (
     open_range_reader,
     open_skeleton,
     open_snapshot,
-    part_size,
     reading_ranges,
     take_checksums,
 )
@@ -204,8 +203,7 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
         compression=work.compression,
         pg_dump_version=f"{skeleton.toc.pg_dump_version} ({OUR_MARK})",
     )
-    part_bytes = part_size(snapshot.ranged, options.jobs)
-    toc, ranges = add_ranges(toc, snapshot.ranged, part_bytes=part_bytes)
+    toc, ranges = add_ranges(toc, snapshot.ranged, workers=options.jobs)
     toc = complete_dependencies(toc)
     checksummed = lock_checksummed(snapshot, toc) if options.checksums else {}
     start = write_toc(toc)

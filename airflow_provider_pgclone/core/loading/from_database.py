@@ -137,7 +137,8 @@ def load_database(
     :raises ToolError: when pg_dump or psql failed.
     :raises ArchiveError: when pg_dump wrote blocks that do not fit its table of contents.
     """
-    range_bytes = part_size(snapshot.ranged, loading.jobs)
+    ranged_bytes = sum(table.size_bytes for table in snapshot.ranged)
+    range_bytes = part_size(ranged_bytes, loading.jobs)
     toc, range_entries = add_ranges(skeleton.toc, snapshot.ranged, range_bytes=range_bytes)
     ranges = {range_entry.entry.dump_id: range_entry for range_entry in range_entries}
     in_skeleton = [entry.dump_id for entry in skeleton.toc.entries if entry.has_data]

@@ -17,8 +17,8 @@ from airflow_provider_pgclone.core.postgres import quote
 # The compressed rows of a part should fit into the queue of its worker. Otherwise workers wait for
 # each other.
 PART_BYTES = 48 * 1024 * 1024
-# At the end, a worker is busy alone for at most the time of a part. So each worker reads this many,
-# unless they are too small to compress well.
+# At the end, a worker is busy alone for at most the time of a part. So what is left is always this
+# many parts for each worker, unless they cost more round trips than they save.
 PARTS_OF_WORKER = 8
 LEAST_PART_BYTES = 4 * 1024 * 1024
 # More ranges would only make the table of contents and the dependencies of indexes longer. So the
@@ -55,12 +55,12 @@ class RangeEntry:
         return _split(self.pages, count)
 
 
-def part_size(tables: Sequence[Table], workers: int) -> int:
-    """Return a size of parts that gives each worker about ``PARTS_OF_WORKER`` of them.
+def part_size(left_bytes: int, workers: int) -> int:
+    """Return the size of the next parts, by which workers end at about the same time.
 
-    :param tables: all that are read in ranges.
+    :param left_bytes: what is still to be read.
     """
-    share = sum(table.size_bytes for table in tables) // (PARTS_OF_WORKER * workers)
+    share = left_bytes // (PARTS_OF_WORKER * workers)
     return min(PART_BYTES, max(LEAST_PART_BYTES, share))
 
 
@@ -90,7 +90,7 @@ def add_ranges(
     toc: Toc,
     tables: Sequence[Table],
     *,
-    part_bytes: int | None = None,
+    workers: int = 1,
     range_bytes: int | None = None,
 ) -> tuple[Toc, list[RangeEntry]]:
     """Add an entry for each range, after the data that pg_dump writes itself.
@@ -102,7 +102,7 @@ def add_ranges(
     depend on a table, such as indexes, also depend on all ranges of the table.
 
     :param tables: the tables whose data pg_dump was told to leave out.
-    :param part_bytes: the size of the parts of a range; by default that of the largest.
+    :param workers: how many read the parts of the ranges, in their order.
     :param range_bytes: see :func:`split`.
     :return: the new table of contents, and the ranges in the order of their entries.
     :raises ArchiveError: when the table of contents does not contain one of the tables, because
@@ -114,6 +114,7 @@ def add_ranges(
     next_id = toc.unused_id
     spare = _spare_id(toc)
     found: list[RangeEntry] = []
+    left_bytes = sum(table.size_bytes for table in tables)
     ids_of_table: dict[int, list[int]] = {}
     for table in tables:
         table_entry = of_table.get((table.schema, table.name))
@@ -125,7 +126,8 @@ def add_ranges(
         for pages in ranges:
             entry = _range_entry(table_entry, table, next_id, spare)
             size_bytes = table.size_bytes // len(ranges)
-            found.append(RangeEntry(entry, pages, size_bytes, part_bytes or PART_BYTES))
+            found.append(RangeEntry(entry, pages, size_bytes, part_size(left_bytes, workers)))
+            left_bytes -= size_bytes
             ids_of_table.setdefault(table_entry.dump_id, []).append(next_id)
             next_id += 1
     entries = [_with_ranges(entry, ids_of_table) for entry in toc.entries]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 MIB = 1024 * 1024
-MIN_PART_BYTES = 8 * MIB
+# S3 accepts no smaller part but the last. At the end of a dump, a smaller one leaves less to send.
+MIN_PART_BYTES = 5 * MIB
 # S3 accepts 10,000 parts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html.
 # A third of them is reserved for objects that are larger than expected.
 PLANNED_PARTS = 6_600

@@ -1,5 +1,7 @@
 """How tables are split into ranges, and ranges into parts."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +13,12 @@ from airflow_provider_pgclone.core.reading.page_ranges import (
     PART_BYTES,
     PageRange,
     RangeEntry,
+    add_ranges,
     part_size,
     split,
 )
 from tests.core.scheduling.test_work import data
+from tests.support.fixtures.entries import toc_entry, toc_of
 
 PAGE_BYTES = 8192
 TIB = 1 << 40
@@ -84,20 +88,33 @@ def test_a_range_of_few_pages_has_no_empty_part() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "workers", "expected"),
+    ("left_bytes", "workers", "expected"),
     [
         # As large as a queue allows, where each worker reads many of them.
-        ([40 * PART_BYTES], 2, PART_BYTES),
-        ([8 * PART_BYTES, 8 * PART_BYTES], 4, PART_BYTES // 2),
-        ([PART_BYTES], 2, LEAST_PART_BYTES),
-        ([PART_BYTES], 16, LEAST_PART_BYTES),
-        ([], 2, LEAST_PART_BYTES),
+        (40 * PART_BYTES, 2, PART_BYTES),
+        (16 * PART_BYTES, 4, PART_BYTES // 2),
+        (PART_BYTES, 2, LEAST_PART_BYTES),
+        (PART_BYTES, 16, LEAST_PART_BYTES),
+        (0, 2, LEAST_PART_BYTES),
     ],
 )
 def test_parts_are_so_small_that_each_worker_reads_some(
-    sizes: list[int], workers: int, expected: int
+    left_bytes: int, workers: int, expected: int
 ) -> None:
-    assert part_size([table_of(size) for size in sizes], workers) == expected
+    assert part_size(left_bytes, workers) == expected
+
+
+def test_the_last_parts_are_the_smallest() -> None:
+    small, large = table_of(3 * PART_BYTES), table_of(29 * PART_BYTES)
+    tables = [replace(small, schema="public"), replace(large, schema="public", name="u")]
+    toc = toc_of(toc_entry(5, "TABLE", "t"), toc_entry(6, "TABLE", "u"))
+    _, ranges = add_ranges(toc, tables, workers=4)
+    assert len(ranges) == 32
+    sizes = [one.part_bytes for one in ranges]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == PART_BYTES
+    assert sizes[16] == PART_BYTES // 2
+    assert sizes[-1] == LEAST_PART_BYTES
 
 
 def test_ranges_have_the_size_that_is_asked_for_and_parts_as_well() -> None:
