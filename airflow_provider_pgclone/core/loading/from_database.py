@@ -28,6 +28,7 @@ from airflow_provider_pgclone.core.reading import (
     Skeleton,
     Snapshot,
     add_ranges,
+    formatted_tables,
     index_sizes,
     open_range_reader,
     part_size,
@@ -137,9 +138,9 @@ def load_database(
     :raises ToolError: when pg_dump or psql failed.
     :raises ArchiveError: when pg_dump wrote blocks that do not fit its table of contents.
     """
-    ranged_bytes = sum(table.size_bytes for table in snapshot.ranged)
-    range_bytes = part_size(ranged_bytes, loading.jobs)
-    toc, range_entries = add_ranges(skeleton.toc, snapshot.ranged, range_bytes=range_bytes)
+    tables = formatted_tables(snapshot, loading.server_major)
+    range_bytes = part_size(sum(table.size_bytes for table in tables), loading.jobs)
+    toc, range_entries = add_ranges(skeleton.toc, tables, range_bytes=range_bytes)
     ranges = {range_entry.entry.dump_id: range_entry for range_entry in range_entries}
     in_skeleton = [entry.dump_id for entry in skeleton.toc.entries if entry.has_data]
     blocks = SkeletonBlocks(skeleton)

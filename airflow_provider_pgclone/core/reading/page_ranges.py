@@ -144,7 +144,8 @@ def copy_query(pages: PageRange) -> str:
     masked = pages.table.masked
     if masked is not None and masked.condition is not None:
         where.append(masked.condition)
-    return f"COPY ({rows_query(pages.table)} WHERE {' AND '.join(where)}) TO STDOUT"
+    rows = f"{rows_query(pages.table)} WHERE {' AND '.join(where)}"
+    return f"COPY ({rows}) TO STDOUT{_format(pages.table)}"
 
 
 def _range_entry(table_entry: TocEntry, table: Table, dump_id: int, spare: int) -> TocEntry:
@@ -160,13 +161,17 @@ def _range_entry(table_entry: TocEntry, table: Table, dump_id: int, spare: int) 
         section=SECTION_DATA,
         definition="",
         drop_statement="",
-        copy_statement=f"COPY {name} {columns} FROM stdin;\n",
+        copy_statement=f"COPY {name} {columns} FROM stdin{_format(table)};\n",
         tablespace=None,
         table_access_method=None,
         relation_kind=0,
         dependencies=(spare, table_entry.dump_id),
         data_state=POSITION_NOT_SET,
     )
+
+
+def _format(table: Table) -> str:
+    return " (FORMAT binary)" if table.is_binary else ""
 
 
 def _with_ranges(entry: TocEntry, ids_of_table: dict[int, list[int]]) -> TocEntry:
