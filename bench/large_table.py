@@ -87,7 +87,7 @@ def _figures(stage: Stage, archive: _Archive) -> list[float]:
     started = time.monotonic()
     dumped = told(archive.dump, environment)
     dump_seconds = time.monotonic() - started
-    described = told(ours("large_describe", archive.terabytes), environment)
+    described = told(ours("large_describe", archive.terabytes, JOBS), environment)
     key = f"ours/{described[KEY]}"
     run(Command("the download", shell(download(key, str(file))), environment), {})
     listing = run(Command("the list", ["pg_restore", "--list", str(file)], environment), {})

@@ -96,7 +96,8 @@ def test_the_catalogue_is_bounded(
     keys = [hook.dump(instance="prod") for _ in range(4)]
     catalog.publish_store("Shop", "", hook)
     (text,) = stored.values()
-    monkeypatch.setattr(catalog, "MOST_CHARS", len(text) - 1)
+    # The time of the second one is another, and may be shorter once it is compressed.
+    monkeypatch.setattr(catalog, "MOST_CHARS", len(text) - 40)
     catalog.publish_store("Shop", "", hook)
     (text,) = stored.values()
     assert len(text) <= catalog.MOST_CHARS

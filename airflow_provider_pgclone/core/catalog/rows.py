@@ -48,7 +48,6 @@ class Table:
     :param columns: the columns that COPY reads; dropped and generated columns are not among them.
     :param masked: how to read masked rows; ``None`` reads them unchanged. pg_dump must never read
         the rows of a masked table.
-    :param is_binary: whether the rows are read in the binary format of COPY instead of text.
     """
 
     schema: str
@@ -57,7 +56,6 @@ class Table:
     size_bytes: int
     columns: tuple[str, ...]
     masked: Masked | None = None
-    is_binary: bool = False
 
     @property
     def display_name(self) -> str:

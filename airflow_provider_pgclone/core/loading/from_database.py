@@ -28,7 +28,7 @@ from airflow_provider_pgclone.core.reading import (
     Skeleton,
     Snapshot,
     add_ranges,
-    formatted_tables,
+    binary_tables,
     index_sizes,
     open_range_reader,
     part_size,
@@ -138,9 +138,13 @@ def load_database(
     :raises ToolError: when pg_dump or psql failed.
     :raises ArchiveError: when pg_dump wrote blocks that do not fit its table of contents.
     """
-    tables = formatted_tables(snapshot, loading.server_major)
-    range_bytes = part_size(sum(table.size_bytes for table in tables), loading.jobs)
-    toc, range_entries = add_ranges(skeleton.toc, tables, range_bytes=range_bytes)
+    ranged_bytes = sum(table.size_bytes for table in snapshot.ranged)
+    toc, range_entries = add_ranges(
+        *(skeleton.toc, snapshot.ranged),
+        workers=loading.jobs,
+        range_bytes=part_size(ranged_bytes, loading.jobs),
+        binary=binary_tables(snapshot, loading.server_major),
+    )
     ranges = {range_entry.entry.dump_id: range_entry for range_entry in range_entries}
     in_skeleton = [entry.dump_id for entry in skeleton.toc.entries if entry.has_data]
     blocks = SkeletonBlocks(skeleton)

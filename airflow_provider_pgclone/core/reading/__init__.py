@@ -4,7 +4,7 @@ Everything that reads the rows of the source for a dump or a copy belongs here. 
 does not: writing archives is in the verbs and in archive, loading another database in loading.
 """
 
-from airflow_provider_pgclone.core.reading.binary_format import formatted_tables
+from airflow_provider_pgclone.core.reading.binary_format import binary_tables
 from airflow_provider_pgclone.core.reading.checksums import lock_checksummed, take_checksums
 from airflow_provider_pgclone.core.reading.index_sizes import index_sizes
 from airflow_provider_pgclone.core.reading.page_ranges import RangeEntry, add_ranges, part_size
@@ -19,7 +19,7 @@ __all__ = [
     "Skeleton",
     "Snapshot",
     "add_ranges",
-    "formatted_tables",
+    "binary_tables",
     "index_sizes",
     "lock_checksummed",
     "open_range_reader",

@@ -1,12 +1,13 @@
 """Splits tables into ranges of pages, and adds the ranges to a table of contents. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from airflow_provider_pgclone.core.archive import (
     POSITION_NOT_SET,
     SECTION_DATA,
     SECTION_POST_DATA,
+    TableName,
     Toc,
     TocEntry,
 )
@@ -18,7 +19,7 @@ from airflow_provider_pgclone.core.postgres import quote
 # each other.
 PART_BYTES = 48 * 1024 * 1024
 # At the end, a worker is busy alone for at most the time of a part. So what is left is always this
-# many parts for each worker, unless they cost more round trips than they save.
+# many parts for each worker, but not smaller: each costs three round trips.
 PARTS_OF_WORKER = 8
 LEAST_PART_BYTES = 4 * 1024 * 1024
 # More ranges would only make the table of contents and the dependencies of indexes longer. So the
@@ -28,11 +29,15 @@ MAX_RANGES_OF_TABLE = 2000
 
 @dataclass(frozen=True)
 class PageRange:
-    """The pages of a table from ``first`` to before ``end``; ``None`` is the end of the table."""
+    """The pages of a table from ``first`` to before ``end``; ``None`` is the end of the table.
+
+    :param is_binary: whether the rows are read in the binary format of COPY instead of text.
+    """
 
     table: Table
     first: int
     end: int | None
+    is_binary: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,19 +45,27 @@ class RangeEntry:
     """A range of pages and its entry in the table of contents.
 
     :param size_bytes: the size of the table, divided by the number of its ranges.
-    :param part_bytes: the size of its parts.
+    :param left_bytes: the size of this range and of all after it.
+    :param workers: how many read the parts of ranges.
     """
 
     entry: TocEntry
     pages: PageRange
     size_bytes: int
-    part_bytes: int
+    left_bytes: int
+    workers: int
 
     def parts(self) -> list[PageRange]:
         """Split the range into the parts that are read at the same time."""
-        end = self.pages.table.pages if self.pages.end is None else self.pages.end
-        count = _count(self.size_bytes, self.part_bytes, end - self.pages.first)
-        return _split(self.pages, count)
+        starts, end = [self.pages.first], _end(self.pages)
+        own_bytes, left_bytes = self.size_bytes, self.left_bytes
+        while True:
+            pages = end - starts[-1]
+            count = _count(own_bytes, part_size(left_bytes, self.workers), pages)
+            if count == 1:
+                return _between(self.pages, starts)
+            starts.append(starts[-1] + pages // count)
+            own_bytes, left_bytes = own_bytes - own_bytes // count, left_bytes - own_bytes // count
 
 
 def part_size(left_bytes: int, workers: int) -> int:
@@ -76,10 +89,19 @@ def split(table: Table, range_bytes: int | None = None) -> list[PageRange]:
 
 def _split(pages: PageRange, count: int) -> list[PageRange]:
     """Split pages; the last of the ranges ends where the pages end."""
-    known_end = pages.table.pages if pages.end is None else pages.end
-    starts = [pages.first + (known_end - pages.first) * n // count for n in range(count)]
+    starts = [pages.first + (_end(pages) - pages.first) * n // count for n in range(count)]
+    return _between(pages, starts)
+
+
+def _between(pages: PageRange, starts: Sequence[int]) -> list[PageRange]:
+    """Return the ranges of pages that begin at some of them."""
     ends = [*starts[1:], pages.end]
-    return [PageRange(pages.table, *one) for one in zip(starts, ends, strict=True)]
+    return [replace(pages, first=first, end=end) for first, end in zip(starts, ends, strict=True)]
+
+
+def _end(pages: PageRange) -> int:
+    """Return where pages end, as far as the size of the table is known."""
+    return pages.table.pages if pages.end is None else pages.end
 
 
 def _count(size_bytes: int, part_bytes: int, pages: int) -> int:
@@ -90,8 +112,9 @@ def add_ranges(
     toc: Toc,
     tables: Sequence[Table],
     *,
-    workers: int = 1,
+    workers: int,
     range_bytes: int | None = None,
+    binary: Collection[TableName] = (),
 ) -> tuple[Toc, list[RangeEntry]]:
     """Add an entry for each range, after the data that pg_dump writes itself.
 
@@ -102,8 +125,9 @@ def add_ranges(
     depend on a table, such as indexes, also depend on all ranges of the table.
 
     :param tables: the tables whose data pg_dump was told to leave out.
-    :param workers: how many read the parts of the ranges, in their order.
+    :param workers: how many read the ranges or their parts.
     :param range_bytes: see :func:`split`.
+    :param binary: the tables that are read in the binary format of COPY.
     :return: the new table of contents, and the ranges in the order of their entries.
     :raises ArchiveError: when the table of contents does not contain one of the tables, because
         its data would be lost.
@@ -123,10 +147,12 @@ def add_ranges(
                 f"pg_dump did not write the table {table.display_name}, which is read in ranges"
             )
         ranges = split(table, range_bytes)
+        is_binary = (table.schema, table.name) in binary
+        size_bytes = table.size_bytes // len(ranges)
         for pages in ranges:
-            entry = _range_entry(table_entry, table, next_id, spare)
-            size_bytes = table.size_bytes // len(ranges)
-            found.append(RangeEntry(entry, pages, size_bytes, part_size(left_bytes, workers)))
+            pages = replace(pages, is_binary=is_binary)
+            entry = _range_entry(table_entry, pages, next_id, spare)
+            found.append(RangeEntry(entry, pages, size_bytes, left_bytes, workers))
             left_bytes -= size_bytes
             ids_of_table.setdefault(table_entry.dump_id, []).append(next_id)
             next_id += 1
@@ -145,10 +171,11 @@ def copy_query(pages: PageRange) -> str:
     if masked is not None and masked.condition is not None:
         where.append(masked.condition)
     rows = f"{rows_query(pages.table)} WHERE {' AND '.join(where)}"
-    return f"COPY ({rows}) TO STDOUT{_format(pages.table)}"
+    return f"COPY ({rows}) TO STDOUT{_format(pages)}"
 
 
-def _range_entry(table_entry: TocEntry, table: Table, dump_id: int, spare: int) -> TocEntry:
+def _range_entry(table_entry: TocEntry, pages: PageRange, dump_id: int, spare: int) -> TocEntry:
+    table = pages.table
     # For a table without columns pg_dump does not write a list: fmtCopyColumnList() in pg_dump.c.
     columns = f"({', '.join(map(quote, table.columns))})" if table.columns else ""
     name = f"{quote(table.schema)}.{quote(table.name)}"
@@ -161,7 +188,7 @@ def _range_entry(table_entry: TocEntry, table: Table, dump_id: int, spare: int) 
         section=SECTION_DATA,
         definition="",
         drop_statement="",
-        copy_statement=f"COPY {name} {columns} FROM stdin{_format(table)};\n",
+        copy_statement=f"COPY {name} {columns} FROM stdin{_format(pages)};\n",
         tablespace=None,
         table_access_method=None,
         relation_kind=0,
@@ -170,8 +197,8 @@ def _range_entry(table_entry: TocEntry, table: Table, dump_id: int, spare: int) 
     )
 
 
-def _format(table: Table) -> str:
-    return " (FORMAT binary)" if table.is_binary else ""
+def _format(pages: PageRange) -> str:
+    return " (FORMAT binary)" if pages.is_binary else ""
 
 
 def _with_ranges(entry: TocEntry, ids_of_table: dict[int, list[int]]) -> TocEntry:

@@ -27,15 +27,16 @@ from airflow_provider_pgclone.core.postgres import (
 from airflow_provider_pgclone.core.reading.page_ranges import PageRange, copy_query
 from airflow_provider_pgclone.core.reading.snapshot import Snapshot
 
+# What psql itself has to say is no row, such as a notification of the server.
+_SAY_NOTHING = "\\o /dev/null"
 _SESSION = (
-    f"{SAFE_PATH};\n{READING_SESSION};\n"
-    f"{NO_VIEWS} \\g /dev/null\n{NO_TRANSACTION_TIMEOUT} \\g /dev/null\n"
+    f"{_SAY_NOTHING}\n{SAFE_PATH};\n{READING_SESSION};\n{NO_VIEWS};\n{NO_TRANSACTION_TIMEOUT};\n"
 )
 # The message of an error in a masked row may quote a value from before masking, so psql shows only
 # the code.
 _CODES_ALONE, _WHOLE_MESSAGES = "\\set VERBOSITY sqlstate\n", "\\set VERBOSITY default\n"
-# To another file than that of its own output, psql keeps what the server says of the COPY:
-# HandleCopyResult() in common.c.
+# Where COPY has a file of its own, psql knows the number of rows: HandleCopyResult() in common.c, of
+# psql 14 ProcessResult().
 _TO_OUTPUT = "\\g /dev/stdout"
 # The digits of a number of rows, and a line break.
 _COUNT_BYTES = 21
@@ -85,7 +86,7 @@ class CopySession:
                 self._psql.stdin.write(script.encode())
                 self._psql.stdin.flush()
             rows = yield from self._psql.output_until(self._mark.encode(), _COUNT_BYTES)
-            if rows is None:
+            if rows is None or not rows.isdigit():
                 self._psql.wait_for_success()
                 raise ToolError(
                     f"psql did not read the table {pages.table.display_name} to its end"

@@ -97,6 +97,7 @@ def test_they_wait_for_every_range(scheduled: bool, dumped: Callable[..., Toc]) 
     toc, _ = add_ranges(
         dumped(WAITING_SQL, *excluded),
         [Table("public", name, 30, 30 << 30, ("id",)) for name in ("leaf_3", "leaf_8")],
+        workers=2,
     )
     ranges = sum(e.tag in ("leaf_3", "leaf_8") for e in toc.entries if e.has_data)
     assert ranges == 60

@@ -66,6 +66,11 @@ def test_the_ranges_are_the_whole_table_once(pages: int, megabytes: int) -> None
             "WHERE ctid >= '(7,0)' AND ctid < '(9,0)') TO STDOUT",
         ),
         (
+            PageRange(USERS, 7, 9, is_binary=True),
+            'COPY (SELECT "id", "e""mail" FROM ONLY "public"."users" '
+            "WHERE ctid >= '(7,0)' AND ctid < '(9,0)') TO STDOUT (FORMAT binary)",
+        ),
+        (
             PageRange(USERS, 7, None),
             'COPY (SELECT "id", "e""mail" FROM ONLY "public"."users" '
             "WHERE ctid >= '(7,0)') TO STDOUT",
@@ -104,7 +109,7 @@ TOC = toc_of(TABLE, OTHER, ORDERS_DATA, INDEX, OTHER_INDEX)
 
 
 def test_the_ranges_follow_the_data_of_pg_dump_in_their_order() -> None:
-    toc, ranges = add_ranges(TOC, [USERS])
+    toc, ranges = add_ranges(TOC, [USERS], workers=2)
     assert {type(one.size_bytes) for one in ranges} == {int}
     assert [entry.dump_id for entry in toc.entries] == [5, 6, 8, 11, 12, 13, 9, 10]
     assert [one.entry for one in ranges] == list(toc.entries[3:6])
@@ -114,7 +119,7 @@ def test_the_ranges_follow_the_data_of_pg_dump_in_their_order() -> None:
 
 
 def test_a_range_is_an_entry_as_pg_dump_writes_it_for_data() -> None:
-    _, ranges = add_ranges(TOC, [USERS])
+    _, ranges = add_ranges(TOC, [USERS], workers=2)
     assert ranges[0].entry == toc_entry(
         11,
         "TABLE DATA",
@@ -127,13 +132,25 @@ def test_a_range_is_an_entry_as_pg_dump_writes_it_for_data() -> None:
     )
 
 
+def test_only_a_binary_table_is_read_and_loaded_as_binary() -> None:
+    orders = Table("public", "orders", 10, 2 * PART_BYTES, ("at",))
+    _, ranges = add_ranges(TOC, [USERS, orders], workers=2, binary={("public", "orders")})
+    formats = {
+        (one.entry.tag, one.entry.copy_statement.endswith(" FROM stdin (FORMAT binary);\n"))
+        for one in ranges
+    }
+    assert formats == {("users", False), ("orders", True)}
+    for one in ranges:
+        assert all(part.is_binary == (one.entry.tag == "orders") for part in one.parts())
+
+
 def test_a_table_without_columns_has_no_list_of_them() -> None:
-    _, ranges = add_ranges(TOC, [users(columns=())])
+    _, ranges = add_ranges(TOC, [users(columns=())], workers=2)
     assert ranges[0].entry.copy_statement == 'COPY "public"."users"  FROM stdin;\n'
 
 
 def test_what_follows_the_data_of_a_table_waits_for_all_its_ranges() -> None:
-    toc, _ = add_ranges(TOC, [USERS])
+    toc, _ = add_ranges(TOC, [USERS], workers=2)
     by_id = {entry.dump_id: entry for entry in toc.entries}
     assert by_id[9].dependencies == (5, 11, 12, 13)
     assert by_id[10] == OTHER_INDEX
@@ -142,7 +159,7 @@ def test_what_follows_the_data_of_a_table_waits_for_all_its_ranges() -> None:
 
 def test_two_tables_have_ids_and_ranges_of_their_own() -> None:
     orders = Table("public", "orders", 10, 2 * PART_BYTES, ("at",))
-    toc, ranges = add_ranges(toc_of(TABLE, OTHER, INDEX, OTHER_INDEX), [USERS, orders])
+    toc, ranges = add_ranges(toc_of(TABLE, OTHER, INDEX, OTHER_INDEX), [USERS, orders], workers=2)
     assert [(one.entry.dump_id, one.entry.tag) for one in ranges] == [
         *((11, "users"), (12, "users"), (13, "users")),
         *((14, "orders"), (15, "orders")),
@@ -158,19 +175,19 @@ def test_two_tables_have_ids_and_ranges_of_their_own() -> None:
 def test_without_data_the_ranges_come_before_what_follows_data(
     entries: tuple[Any, ...], place: int
 ) -> None:
-    toc, ranges = add_ranges(toc_of(*entries), [users(size_bytes=1)])
+    toc, ranges = add_ranges(toc_of(*entries), [users(size_bytes=1)], workers=2)
     assert toc.entries[place] == ranges[0].entry
     assert len(toc.entries) == len(entries) + 1
 
 
 @pytest.mark.parametrize("toc", [TOC, toc_of(), toc_of(toc_entry(1, "SCHEMA", "s"))])
 def test_without_tables_nothing_changes(toc: Toc) -> None:
-    assert add_ranges(toc, []) == (toc, [])
+    assert add_ranges(toc, [], workers=2) == (toc, [])
 
 
 def test_a_table_that_the_archive_does_not_have_is_named() -> None:
     with pytest.raises(ArchiveError) as caught:
-        add_ranges(TOC, [users(schema="audit")])
+        add_ranges(TOC, [users(schema="audit")], workers=2)
     assert caught.value.message == (
         "pg_dump did not write the table audit.users, which is read in ranges"
     )
@@ -180,7 +197,7 @@ def test_a_table_that_the_archive_does_not_have_is_named() -> None:
 def test_the_spare_id_is_the_lowest_that_no_entry_has(ids: tuple[int, ...], spare: int) -> None:
     others = [toc_entry(id_, "SCHEMA", f"s{id_}", section=2) for id_ in ids[1:]]
     toc = toc_of(replace(TABLE, dump_id=ids[0]), *others)
-    _, ranges = add_ranges(toc, [USERS])
+    _, ranges = add_ranges(toc, [USERS], workers=2)
     assert ranges[0].entry.dependencies == (spare, ids[0])
     assert ranges[0].entry.dump_id == max(ids) + 1
 
@@ -188,12 +205,12 @@ def test_the_spare_id_is_the_lowest_that_no_entry_has(ids: tuple[int, ...], spar
 def test_where_no_id_is_spare_there_are_no_ranges() -> None:
     others = [toc_entry(id_, "SCHEMA", f"s{id_}", section=2) for id_ in (2, 3)]
     with pytest.raises(ArchiveError) as caught:
-        add_ranges(toc_of(replace(TABLE, dump_id=1), *others), [USERS])
+        add_ranges(toc_of(replace(TABLE, dump_id=1), *others), [USERS], workers=2)
     assert caught.value.message == "the archive uses all dump ids, so no range can be added"
 
 
 def test_only_entries_behind_the_data_wait_for_ranges() -> None:
     comment = toc_entry(7, "COMMENT", "TABLE users", 5, section=2)
-    toc, _ = add_ranges(toc_of(TABLE, comment, INDEX), [USERS])
+    toc, _ = add_ranges(toc_of(TABLE, comment, INDEX), [USERS], workers=2)
     assert toc.entries[1] == comment
     assert all(entry.section == SECTION_POST_DATA for entry in toc.entries[-1:])

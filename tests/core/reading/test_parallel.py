@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.reading.parallel import reading_ranges
 from tests.core.scheduling.test_work import data
 
 PIECE = 100
+TIB = 1 << 40
 ENTRY: TocEntry = data(1, "t")
 
 
@@ -37,7 +38,7 @@ def planned(count: int, *, parts: int = 1) -> list[RangeEntry]:
     table = Table("s", "t", count * parts, 0, ("a",))
     starts = range(0, count * parts, parts)
     return [
-        RangeEntry(ENTRY, PageRange(table, n, n + parts), parts * PART_BYTES, PART_BYTES)
+        RangeEntry(ENTRY, PageRange(table, n, n + parts), parts * PART_BYTES, TIB, 1)
         for n in starts
     ]
 

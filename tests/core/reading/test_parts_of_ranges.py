@@ -1,7 +1,5 @@
 """How tables are split into ranges, and ranges into parts."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,14 +25,14 @@ ENTRY = data(1, "t")
 
 def table_of(size_bytes: int) -> Table:
     pages = -(-size_bytes // PAGE_BYTES)
-    return Table("s", "t", pages, size_bytes, ("a",))
+    return Table("public", "t", pages, size_bytes, ("a",))
 
 
 def entries_of(table: Table) -> list[RangeEntry]:
+    """Return the ranges of a table after which much more is to be read."""
     ranges = split(table)
-    return [
-        RangeEntry(ENTRY, pages, table.size_bytes // len(ranges), PART_BYTES) for pages in ranges
-    ]
+    size_bytes = table.size_bytes // len(ranges)
+    return [RangeEntry(ENTRY, pages, size_bytes, 99 * TIB, workers=2) for pages in ranges]
 
 
 @given(size_bytes=st.integers(0, 4 * TIB))
@@ -104,22 +102,23 @@ def test_parts_are_so_small_that_each_worker_reads_some(
     assert part_size(left_bytes, workers) == expected
 
 
-def test_the_last_parts_are_the_smallest() -> None:
-    small, large = table_of(3 * PART_BYTES), table_of(29 * PART_BYTES)
-    tables = [replace(small, schema="public"), replace(large, schema="public", name="u")]
-    toc = toc_of(toc_entry(5, "TABLE", "t"), toc_entry(6, "TABLE", "u"))
-    _, ranges = add_ranges(toc, tables, workers=4)
-    assert len(ranges) == 32
-    sizes = [one.part_bytes for one in ranges]
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] == PART_BYTES
-    assert sizes[16] == PART_BYTES // 2
-    assert sizes[-1] == LEAST_PART_BYTES
+@pytest.mark.parametrize("workers", [2, 8])
+@pytest.mark.parametrize("size_bytes", [PART_BYTES, 30 * PART_BYTES, TIB, 10 * TIB])
+def test_the_last_parts_are_the_smallest(size_bytes: int, workers: int) -> None:
+    toc = toc_of(toc_entry(5, "TABLE", "t"))
+    _, entries = add_ranges(toc, [table_of(size_bytes)], workers=workers)
+    pages = entries[-1].pages.table.pages
+    parts = [part for entry in entries for part in entry.parts()]
+    sizes = [((one.end or pages) - one.first) * PAGE_BYTES for one in parts]
+    assert sum(sizes) == pages * PAGE_BYTES
+    left_bytes = sum(sizes)
+    for size in sizes:
+        assert size <= part_size(left_bytes, workers) + PAGE_BYTES
+        left_bytes -= size
+    assert max(sizes[-workers:]) <= LEAST_PART_BYTES + PAGE_BYTES
 
 
-def test_ranges_have_the_size_that_is_asked_for_and_parts_as_well() -> None:
+def test_ranges_have_the_size_that_is_asked_for() -> None:
     table = table_of(2 * PART_BYTES)
     assert len(split(table)) == 2
     assert len(split(table, PART_BYTES // 3)) == 6
-    (first, _) = split(table)
-    assert len(RangeEntry(ENTRY, first, PART_BYTES, PART_BYTES // 3).parts()) == 3
