@@ -5,10 +5,19 @@ import traceback
 import pytest
 
 from airflow_provider_pgclone.core.errors import RestoreError
+from airflow_provider_pgclone.core.scheduling import splitting
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.hooks import MakeHook
 
 SECRET = "hunter2"
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no table be so small that its constraints stay whole."""
+    monkeypatch.setattr(splitting, "SMALL_BYTES", 0)
+
+
 SQL = """
 CREATE TABLE users (
     id int PRIMARY KEY, mail text NOT NULL, "odd (x)" int, parent int REFERENCES users,

@@ -26,7 +26,7 @@ from airflow_provider_pgclone.core.errors import (
     StorageError,
 )
 from airflow_provider_pgclone.core.reading import page_ranges, table_choice
-from airflow_provider_pgclone.core.scheduling import groups
+from airflow_provider_pgclone.core.scheduling import groups, splitting
 from airflow_provider_pgclone.core.storage.objects import ObjectStorage
 from airflow_provider_pgclone.hooks import PgCloneHook
 from tests.support.fixtures.background import in_background
@@ -55,6 +55,7 @@ def source(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", SMALL)
     monkeypatch.setattr(page_ranges, "PART_BYTES", SMALL)
     monkeypatch.setattr(groups, "SMALL_BYTES", SMALL)
+    monkeypatch.setattr(splitting, "SMALL_BYTES", 0)
     return make_database(SQL)
 
 
@@ -269,6 +270,7 @@ def test_indexes_that_alter_their_table_do_not_end_in_a_deadlock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(groups, "SMALL_BYTES", SMALL)
+    monkeypatch.setattr(splitting, "SMALL_BYTES", 0)
     database = make_database(
         "CREATE TABLE pairs (id int NOT NULL, text text);"
         "INSERT INTO pairs SELECT n, md5(n::text) FROM generate_series(1, 100000) n;"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_pgclone.core.scheduling import splitting
 from example_dags.services import postgres_server
 from tests.support.fixtures.databases import Server
 from tests.support.fixtures.hooks import MakeHook
@@ -65,6 +66,7 @@ def sampled(
 def make_sampled_hook(
     sampled: Controlled, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
 ) -> MakeHook:
+    monkeypatch.setattr(splitting, "SMALL_BYTES", 0)  # what is said of large tables holds for all
     return sampled.hooks_on_it(make_hook, monkeypatch)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_pgclone.core.archive.toc import read_toc
 from airflow_provider_pgclone.core.postgres.clients import tool_major
 from airflow_provider_pgclone.core.reading import page_ranges, table_choice
+from airflow_provider_pgclone.core.scheduling import splitting
 from tests.support.fixtures.databases import Server
 from tests.support.fixtures.fingerprint import fingerprint
 from tests.support.fixtures.hooks import MakeHook
@@ -43,9 +44,14 @@ def test_what_is_dumped_comes_back(
         derandomize=not MATRIX,
         suppress_health_check=list(HealthCheck),
     )
-    @given(steps=databases(), threshold=st.sampled_from([1, 2 * PAGE_BYTES]))
-    def round_trip(steps: Sequence[Step], threshold: int) -> None:
+    @given(
+        steps=databases(),
+        threshold=st.sampled_from([1, 2 * PAGE_BYTES]),
+        small=st.sampled_from([0, splitting.SMALL_BYTES]),
+    )
+    def round_trip(steps: Sequence[Step], threshold: int, small: int) -> None:
         monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", threshold)
+        monkeypatch.setattr(splitting, "SMALL_BYTES", small)
         make(server, steps)
         key = make_hook(SOURCE).dump(jobs=2)
         seen.update(ranges_of(local_storage / key))

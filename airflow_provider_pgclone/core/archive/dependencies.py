@@ -215,4 +215,4 @@ def _unquoted(identifier: str) -> str:
 def _with(entry: TocEntry, ids: Iterable[int]) -> TocEntry:
     known = {entry.dump_id, *entry.dependencies}
     more = [id_ for id_ in ids if id_ not in known]
-    return replace(entry, dependencies=(*entry.dependencies, *more)) if more else entry
+    return entry.depending_on(more)

@@ -5,7 +5,7 @@ the format. There is no other description of it.
 """
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from airflow_provider_pgclone.core.archive.encoding import (
@@ -73,6 +73,15 @@ class TocEntry:
     with_oids: str | None
     dependencies: tuple[int, ...]
     data_state: int
+
+    def depending_on(self, more: Iterable[int]) -> "TocEntry":
+        """Return the entry with more dependencies; the entry itself if there are none to add.
+
+        Some archives have tens of thousands of entries, and a new one takes 10 µs.
+        """
+        dependencies = (*self.dependencies, *more)
+        added = len(dependencies) > len(self.dependencies)
+        return replace(self, dependencies=dependencies) if added else self
 
     @property
     def has_data(self) -> bool:

@@ -88,7 +88,9 @@ class Loading:
     def restored(self, toc: Toc) -> Toc:
         """Return the table of contents with what is to be restored, in the order to restore it."""
         entries = (
-            replace(entry, definition=self.rights.get(entry.dump_id, entry.definition))
+            replace(entry, definition=self.rights[entry.dump_id])
+            if entry.dump_id in self.rights
+            else entry
             for entry in toc.without(self.left_out).entries
         )
         restored = replace(toc, entries=tuple(sorted(entries, key=is_of_event_trigger)))

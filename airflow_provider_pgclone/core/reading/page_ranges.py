@@ -205,7 +205,7 @@ def _with_ranges(entry: TocEntry, ids_of_table: dict[int, list[int]]) -> TocEntr
     if entry.section != SECTION_POST_DATA:
         return entry
     more = [dump_id for table in entry.dependencies for dump_id in ids_of_table.get(table, ())]
-    return replace(entry, dependencies=(*entry.dependencies, *more))
+    return entry.depending_on(more)
 
 
 def _end_of_data(entries: Sequence[TocEntry]) -> int:

@@ -35,8 +35,8 @@ _SESSION = (
 # The message of an error in a masked row may quote a value from before masking, so psql shows only
 # the code.
 _CODES_ALONE, _WHOLE_MESSAGES = "\\set VERBOSITY sqlstate\n", "\\set VERBOSITY default\n"
-# Where COPY has a file of its own, psql knows the number of rows: HandleCopyResult() in common.c, of
-# psql 14 ProcessResult().
+# Where COPY has a file of its own, psql knows the number of rows: HandleCopyResult() in common.c,
+# and ProcessResult() of psql 14.
 _TO_OUTPUT = "\\g /dev/stdout"
 # The digits of a number of rows, and a line break.
 _COUNT_BYTES = 21

@@ -4,6 +4,7 @@
 compares all rows with those of another table. The statements here come to the same catalog.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from airflow_provider_pgclone.core.archive import TableName, Toc, TocEntry
 _NAME = r'(?:"(?:[^"]|"")+"|[^\s"().,;]+)'
 _NAMES = rf"\({_NAME}(?:, {_NAME})*\)"
 _ADDED = rf"ALTER TABLE ONLY (?P<table>{_NAME}\.{_NAME})\n    ADD CONSTRAINT (?P<name>{_NAME}) "
+# Of data: with so much, an index is built in some milliseconds.
+SMALL_BYTES = 1024 * 1024
 # As dumpConstraint() in pg_dump.c writes them. Others stay whole: deferrable ones, those that treat
 # nulls as equal, and those WITHOUT OVERLAPS.
 _WITH_INDEX = re.compile(
@@ -39,21 +42,33 @@ class Split:
     instant: frozenset[int] = frozenset()
 
 
-def split_constraints(toc: Toc, index_bytes: Mapping[int, int], plain: frozenset[int]) -> Split:
+def split_constraints(
+    toc: Toc,
+    raw_bytes: Mapping[int, int],
+    index_bytes: Mapping[int, int],
+    plain: frozenset[int],
+) -> Split:
     """Split what can be split of the constraints that are one statement.
 
     An index of a primary key is built beside other indexes of the table: ``USING INDEX`` then makes
     it that of the constraint. A foreign key is added as ``NOT VALID``; ``VALIDATE CONSTRAINT`` then
-    leaves the referenced table to index builds and to the check of other foreign keys.
+    leaves the referenced table to index builds and to the check of other foreign keys. Those of
+    small tables stay whole: a second statement would take longer than it saves.
+
+    :param raw_bytes: the uncompressed size of the data of each entry, by id, as far as it is known.
+    :param index_bytes: the size of each index, by the id of its entry, as far as it is known.
+    :param plain: the ids of the entries that are one statement.
     """
     tables = {entry.dump_id: entry for entry in toc.entries if entry.description == "TABLE"}
-    below = frozenset(_tables_below(toc, tables))
+    below, small = frozenset(_tables_below(toc, tables)), _small_tables(toc, raw_bytes)
     entries: list[TocEntry] = []
     instant: set[int] = set()
     sizes = dict(index_bytes)
     next_id = toc.unused_id
     for entry in toc.entries:
-        parts = _parts(entry, next_id, tables, below) if entry.dump_id in plain else []
+        of = [tables[id_] for id_ in entry.dependencies if id_ in tables]
+        is_worth_it = not small.issuperset(table.table for table in of)
+        parts = _parts(entry, next_id, of, below) if entry.dump_id in plain and is_worth_it else []
         entries += parts or [entry]
         if parts:
             instant.add(entry.dump_id)
@@ -79,15 +94,26 @@ def _tables_below(toc: Toc, tables: Mapping[int, TocEntry]) -> Iterator[TableNam
             yield entry.table
 
 
+def _small_tables(toc: Toc, raw_bytes: Mapping[int, int]) -> set[TableName]:
+    """Return the tables of which it is known that they have little data."""
+    size_of: dict[TableName, float] = {}
+    for entry in toc.entries:
+        if entry.description == "TABLE DATA":
+            own = raw_bytes.get(entry.dump_id, math.inf)
+            size_of[entry.table] = size_of.get(entry.table, 0.0) + own
+    return {name for name, size in size_of.items() if size < SMALL_BYTES}
+
+
 def _parts(
-    entry: TocEntry, new_id: int, tables: Mapping[int, TocEntry], below: frozenset[TableName]
+    entry: TocEntry, new_id: int, of: Sequence[TocEntry], below: frozenset[TableName]
 ) -> list[TocEntry]:
     """Return the two parts of an entry; none if it stays whole.
 
     Neither way is possible for partitioned tables. Since PostgreSQL 18, ``USING INDEX`` makes a
     NOT NULL that a primary key has from above a constraint of the table's own.
+
+    :param of: the tables that it depends on.
     """
-    of = [tables[id_] for id_ in entry.dependencies if id_ in tables]
     if any(table.is_partitioned for table in of):
         return []
     if entry.description == "CONSTRAINT" and (found := _WITH_INDEX.fullmatch(entry.definition)):

@@ -134,6 +134,8 @@ def _split_main(entries: Sequence[TocEntry]) -> tuple[list[TocEntry], list[TocEn
 def _units(
     plan: Schedule, entries: Sequence[TocEntry], serial: Collection[int], *, analyzes: bool
 ) -> list[Unit]:
+    if not entries:
+        return []
     locks, groups = Locks(plan.toc), Grouping(plan, serial).groups(entries)
     units = [
         Unit(

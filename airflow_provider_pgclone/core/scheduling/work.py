@@ -66,7 +66,7 @@ def schedule(
     """
     split = Split(toc, index_bytes)
     if sessions > 1:
-        split = split_constraints(toc, index_bytes, plain_ids(toc))
+        split = split_constraints(toc, raw_bytes, index_bytes, plain_ids(toc))
     toc = split.toc
     toc = replace(toc, entries=tuple(_indexes_after_constraints(toc, split.instant)))
     toc = replace(toc, entries=tuple(_altering_indexes_one_by_one(toc)))
@@ -93,7 +93,7 @@ def _indexes_after_constraints(toc: Toc, instant: Collection[int]) -> Iterator[T
                     constraints.setdefault(table, []).append(entry.dump_id)
             else:
                 more = [id_ for table in of for id_ in constraints.get(table, ())]
-                entry = replace(entry, dependencies=(*entry.dependencies, *more))
+                entry = entry.depending_on(more)
         yield entry
 
 
@@ -111,7 +111,7 @@ def _altering_indexes_one_by_one(toc: Toc) -> Iterator[TocEntry]:
             of = [dependency for dependency in entry.dependencies if dependency in tables]
             more = dict.fromkeys(before[table] for table in of if table in before)
             before.update(dict.fromkeys(of, entry.dump_id))
-            entry = replace(entry, dependencies=(*entry.dependencies, *more))
+            entry = entry.depending_on(more)
         yield entry
 
 
@@ -131,7 +131,7 @@ def _after_data(toc: Toc) -> Iterator[TocEntry]:
             known = set(entry.dependencies)
             of_tables = (id_ for table in known for id_ in data_of.get(table, ()))
             more = dict.fromkeys(id_ for id_ in of_tables if id_ not in known)
-            entry = replace(entry, dependencies=(*entry.dependencies, *more))
+            entry = entry.depending_on(more)
         yield entry
 
 
@@ -154,7 +154,7 @@ def _event_triggers_last(toc: Toc) -> Iterator[TocEntry]:
     before = [entry.dump_id for entry in toc.entries if entry.description in others]
     for entry in toc.entries:
         if entry.description == "EVENT TRIGGER":
-            entry = replace(entry, dependencies=(*entry.dependencies, *before))
+            entry = entry.depending_on(before)
         yield entry
 
 

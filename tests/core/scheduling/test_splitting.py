@@ -7,7 +7,12 @@ import pytest
 from airflow_provider_pgclone.core.archive.toc import Toc, TocEntry
 from airflow_provider_pgclone.core.scheduling import divide
 from airflow_provider_pgclone.core.scheduling.plain import plain_ids
-from airflow_provider_pgclone.core.scheduling.splitting import Split, split_constraints, validates
+from airflow_provider_pgclone.core.scheduling.splitting import (
+    SMALL_BYTES,
+    Split,
+    split_constraints,
+    validates,
+)
 from airflow_provider_pgclone.core.scheduling.units import Unit
 from airflow_provider_pgclone.core.scheduling.work import Schedule, schedule
 from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
@@ -22,9 +27,13 @@ def toc_of(*entries: TocEntry) -> Toc:
     return Toc((1, 16), "zstd", (0,) * 7, "db", "17", "17", (PATH, *entries))
 
 
-def split(*entries: TocEntry, index_bytes: dict[int, int] | None = None) -> Split:
+def split(
+    *entries: TocEntry,
+    raw_bytes: dict[int, int] | None = None,
+    index_bytes: dict[int, int] | None = None,
+) -> Split:
     toc = toc_of(*entries)
-    return split_constraints(toc, index_bytes or {}, plain_ids(toc))
+    return split_constraints(toc, raw_bytes or {}, index_bytes or {}, plain_ids(toc))
 
 
 def constraint(definition: str) -> TocEntry:
@@ -206,3 +215,22 @@ def test_a_single_session_restores_what_pg_dump_has_written() -> None:
     plan = plan_of(sessions=1)
     assert not plan.plain
     assert {one.dump_id for one in plan.toc.entries} == {1, 10, 11, 20, 21, 30, 31, 32, 40}
+
+
+@pytest.mark.parametrize(
+    ("raw_bytes", "kept"),
+    [
+        ({20: SMALL_BYTES - 1, 21: 0}, [30, 40]),
+        ({20: SMALL_BYTES // 2, 21: SMALL_BYTES // 2}, []),  # two ranges of one table
+        ({20: 0}, []),  # the size of the other range is not known
+        ({20: 0, 21: 0, 22: SMALL_BYTES}, [30]),  # the foreign key is compared with a large table
+    ],
+)
+def test_constraints_of_small_tables_stay_whole(raw_bytes: dict[int, int], kept: list[int]) -> None:
+    entries = (
+        *(table(10, "large"), table(11, "small")),
+        *(data(20, "large"), data(21, "large"), data(22, "small")),
+        *(constraint(PRIMARY_KEY), foreign_key()),
+    )
+    found = split(*entries, raw_bytes={22: 0, **raw_bytes})
+    assert [e.dump_id for e in found.toc.entries if e in entries[5:]] == kept
