@@ -4,7 +4,7 @@ from functools import partial
 
 import psycopg
 
-from bench.commands import ours, shell
+from bench.commands import and_analyze, ours, shell
 from bench.measure import Command
 from bench.restore import TARGET
 from bench.stage import Stage
@@ -34,9 +34,12 @@ def compare_many_tables(stage: Stage) -> None:
     command = partial(by_us, prepare=partial(stage.make_empty, TARGET))
     restores = [
         by_us("this package, 2 jobs, from S3", ours("restore", TARGET, 2)),
-        command(
-            "pg_restore -j2 from disk",
-            shell(f"pg_restore --exit-on-error --dbname={TARGET} --jobs=2 {archive}"),
+        and_analyze(
+            command(
+                "pg_restore -j2 from disk",
+                shell(f"pg_restore --exit-on-error --dbname={TARGET} --jobs=2 {archive}"),
+            ),
+            TARGET,
         ),
         by_us("this package, 2 jobs, copy by stream", ours("copy", TARGET, 2)),
     ]
