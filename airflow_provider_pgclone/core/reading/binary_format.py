@@ -44,7 +44,7 @@ HAVING bool_and(gain IS NOT NULL)
 
 
 def binary_tables(snapshot: Snapshot, target_major: int) -> frozenset[TableName]:
-    """Return those of the tables that are read in ranges that are better read as binary.
+    """Return which of the tables that are read in ranges a copy reads as binary.
 
     Masked tables are read as text: an expression may have another type than its column.
 
