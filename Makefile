@@ -75,7 +75,8 @@ test-random: $(INSTALLED)
 
 # On servers of every version, which are kept in .postgres; what pg_restore says there as well.
 OF_EACH_VERSION := tests/core/executing/test_messages_of_pg_restore.py \
-	tests/core/executing/test_statements.py tests/verbs/test_constraints.py tests/verbs/test_binary_copies.py \
+	tests/core/executing/test_statements.py tests/verbs/test_constraints.py \
+	tests/verbs/test_binary_copies.py tests/verbs/test_rows_of_psql.py \
 	tests/core/checking/test_restore_checks.py tests/core/masking/rules/test_documented_rules.py \
 	tests/core/masking/planning/test_corners.py tests/verbs/test_masked_dump.py \
 	tests/verbs/test_verify.py tests/verbs/test_messages_of_functions.py \

@@ -163,10 +163,10 @@ def dump(
             checksums=options.checksums,
         ) as snapshot,
     ):
-        ranged_bytes = sum(table.size_bytes for table in snapshot.ranged)
-        meter.expect("data", snapshot.small_bytes + ranged_bytes)
+        tables_bytes = snapshot.small_bytes + snapshot.ranged_bytes
+        meter.expect("data", tables_bytes)
         if options.checksums:
-            meter.expect("checksums", SUMMING_WORK * (snapshot.small_bytes + ranged_bytes))
+            meter.expect("checksums", SUMMING_WORK * tables_bytes)
         work = _Dump(snapshot, key, options, meter, started)
         log.info(
             "dumping %r of PostgreSQL %s to %s; large or masked tables, read in parallel: %d",

@@ -11,13 +11,6 @@ from tests.support.fixtures.hooks import MakeHook
 
 SECRET = "hunter2"
 
-
-@pytest.fixture(autouse=True)
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no table be so small that its constraints stay whole."""
-    monkeypatch.setattr(splitting, "SMALL_BYTES", 0)
-
-
 SQL = """
 CREATE TABLE users (
     id int PRIMARY KEY, mail text NOT NULL, "odd (x)" int, parent int REFERENCES users,
@@ -71,6 +64,12 @@ WHERE relnamespace::regnamespace::text !~ '^(pg_|info)';
 SELECT attrelid::regclass, attname, attnotnull FROM pg_attribute
 WHERE attrelid::regclass::text ~ 'users|days|child|spans' AND attnum > 0
 """
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no table be so small that its constraints stay whole."""
+    monkeypatch.setattr(splitting, "SMALL_BYTES", 0)
 
 
 def catalog(server: Server, name: str) -> set[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from io import BytesIO
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -62,7 +62,7 @@ class SaysNoNumber:
 
 @pytest.mark.parametrize("rest", [None, b"", b":ROW_COUNT", b"-1"])
 def test_rows_without_their_number_are_not_whole(rest: bytes | None) -> None:
-    count: Any = RowCount()
+    count = RowCount()
     session = CopySession(cast("Child", SaysNoNumber(rest)))
     pages = PageRange(Table("public", "users", 1, 8192, ("a",)), 0, None)
     with pytest.raises(ToolError, match=r"psql did not read the table public\.users to its end"):

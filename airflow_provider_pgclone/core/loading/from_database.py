@@ -138,11 +138,10 @@ def load_database(
     :raises ToolError: when pg_dump or psql failed.
     :raises ArchiveError: when pg_dump wrote blocks that do not fit its table of contents.
     """
-    ranged_bytes = sum(table.size_bytes for table in snapshot.ranged)
     toc, range_entries = add_ranges(
         *(skeleton.toc, snapshot.ranged),
         workers=loading.jobs,
-        range_bytes=part_size(ranged_bytes, loading.jobs),
+        range_bytes=part_size(snapshot.ranged_bytes, loading.jobs),
         binary=binary_tables(snapshot, loading.server_major),
     )
     ranges = {range_entry.entry.dump_id: range_entry for range_entry in range_entries}

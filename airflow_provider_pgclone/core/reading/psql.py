@@ -27,7 +27,7 @@ from airflow_provider_pgclone.core.postgres import (
 from airflow_provider_pgclone.core.reading.page_ranges import PageRange, copy_query
 from airflow_provider_pgclone.core.reading.snapshot import Snapshot
 
-# What psql itself has to say is no row, such as a notification of the server.
+# Otherwise psql's own output, such as a notification of the server, would be taken for rows.
 _SAY_NOTHING = "\\o /dev/null"
 _SESSION = (
     f"{_SAY_NOTHING}\n{SAFE_PATH};\n{READING_SESSION};\n{NO_VIEWS};\n{NO_TRANSACTION_TIMEOUT};\n"

@@ -110,6 +110,11 @@ class Snapshot:
         return self.session.cancellation
 
     @property
+    def ranged_bytes(self) -> int:
+        """The total size of the tables that are read in ranges."""
+        return sum(table.size_bytes for table in self.ranged)
+
+    @property
     def has_mask_key(self) -> bool:
         """Whether the options of the session contain what is derived from a mask key."""
         return self.session.database is not self.database

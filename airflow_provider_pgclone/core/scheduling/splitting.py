@@ -66,9 +66,7 @@ def split_constraints(
     sizes = dict(index_bytes)
     next_id = toc.unused_id
     for entry in toc.entries:
-        of = [tables[id_] for id_ in entry.dependencies if id_ in tables]
-        is_worth_it = not small.issuperset(table.table for table in of)
-        parts = _parts(entry, next_id, of, below) if entry.dump_id in plain and is_worth_it else []
+        parts = _parts(entry, next_id, tables, below, small) if entry.dump_id in plain else []
         entries += parts or [entry]
         if parts:
             instant.add(entry.dump_id)
@@ -94,27 +92,31 @@ def _tables_below(toc: Toc, tables: Mapping[int, TocEntry]) -> Iterator[TableNam
             yield entry.table
 
 
-def _small_tables(toc: Toc, raw_bytes: Mapping[int, int]) -> set[TableName]:
+def _small_tables(toc: Toc, raw_bytes: Mapping[int, int]) -> frozenset[TableName]:
     """Return the tables of which it is known that they have little data."""
     size_of: dict[TableName, float] = {}
     for entry in toc.entries:
         if entry.description == "TABLE DATA":
             own = raw_bytes.get(entry.dump_id, math.inf)
             size_of[entry.table] = size_of.get(entry.table, 0.0) + own
-    return {name for name, size in size_of.items() if size < SMALL_BYTES}
+    return frozenset(name for name, size in size_of.items() if size < SMALL_BYTES)
 
 
 def _parts(
-    entry: TocEntry, new_id: int, of: Sequence[TocEntry], below: frozenset[TableName]
+    entry: TocEntry,
+    new_id: int,
+    tables: Mapping[int, TocEntry],
+    below: frozenset[TableName],
+    small: frozenset[TableName],
 ) -> list[TocEntry]:
     """Return the two parts of an entry; none if it stays whole.
 
     Neither way is possible for partitioned tables. Since PostgreSQL 18, ``USING INDEX`` makes a
     NOT NULL that a primary key has from above a constraint of the table's own.
-
-    :param of: the tables that it depends on.
     """
-    if any(table.is_partitioned for table in of):
+    of = [tables[id_] for id_ in entry.dependencies if id_ in tables]
+    is_small = small.issuperset(table.table for table in of)
+    if is_small or any(table.is_partitioned for table in of):
         return []
     if entry.description == "CONSTRAINT" and (found := _WITH_INDEX.fullmatch(entry.definition)):
         inherits = any(table.table in below for table in of)
