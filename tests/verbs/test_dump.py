@@ -217,3 +217,20 @@ def test_a_pg_dump_that_is_too_old_says_which_is_needed(
     program.chmod(0o755)
     with pytest.raises(UnsupportedError, match="Install the client of PostgreSQL 17"):
         make_hook(shop, pg_bin_dir=str(tmp_path)).dump()
+
+
+@pytest.mark.parametrize("setting", ["statement_timeout", "transaction_timeout"])
+def test_timeouts_of_the_database_do_not_end_a_pg_dump_that_is_slow_to_start(
+    setting: str, server: Server, shop: str, make_hook: MakeHook, tmp_path: Path
+) -> None:
+    if not server.value("postgres", f"SELECT count(*) FROM pg_settings WHERE name = '{setting}'"):
+        pytest.skip("the server is older than the setting")
+    server.run("postgres", f"ALTER DATABASE {shop} SET {setting} TO '200ms'")
+    real = server.server.bin_dir
+    program = tmp_path / "pg_dump"
+    program.write_text(
+        f'#!/bin/sh\nif [ "$1" != --version ]; then {real}/psql -Xqc "SELECT pg_sleep(0.4)" <&- >&2'
+        f' || exit 1; fi\nexec {real}/pg_dump "$@"\n'
+    )
+    program.chmod(0o755)
+    assert make_hook(shop, pg_bin_dir=str(tmp_path)).dump()

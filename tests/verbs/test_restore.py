@@ -363,10 +363,11 @@ def test_rights_that_are_revoked_before_the_swap_stay_revoked(
 def test_settings_of_the_target_do_not_get_in_the_way_of_loading_it(
     server: Server, shop: str, make_hook: MakeHook
 ) -> None:
+    hook = make_hook(shop)
+    key = hook.dump()
     for setting in ("default_transaction_read_only TO on", "statement_timeout TO 1"):
         server.run("postgres", f"ALTER DATABASE {shop} SET {setting}")
-    hook = make_hook(shop)
-    hook.restore(hook.dump())
+    hook.restore(key)
     assert server.names() == {shop}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.archive import ArchiveReader, Toc, read_start
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
-from airflow_provider_pgclone.core.postgres import Child, connection_arguments, run_child
+from airflow_provider_pgclone.core.postgres import Child, Database, connection_arguments, run_child
 from airflow_provider_pgclone.core.reading.snapshot import Snapshot
 from airflow_provider_pgclone.core.reading.table_filter import (
     exclude_arguments,
@@ -16,6 +16,12 @@ from airflow_provider_pgclone.core.reading.table_filter import (
 )
 
 LOCK_WAIT_MILLISECONDS = 60_000
+
+# What the database, the role or the connection sets for a new session, in milliseconds.
+_SHORT_TIMEOUTS = """
+SELECT name, '0' FROM pg_settings
+WHERE name IN ('statement_timeout', 'transaction_timeout') AND reset_val::int BETWEEN 1 AND 10000
+"""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def _running_pg_dump(snapshot: Snapshot) -> Iterator[Child]:
     try:
         with run_child(
             _pg_dump_argv(snapshot, named),
-            environment=snapshot.tool_environment(snapshot.database),
+            environment=snapshot.tool_environment(_patient(snapshot)),
             cancellation=snapshot.cancellation,
             stdin=True,
             stdout=True,
@@ -81,6 +87,16 @@ def _running_pg_dump(snapshot: Snapshot) -> Iterator[Child]:
             hint="Use fewer or shorter patterns. Clients of PostgreSQL 17 or later do not need "
             "arguments for the partitions of an excluded table.",
         ) from error
+
+
+def _patient(snapshot: Snapshot) -> Database:
+    """Return the database without timeouts that could end the first statements of pg_dump.
+
+    pg_dump executes some before it turns timeouts off: ``ConnectDatabase()``. Long timeouts stay,
+    since a pooler may refuse the options of a session.
+    """
+    timeouts = snapshot.session.execute(_SHORT_TIMEOUTS).fetchall()
+    return snapshot.database.with_settings(dict(timeouts)) if timeouts else snapshot.database
 
 
 def _pg_dump_argv(snapshot: Snapshot, named: Sequence[str]) -> list[str]:
