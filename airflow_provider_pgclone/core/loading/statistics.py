@@ -1,8 +1,9 @@
 """Collects the statistics of a restored database for the query planner."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 import psycopg
@@ -32,6 +33,17 @@ WHERE relkind = 'r'
 """
 
 
+# Smaller tables share a statement.
+_SMALL_BYTES = 1024 * 1024
+_TABLES_OF_STATEMENT = 200
+
+
+@dataclass(frozen=True)
+class _Table:
+    name: TableName
+    size_bytes: int
+
+
 class Analysis:
     """Analyzes the tables of a database, because an archive does not contain their statistics.
 
@@ -58,24 +70,28 @@ class Analysis:
     def of(self, tables: Sequence[TableName], session: Session) -> None:
         """Analyze tables while others are loaded; called in threads.
 
+        :param tables: small ones, or a single one.
         :param session: of this thread.
         """
         names = [list(part) for part in zip(*tables, strict=True)]
-        for schema, table, size in session.execute(_NAMED, names).fetchall():
-            self._analyze(session, (schema, table), size)
+        found = session.execute(_NAMED, names).fetchall()
+        if found:
+            self._analyze(session, [_Table((schema, name), size) for schema, name, size in found])
 
     def finish(self) -> None:
         """Analyze the tables that are left, by as many sessions as loaded them.
 
         :raises ServerError: when the server cannot be reached any more.
         """
-        left: SimpleQueue[tuple[TableName, int]] = SimpleQueue()
+        left: SimpleQueue[Sequence[_Table]] = SimpleQueue()
         self._meter.enter("analyze")
         with self._cancellation.own() as own, ExitStack() as stack:
             session = stack.enter_context(connect(self._database, own))
-            for schema, table, size in session.execute(_TABLES):
-                if (schema, table) not in self._done:
-                    left.put(((schema, table), size))
+            found = [
+                _Table((schema, name), size) for schema, name, size in session.execute(_TABLES)
+            ]
+            for group in _groups([table for table in found if table.name not in self._done]):
+                left.put(group)
             others = range(min(self._jobs, left.qsize()) - 1)
             sessions = [session, *(stack.enter_context(session.beside()) for _ in others)]
             with ThreadPoolExecutor(len(sessions), thread_name_prefix="analyze") as pool:
@@ -88,29 +104,62 @@ class Analysis:
                     raise
         self._meter.complete("analyze")
 
-    def _analyze_each(self, session: Session, left: "SimpleQueue[tuple[TableName, int]]") -> None:
+    def _analyze_each(self, session: Session, left: "SimpleQueue[Sequence[_Table]]") -> None:
         while True:
             try:
-                table, size = left.get_nowait()
+                tables = left.get_nowait()
             except Empty:
                 return
-            self._analyze(session, table, size)
+            self._analyze(session, tables)
 
-    def _analyze(self, session: Session, table: TableName, size: int) -> None:
+    def _analyze(self, session: Session, tables: Sequence[_Table]) -> None:
+        """Analyze tables by one statement, which takes a quarter of the time for small ones.
+
+        If it fails, each table has a statement of its own, so that the others are analyzed.
+        """
+        names = [table.name for table in tables]
+        alone = ".".join(names[0]) if len(names) == 1 else None
+        task = Task(
+            "analyze",
+            f"analyzing {alone or f'{len(names)} tables'}",
+            sum(analyze_work(table.size_bytes) for table in tables),
+            # The server tells the share of one table of a statement.
+            _statement(session, names).as_string(session.connection) if alone else "",
+        )
+        with self._meter.task(names[0], task):
+            if alone or self._error(session, names):
+                for name in names:
+                    if kind := self._error(session, [name]):
+                        log.warning("cannot analyze the table %s: %s", ".".join(name), kind)
+        self._done.update(names)
+
+    def _error(self, session: Session, names: Sequence[TableName]) -> str | None:
+        """Analyze tables, and return the kind of the error if one cannot be analyzed.
+
+        The message of the error may contain a value of a row.
+        """
         session.cancellation.check()
-        name = ".".join(table)
-        # Since PostgreSQL 18 the tables below are analyzed too; each of them has its own turn.
-        only = sql.SQL("ONLY " if session.major >= 18 else "")
-        statement = sql.SQL("ANALYZE {}{}").format(only, sql.Identifier(*table))
-        shown = statement.as_string(session.connection)
-        task = Task("analyze", f"analyzing {name}", analyze_work(size), shown)
         try:
-            with self._meter.task(table, task):
-                session.execute(statement)
+            session.execute(_statement(session, names))
         except psycopg.Error as error:
             session.cancellation.check()
             if session.connection.broken:
                 raise
-            # The message may contain a value of a row.
-            log.warning("cannot analyze the table %s: %s", name, type(error).__name__)
-        self._done.add(table)
+            return type(error).__name__
+        return None
+
+
+def _groups(tables: Sequence[_Table]) -> Iterator[Sequence[_Table]]:
+    """Yield each large table alone, and the small ones in groups."""
+    small = [table for table in tables if table.size_bytes < _SMALL_BYTES]
+    yield from ([table] for table in tables if table.size_bytes >= _SMALL_BYTES)
+    for start in range(0, len(small), _TABLES_OF_STATEMENT):
+        yield small[start : start + _TABLES_OF_STATEMENT]
+
+
+def _statement(session: Session, names: Sequence[TableName]) -> sql.Composed:
+    # Since PostgreSQL 18 the tables below are analyzed too; each of them has its own turn.
+    only = sql.SQL("ONLY " if session.major >= 18 else "")
+    return sql.SQL("ANALYZE {}").format(
+        sql.SQL(", ").join(only + sql.Identifier(*name) for name in names)
+    )
