@@ -1,7 +1,6 @@
 """Restores the units of an archive by several sessions at once."""
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -16,7 +15,7 @@ from airflow_provider_pgclone.core.executing import (
 )
 from airflow_provider_pgclone.core.loading.statistics import Analysis
 from airflow_provider_pgclone.core.postgres import Database
-from airflow_provider_pgclone.core.scheduling import Passes, Unit, entries_of_each_run
+from airflow_provider_pgclone.core.scheduling import Passes, Turns, Unit, entries_of_each_run
 from airflow_provider_pgclone.core.watching import LoadWork
 
 POLL_SECONDS = 0.5
@@ -107,45 +106,30 @@ def load_units(
 
 
 class _Queue:
-    """The units of a pass: those that wait for others, that are ready, that run, and the done."""
+    """The units of a pass, for several threads."""
 
     def __init__(self, units: Sequence[Unit], cancellation: Cancellation) -> None:
         self._cancellation = cancellation
         self._changed = threading.Condition()
-        self._missing = {unit.number: set(unit.waits_for) for unit in units if unit.waits_for}
-        self._after: dict[int, list[Unit]] = defaultdict(list)
-        for unit in units:
-            for number in unit.waits_for:
-                self._after[number].append(unit)
-        self._ready = [unit for unit in units if not unit.waits_for]
-        self._running: dict[int, Unit] = {}
+        self._turns = Turns(units)
         self._failure: BaseException | None = None
 
     def take(self) -> Unit | None:
         """Return the costliest unit that can run; wait for one, and return ``None`` at the end."""
         with self._changed:
-            while (self._missing or self._ready) and self._failure is None:
+            while self._turns.left and self._failure is None:
                 self._cancellation.check()
-                free = filter(self._is_free, self._ready)
-                unit = min(free, key=lambda one: one.rank, default=None)
+                unit = self._turns.take()
                 if unit is not None:
-                    self._ready.remove(unit)
-                    self._running[unit.number] = unit
                     return unit
-                if not self._running:  # the division was wrong: nothing would ever end this wait
-                    raise RuntimeError(f"{len(self._missing)} units wait for each other")
+                if not self._turns.running:  # the division was wrong: this wait would never end
+                    raise RuntimeError(f"{self._turns.left} units wait for each other")
                 self._changed.wait(POLL_SECONDS)
             return None
 
     def finish(self, unit: Unit) -> None:
         with self._changed:
-            del self._running[unit.number]
-            for one in self._after[unit.number]:
-                missing = self._missing[one.number]
-                missing.discard(unit.number)
-                if not missing:
-                    del self._missing[one.number]
-                    self._ready.append(one)
+            self._turns.finish(unit)
             self._changed.notify_all()
 
     def fail(self, error: BaseException) -> None:
@@ -160,6 +144,3 @@ class _Queue:
         if self._failure is not None:
             raise self._failure
         self._cancellation.check()
-
-    def _is_free(self, unit: Unit) -> bool:
-        return not any(unit.conflicts_with(other) for other in self._running.values())

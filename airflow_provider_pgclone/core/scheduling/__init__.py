@@ -4,9 +4,10 @@ Everything here is pure: it knows how much work the entries of a table of conten
 them wait for which. Nothing here knows a server or a program.
 """
 
+from airflow_provider_pgclone.core.scheduling.turns import Turns
+from airflow_provider_pgclone.core.scheduling.unit import Unit
 from airflow_provider_pgclone.core.scheduling.units import (
     Passes,
-    Unit,
     data_order,
     divide,
     entries_of_each_run,
@@ -20,6 +21,7 @@ from airflow_provider_pgclone.core.scheduling.work import (
 __all__ = [
     "Passes",
     "Schedule",
+    "Turns",
     "Unit",
     "data_order",
     "divide",

@@ -5,56 +5,23 @@ The units have the order of the passes of a parallel pg_restore:
 pg_backup_archiver.c.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 
 from airflow_provider_pgclone.core.archive import (
     SECTION_DATA,
     SECTION_POST_DATA,
-    TableName,
     Toc,
     TocEntry,
 )
 from airflow_provider_pgclone.core.scheduling.analyses import groups_to_analyze
 from airflow_provider_pgclone.core.scheduling.groups import Grouping
+from airflow_provider_pgclone.core.scheduling.keys_first import order
 from airflow_provider_pgclone.core.scheduling.locks import Lock, Locks
+from airflow_provider_pgclone.core.scheduling.unit import Unit
 from airflow_provider_pgclone.core.scheduling.work import Schedule, is_of_event_trigger
 
 # pg_restore reads these with the table of contents: _tocEntryRequired() in pg_backup_archiver.c.
 _OF_EACH_RUN = ("ENCODING", "STDSTRINGS", "SEARCHPATH")
-
-
-@dataclass(frozen=True)
-class Unit:
-    """Entries that one session or one run of pg_restore restores, or tables that are analyzed.
-
-    :param number: its place among the units of its pass.
-    :param entries: in the order of the archive.
-    :param waits_for: the numbers of units of its pass that must be done before.
-    :param cost: the work of the longest chain that starts with it, in bytes of data.
-    :param locks: the tables that it locks, by the ids of their entries.
-    :param tables: the tables that it analyzes; it has no entries then.
-    :param is_plain: whether each of its entries is one statement, which any session can execute.
-    """
-
-    number: int
-    entries: tuple[TocEntry, ...]
-    waits_for: frozenset[int] = frozenset()
-    cost: float = 0.0
-    locks: Mapping[int, Lock] = field(default_factory=dict)
-    tables: tuple[TableName, ...] = ()
-    is_plain: bool = False
-
-    @property
-    def rank(self) -> tuple[float, int]:
-        """The order in which ready units start: the costliest first, then that of the archive."""
-        return -self.cost, self.number
-
-    def conflicts_with(self, other: "Unit") -> bool:
-        """Tell whether one of the two would wait for a lock of the other."""
-        mine, theirs = self.locks, other.locks
-        both = mine.keys() & theirs.keys()
-        return any(not mine[table].goes_with(theirs[table]) for table in both)
 
 
 # The units of each pass. The passes follow one another.
@@ -80,7 +47,7 @@ def divide(
     last = [entry for entry in entries if _pass_of(entry) == 2]
     passes = [
         [Unit(0, tuple(before))],
-        _units(plan, main, serial, analyzes=analyzes),
+        order(plan, _units(plan, main, serial, analyzes=analyzes), sessions=sessions),
         [Unit(0, tuple(rights))],
         _units(plan, last, serial, analyzes=False),
     ]

@@ -10,7 +10,8 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import CancelledError, RestoreError
 from airflow_provider_pgclone.core.loading.parallel import load_units
 from airflow_provider_pgclone.core.scheduling.locks import Lock
-from airflow_provider_pgclone.core.scheduling.units import Passes, Unit
+from airflow_provider_pgclone.core.scheduling.unit import Unit
+from airflow_provider_pgclone.core.scheduling.units import Passes
 
 PATIENCE_SECONDS = 30
 

@@ -4,7 +4,8 @@ import pytest
 
 from airflow_provider_pgclone.core.archive.toc import SECTION_DATA, TableName, TocEntry
 from airflow_provider_pgclone.core.scheduling.groups import ENTRIES_OF_GROUP
-from airflow_provider_pgclone.core.scheduling.units import Unit, divide
+from airflow_provider_pgclone.core.scheduling.unit import Unit
+from airflow_provider_pgclone.core.scheduling.units import divide
 from tests.core.scheduling.test_units import scheduled
 from tests.core.scheduling.test_work import MIB, data, entry, table
 

@@ -9,7 +9,7 @@ from airflow_provider_pgclone.core.archive.toc import SECTION_DATA, SECTION_NONE
 from airflow_provider_pgclone.core.scheduling import divide, entries_of_each_run
 from airflow_provider_pgclone.core.scheduling.groups import SMALL_BYTES, Group, Grouping
 from airflow_provider_pgclone.core.scheduling.locks import Lock, Locks
-from airflow_provider_pgclone.core.scheduling.units import Unit
+from airflow_provider_pgclone.core.scheduling.unit import Unit
 from tests.core.scheduling.test_units import scheduled
 from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
 

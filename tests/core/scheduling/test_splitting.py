@@ -13,7 +13,7 @@ from airflow_provider_pgclone.core.scheduling.splitting import (
     split_constraints,
     validates,
 )
-from airflow_provider_pgclone.core.scheduling.units import Unit
+from airflow_provider_pgclone.core.scheduling.unit import Unit
 from airflow_provider_pgclone.core.scheduling.work import Schedule, schedule
 from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
 

@@ -17,7 +17,8 @@ from airflow_provider_pgclone.core.archive.toc import (
 )
 from airflow_provider_pgclone.core.scheduling import groups
 from airflow_provider_pgclone.core.scheduling.locks import Lock, Locks
-from airflow_provider_pgclone.core.scheduling.units import Passes, Unit, data_order, divide
+from airflow_provider_pgclone.core.scheduling.unit import Unit
+from airflow_provider_pgclone.core.scheduling.units import Passes, data_order, divide
 from airflow_provider_pgclone.core.scheduling.work import Schedule, schedule
 from tests.core.scheduling.test_work import (
     MIB,
