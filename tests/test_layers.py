@@ -63,11 +63,22 @@ SUBJECTS: dict[Verb, tuple[str, ...]] = {
 
 def loaded_by(program: str) -> set[str]:
     """Return the top-level modules that a new interpreter has after a program."""
-    shown = "\nimport json, sys; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    return {module.partition(".")[0] for module in modules_after(program)}
+
+
+def modules_after(program: str) -> set[str]:
+    shown = "\nimport json, sys; print(json.dumps(sorted(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", program + shown], capture_output=True, text=True, check=True
     )
     return set(json.loads(result.stdout.splitlines()[-1]))
+
+
+def test_a_restore_imports_nothing_that_reads_or_masks_a_database() -> None:
+    core = airflow_provider_pgclone.core.__name__
+    loaded = modules_after(f"import {core}.restore")
+    assert f"{core}.loading.from_archive" in loaded
+    assert not {f"{core}.reading", f"{core}.masking"} & loaded
 
 
 def test_the_core_imports_no_airflow() -> None:

@@ -21,8 +21,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import what loads from a database, and so all that reads and masks one, only for copies."""
-    if name != "load_database":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(f"{__name__}.from_database").load_database
+if not TYPE_CHECKING:  # or mypy would take any name for one of this package
+
+    def __getattr__(name: str) -> Any:
+        """Import what loads from a database, and so all that reads and masks one, for copies."""
+        if name != "load_database":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return import_module(f"{__name__}.from_database").load_database

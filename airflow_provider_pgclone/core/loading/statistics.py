@@ -1,6 +1,7 @@
 """Collects the statistics of a restored database for the query planner."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ WHERE relkind = 'r'
 # Smaller tables share a statement.
 _SMALL_BYTES = 1024 * 1024
 _TABLES_OF_STATEMENT = 200
+# Where several sessions share the tables, so that none is left alone with many.
+_GROUPS_OF_SESSION = 2
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,11 @@ class Analysis:
     def of(self, tables: Sequence[TableName], session: Session) -> None:
         """Analyze tables while others are loaded; called in threads.
 
-        :param tables: small ones, or a single one.
         :param session: of this thread.
         """
         names = [list(part) for part in zip(*tables, strict=True)]
-        found = session.execute(_NAMED, names).fetchall()
-        if found:
-            self._analyze(session, [_Table((schema, name), size) for schema, name, size in found])
+        for group in _groups(_tables(session.execute(_NAMED, names))):
+            self._analyze(session, group)
 
     def finish(self) -> None:
         """Analyze the tables that are left, by as many sessions as loaded them.
@@ -87,10 +88,9 @@ class Analysis:
         self._meter.enter("analyze")
         with self._cancellation.own() as own, ExitStack() as stack:
             session = stack.enter_context(connect(self._database, own))
-            found = [
-                _Table((schema, name), size) for schema, name, size in session.execute(_TABLES)
-            ]
-            for group in _groups([table for table in found if table.name not in self._done]):
+            tables = _tables(session.execute(_TABLES))
+            unanalyzed = [table for table in tables if table.name not in self._done]
+            for group in _groups(unanalyzed, sessions=self._jobs):
                 left.put(group)
             others = range(min(self._jobs, left.qsize()) - 1)
             sessions = [session, *(stack.enter_context(session.beside()) for _ in others)]
@@ -113,7 +113,7 @@ class Analysis:
             self._analyze(session, tables)
 
     def _analyze(self, session: Session, tables: Sequence[_Table]) -> None:
-        """Analyze tables by one statement, which takes a quarter of the time for small ones.
+        """Analyze tables by one statement, which takes a quarter of the time for a few rows each.
 
         If it fails, each table has a statement of its own, so that the others are analyzed.
         """
@@ -123,7 +123,7 @@ class Analysis:
             "analyze",
             f"analyzing {alone or f'{len(names)} tables'}",
             sum(analyze_work(table.size_bytes) for table in tables),
-            # The server tells the share of one table of a statement.
+            # The server tells the share of the table that is analyzed, not that of a statement.
             _statement(session, names).as_string(session.connection) if alone else "",
         )
         with self._meter.task(names[0], task):
@@ -149,12 +149,21 @@ class Analysis:
         return None
 
 
-def _groups(tables: Sequence[_Table]) -> Iterator[Sequence[_Table]]:
-    """Yield each large table alone, and the small ones in groups."""
+def _tables(rows: Iterable[tuple[str, str, int]]) -> list[_Table]:
+    return [_Table((schema, name), size) for schema, name, size in rows]
+
+
+def _groups(tables: Sequence[_Table], *, sessions: int = 1) -> Iterator[Sequence[_Table]]:
+    """Yield each large table alone, and the small ones in groups.
+
+    :param sessions: how many share the groups; each gets some of them.
+    """
     small = [table for table in tables if table.size_bytes < _SMALL_BYTES]
     yield from ([table] for table in tables if table.size_bytes >= _SMALL_BYTES)
-    for start in range(0, len(small), _TABLES_OF_STATEMENT):
-        yield small[start : start + _TABLES_OF_STATEMENT]
+    share = math.ceil(len(small) / (_GROUPS_OF_SESSION * sessions))
+    count = max(1, min(share, _TABLES_OF_STATEMENT))
+    for start in range(0, len(small), count):
+        yield small[start : start + count]
 
 
 def _statement(session: Session, names: Sequence[TableName]) -> sql.Composed:

@@ -51,6 +51,12 @@ class Database:
         }
         return f"Database(name={self.name!r}, parameters={shown!r})"
 
+    @property
+    def options(self) -> str:
+        """The options of its sessions; those of ``PGOPTIONS`` or a service where none are given."""
+        defaults = {one.keyword: one.val for one in pq.Conninfo.get_defaults()}
+        return self.parameters.get("options", (defaults[b"options"] or b"").decode())
+
     def named(self, name: str) -> "Database":
         """Return another database of the same server."""
         return replace(self, name=name)
@@ -62,7 +68,7 @@ class Database:
 
     def with_settings(self, settings: Mapping[str, str]) -> "Database":
         """Return the database with settings of its sessions, which override those of the role."""
-        given = f"{self.parameters.get('options', '')} {as_options(settings)}"
+        given = f"{self.options} {as_options(settings)}"
         return replace(self, parameters={**self.parameters, "options": given.strip()})
 
     def session_parameters(self) -> dict[str, str]:

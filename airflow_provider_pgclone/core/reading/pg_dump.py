@@ -17,10 +17,10 @@ from airflow_provider_pgclone.core.reading.table_filter import (
 
 LOCK_WAIT_MILLISECONDS = 60_000
 
-# What the database, the role or the connection sets for a new session, in milliseconds.
+# The short timeouts of a new session, each with the value that turns it off; in milliseconds.
 _SHORT_TIMEOUTS = """
 SELECT name, '0' FROM pg_settings
-WHERE name IN ('statement_timeout', 'transaction_timeout') AND reset_val::int BETWEEN 1 AND 10000
+WHERE name IN ('statement_timeout', 'transaction_timeout') AND reset_val::int BETWEEN 1 AND 1000
 """
 
 

@@ -95,10 +95,10 @@ class Locks:
             # The last index of a table makes those above valid: validatePartitionedIndex() in
             # tablecmds.c.
             of_indexes = (self._of_index.get(id_, ()) for id_ in entry.dependencies)
-            return _reached((table for found in of_indexes for table in found), self._above)
+            return reached((table for found in of_indexes for table in found), self._above)
         if _ONLY_ITSELF not in entry.definition:
             # A trigger or a foreign key of a partitioned table comes to all of its partitions.
-            return _reached(named, self._below)
+            return reached(named, self._below)
         return ()
 
 
@@ -106,13 +106,13 @@ def _is_table(entry: TocEntry) -> bool:
     return entry.description == "TABLE"
 
 
-def _reached(tables: Iterable[int], edges: Mapping[int, Iterable[int]]) -> set[int]:
-    """Return the tables, and all that edges lead to from them."""
+def reached(starts: Iterable[int], edges: Mapping[int, Iterable[int]]) -> set[int]:
+    """Return the starts, and all that edges lead to from them."""
     found: set[int] = set()
-    waiting = list(tables)
+    waiting = list(starts)
     while waiting:
-        table = waiting.pop()
-        if table not in found:
-            found.add(table)
-            waiting.extend(edges[table])
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting.extend(edges[one])
     return found

@@ -64,7 +64,7 @@ class Turns:
 def work_until_end(
     units: Sequence[Unit], work_of: Callable[[Unit], float], *, sessions: int
 ) -> float:
-    """Return how much work one session could do until all units are done.
+    """Return the time until all units are done, in the unit of work.
 
     :param work_of: returns how much work a unit is.
     :param sessions: how many sessions there are, each with a CPU of its own.

@@ -14,7 +14,8 @@ class Unit:
     :param number: its place among the units of its pass.
     :param entries: in the order of the archive.
     :param waits_for: the numbers of units of its pass that must be done before.
-    :param cost: the work of the longest chain that starts with it, in bytes of data.
+    :param cost: the work of the longest chain that starts with it, in bytes of data; or more, so
+        that it starts before others.
     :param locks: the tables that it locks, by the ids of their entries.
     :param tables: the tables that it analyzes; it has no entries then.
     :param is_plain: whether each of its entries is one statement, which any session can execute.

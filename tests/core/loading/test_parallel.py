@@ -168,11 +168,13 @@ def test_no_unit_starts_after_the_thread_that_waits_for_them_was_interrupted() -
 
 def test_an_error_beside_the_restore_of_a_unit_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(one: Unit) -> object:
+        if one.number == 0:
+            return -1.0, 0
         raise ValueError(f"unit {one.number} has no rank")
 
     monkeypatch.setattr(Unit, "rank", property(fail))
-    with pytest.raises(ValueError, match="unit 0 has no rank"):
-        load([[unit(0), unit(1)]], Restored())
+    with pytest.raises(ValueError, match="unit 1 has no rank"):
+        load([[unit(0), unit(1, 0)]], Restored())
 
 
 def test_units_that_would_wait_for_ever_are_told() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.masking.rules.key import with_key
 from airflow_provider_pgclone.core.postgres.database import Database
 
 
@@ -41,3 +42,15 @@ def test_a_repr_shows_no_secret(parameter: str) -> None:
     shown = repr(Database("shop", {"host": "db", parameter: "canary"}))
     assert "canary" not in shown
     assert "'host': 'db'" in shown
+
+
+def test_settings_and_secrets_come_beside_the_options_of_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c role=dumper")
+    database = Database("shop")
+    more = database.with_settings({"statement_timeout": "0"})
+    assert more.parameters["options"] == "-c role=dumper -c statement_timeout=0"
+    assert with_key(database, "k" * 64).parameters["options"].endswith(" -c role=dumper")
+    given = Database("shop", {"options": "-c role=other"}).with_settings({})
+    assert given.parameters["options"] == "-c role=other"

@@ -55,7 +55,7 @@ ORDERS = [
 ]
 
 
-@pytest.mark.parametrize(("gin_mib", "keys_are_first"), [(33, True), (400, False)])
+@pytest.mark.parametrize(("gin_mib", "keys_are_first"), [(33, True), (65, False), (400, False)])
 def test_a_key_is_added_before_a_build_locks_it_out_unless_that_takes_longest(
     *, gin_mib: int, keys_are_first: bool
 ) -> None:

@@ -68,7 +68,7 @@ def with_key(database: Database, key: str) -> Database:
     }
     own = " ".join(f"-c {name}={value}" for name, value in settings.items())
     # These come first, because the other options may end in a backslash.
-    options = f"{own} {database.parameters.get('options', '')}".strip()
+    options = f"{own} {database.options}".strip()
     return replace(database, parameters={**database.parameters, "options": options})
 
 
