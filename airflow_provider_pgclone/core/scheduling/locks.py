@@ -96,8 +96,9 @@ class Locks:
             # tablecmds.c.
             of_indexes = (self._of_index.get(id_, ()) for id_ in entry.dependencies)
             return reached((table for found in of_indexes for table in found), self._above)
-        if _ONLY_ITSELF not in entry.definition:
-            # A trigger or a foreign key of a partitioned table comes to all of its partitions.
+        if _ONLY_ITSELF not in entry.definition or entry.description == "FK CONSTRAINT":
+            # A trigger or a foreign key of a partitioned table comes to all of its partitions. So
+            # does a foreign key to it: addFkRecurseReferenced() in tablecmds.c.
             return reached(named, self._below)
         return ()
 

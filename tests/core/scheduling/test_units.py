@@ -297,7 +297,10 @@ def test_what_locks_a_table_does_not_run_beside_others(
 
 
 def test_statements_on_a_tree_of_partitions_do_not_run_side_by_side() -> None:
-    """The last INDEX ATTACH of a table locks all tables above, and a trigger locks all below."""
+    """The last INDEX ATTACH of a table locks all tables above, and a trigger locks all below.
+
+    So does a foreign key to the table.
+    """
     plan = scheduled(
         [
             *(table(10, "root"), table(11, "below"), table(12, "leaf"), table(13, "other")),
@@ -308,6 +311,9 @@ def test_statements_on_a_tree_of_partitions_do_not_run_side_by_side() -> None:
             entry(31, "TRIGGER", "root t", 10),
             entry(32, "CONSTRAINT", "root_key", 10, definition="ALTER TABLE ONLY root ADD x"),
             entry(33, "TRIGGER", "other t", 13),
+            entry(
+                34, "FK CONSTRAINT", "other f", 13, 10, definition="ALTER TABLE ONLY other ADD f"
+            ),
         ],
         {},
     )
@@ -318,6 +324,7 @@ def test_statements_on_a_tree_of_partitions_do_not_run_side_by_side() -> None:
     assert of[31] == dict.fromkeys((10, 11, 12), Lock.ALTER)
     assert of[32] == {10: Lock.ALTER}
     assert of[33] == {13: Lock.ALTER}
+    assert of[34] == dict.fromkeys((10, 11, 12, 13), Lock.CHECK)
 
 
 def test_data_is_fetched_in_the_order_of_the_units() -> None:
