@@ -17,10 +17,12 @@ from airflow_provider_pgclone.core.reading.table_filter import (
 
 LOCK_WAIT_MILLISECONDS = 60_000
 
-# The short timeouts of a new session, each with the value that turns it off; in milliseconds.
+# The short timeouts of a new session, each with the value that turns it off; in milliseconds. Other
+# settings are no numbers: CASE keeps the server from reading them as such.
 _SHORT_TIMEOUTS = """
 SELECT name, '0' FROM pg_settings
-WHERE name IN ('statement_timeout', 'transaction_timeout') AND reset_val::int BETWEEN 1 AND 1000
+WHERE CASE WHEN name IN ('statement_timeout', 'transaction_timeout')
+    THEN reset_val::int BETWEEN 1 AND 1000 END
 """
 
 
