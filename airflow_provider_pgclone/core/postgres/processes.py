@@ -23,6 +23,8 @@ from airflow_provider_pgclone.core.postgres.service import without_service
 CHUNK_BYTES = 1024 * 1024
 SMALL_READ_BYTES = 256 * 1024
 GATHER_SECONDS = 0.002
+# The C library writes such blocks, but for the end of a file: glibc 4 KiB into a pipe, others less.
+_BLOCK_BYTES = 1024
 # When a program pauses for this long, its output is yielded even if it is little.
 IDLE_MILLISECONDS = 200
 # Linux accepts up to /proc/sys/fs/pipe-max-size, by default 1 MiB. Other systems have no such call.
@@ -122,8 +124,8 @@ class Child:
                 buffer[:last] = kept
                 buffer += bytes(last)
                 size = last
-            elif read < SMALL_READ_BYTES:
-                time.sleep(GATHER_SECONDS)  # as above
+            elif read < SMALL_READ_BYTES and read % _BLOCK_BYTES == 0:
+                time.sleep(GATHER_SECONDS)  # as above; after the end of a file, the mark follows
         return None
 
     def wait_exit(self) -> None:

@@ -6,15 +6,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import CancelledError, ToolError
-from airflow_provider_pgclone.core.postgres import parent_death
+from airflow_provider_pgclone.core.postgres import parent_death, processes
 from airflow_provider_pgclone.core.postgres.processes import (
     CHUNK_BYTES,
     STDERR_TAIL_LINES,
@@ -175,6 +177,30 @@ def test_short_rows_are_read_in_large_pieces(row: str) -> None:
     assert found == b""
     assert b"".join(pieces) == f"{row}\n".encode() * size
     assert len(pieces) <= 5
+
+
+@pytest.mark.parametrize(("row_bytes", "waits"), [(100, 0), (4096, 1), (5000, 0)])
+def test_what_follows_a_whole_block_is_waited_for(
+    row_bytes: int, waits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program writes its blocks full, and what remains at the end of its output."""
+    slept: list[float] = []
+    clock = SimpleNamespace(sleep=slept.append, monotonic=time.monotonic)
+    monkeypatch.setattr(processes, "time", clock)
+    script = f"head -c {row_bytes} /dev/zero; read go; printf 'END\\n'{WAITS}"
+    with shell(script, stdin=True, stdout=True) as child:
+        read_into = processes._read_into
+
+        def then_go_on(buffer: bytearray, start: int, descriptor: int) -> int:
+            read: int = read_into(buffer, start, descriptor)
+            if read == row_bytes:
+                child.stdin.write(b"go\n")
+                child.stdin.flush()
+            return read
+
+        monkeypatch.setattr(processes, "_read_into", then_go_on)
+        assert sum(map(len, child.output_until(b"END", REST_BYTES))) == row_bytes
+    assert len(slept) == waits
 
 
 def test_an_end_before_the_mark_and_its_line_is_told() -> None:
