@@ -238,7 +238,6 @@ def _fill_from(
                 options.masking,
                 pg_bin_dir=options.load.pg_bin_dir,
                 cancellation=cancellation,
-                small_too=True,
             ) as snapshot,
             open_skeleton(snapshot) as skeleton,
         ):

@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import Selection
 from airflow_provider_pgclone.core.masking.planning import Masking
-from airflow_provider_pgclone.core.reading import binary_tables, open_snapshot, psql
+from airflow_provider_pgclone.core.reading import binary_tables, open_snapshot, psql, table_choice
 from airflow_provider_pgclone.core.reading.binary_format import GAINS
 from airflow_provider_pgclone.core.reading.page_ranges import PageRange, copy_query
 from tests.support.fixtures.databases import MakeDatabase, Server
@@ -78,6 +78,12 @@ CREATE TABLE events AS SELECT 1 AS a, 1 AS b, 1 AS c, now();
 CREATE TABLE texts AS SELECT 1 AS a, 'a'::text AS b, 'b'::text AS c;
 CREATE TABLE one_text AS SELECT 1 AS a, 'a'::text AS b
 """
+
+
+@pytest.fixture(autouse=True)
+def no_table_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let psql read all tables."""
+    monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", 0)
 
 
 @pytest.fixture
@@ -173,7 +179,6 @@ def test_servers_of_two_versions_exchange_text(server: Server, make_database: Ma
         *(server.database(source), Selection(), Masking()),
         pg_bin_dir=str(server.server.bin_dir),
         cancellation=Cancellation(),
-        small_too=True,
     ) as snapshot:
         major = snapshot.session.major
         assert binary_tables(snapshot, major) == {("public", "a")}

@@ -18,8 +18,11 @@ from airflow_provider_pgclone.core.errors import (
     RestoreError,
     ToolError,
 )
+from airflow_provider_pgclone.core.loading import skeleton_blocks
 from airflow_provider_pgclone.core.progress import Progress
-from airflow_provider_pgclone.core.reading import page_ranges
+from airflow_provider_pgclone.core.reading import page_ranges, psql, table_choice
+from airflow_provider_pgclone.core.reading.page_ranges import PageRange, copy_query
+from airflow_provider_pgclone.core.scheduling.groups import ENTRIES_OF_GROUP
 from airflow_provider_pgclone.operators import PgCloneCopyOperator
 from example_dags.services import postgres_server
 from tests.support.fixtures.airflow import serialized
@@ -43,14 +46,53 @@ def source(make_database: MakeDatabase, small_ranges: None) -> str:
     return make_database(EVERY_KIND_SQL)
 
 
+@pytest.mark.parametrize("small_bytes", [0, table_choice.THRESHOLD_BYTES])
 @pytest.mark.parametrize("jobs", [1, 2, 4])
 def test_a_copy_by_stream_is_the_same_database(
-    jobs: int, server: Server, source: str, make_hook: MakeHook
+    jobs: int,
+    small_bytes: int,
+    server: Server,
+    source: str,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", small_bytes)
     copied = make_hook(source).copy(target=f"{source}_copy", method="stream", jobs=jobs)
     assert copied == f"{source}_copy"
     assert fingerprint(server, copied) == fingerprint(server, source)
     assert server.names() == {source, copied}
+
+
+@pytest.mark.parametrize("kept_bytes", [skeleton_blocks.KEPT_BYTES, 1000])
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_sessions_share_the_small_tables_that_pg_dump_reads(
+    jobs: int,
+    kept_bytes: int,
+    server: Server,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(skeleton_blocks, "KEPT_BYTES", kept_bytes)
+    read_by_psql: list[str] = []
+
+    def noting(pages: PageRange) -> str:
+        read_by_psql.append(pages.table.name)
+        return copy_query(pages)
+
+    monkeypatch.setattr(psql, "copy_query", noting)
+    small = (
+        f"CREATE TABLE t{n} AS SELECT {n} AS a, g FROM generate_series(1, {n}) g; "
+        f"CREATE INDEX ON t{n} (g)"
+        for n in range(3 * ENTRIES_OF_GROUP // 2)
+    )
+    database = make_database(
+        f"{';'.join(small)}; SELECT lo_from_bytea(0, 'object'); CREATE TABLE large AS "
+        "SELECT g, repeat('x', 90) FROM generate_series(1, 5000) g"
+    )
+    copied = make_hook(database).copy(target=f"{database}_copy", method="stream", jobs=jobs)
+    assert fingerprint(server, copied) == fingerprint(server, database)
+    assert set(read_by_psql) == {"large"}
 
 
 def test_sessions_on_the_source_go_on(server: Server, shop: str, make_hook: MakeHook) -> None:

@@ -1,24 +1,16 @@
 """Loads a database directly from a live one, without storage.
 
-psql reads the rows of the source's snapshot, range by range. The other data comes from pg_dump, one
-block after another.
+psql reads the rows of the source's snapshot, range by range. Those of small tables and the large
+objects come from pg_dump, one block after another.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 
-from airflow_provider_pgclone.core.archive import (
-    DATA,
-    RowCount,
-    TableName,
-    Toc,
-    read_blocks,
-    read_large_objects,
-    read_pieces,
-)
-from airflow_provider_pgclone.core.errors import ArchiveError
+from airflow_provider_pgclone.core.archive import RowCount, TableName, Toc
 from airflow_provider_pgclone.core.executing import BlockSink, Loading
 from airflow_provider_pgclone.core.loading.parallel import load_parallel
+from airflow_provider_pgclone.core.loading.skeleton_blocks import SkeletonBlocks
 from airflow_provider_pgclone.core.loading.statistics import Analysis
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database
@@ -33,54 +25,16 @@ from airflow_provider_pgclone.core.reading import (
     open_range_reader,
     part_size,
 )
-from airflow_provider_pgclone.core.scheduling import divide, schedule
+from airflow_provider_pgclone.core.scheduling import Passes, divide, schedule
 from airflow_provider_pgclone.core.watching import LoadWork, expect_check
-
-
-class SkeletonBlocks:
-    """The blocks of pg_dump, which must be read in the order in which pg_dump writes them."""
-
-    def __init__(self, skeleton: Skeleton) -> None:
-        self._skeleton = skeleton
-        self._blocks = read_blocks(skeleton.reader)
-
-    def write(self, dump_id: int, sink: BlockSink) -> int:
-        """Write the next block, and return its number of rows."""
-        with self._skeleton.explaining_failure():
-            return self._write(dump_id, sink)
-
-    def finish(self) -> None:
-        """Check that pg_dump succeeded, and did not write blocks that are not announced.
-
-        :raises ArchiveError: when it wrote another block.
-        :raises ToolError: when it failed.
-        """
-        with self._skeleton.explaining_failure():
-            for _, dump_id in self._blocks:
-                raise ArchiveError(
-                    f"pg_dump wrote block {dump_id}, which is not in its table of contents"
-                )
-        self._skeleton.pg_dump.wait_for_success()
-
-    def _write(self, dump_id: int, sink: BlockSink) -> int:
-        kind, found = next(self._blocks, (0, 0))
-        if found != dump_id:
-            raise ArchiveError(f"pg_dump wrote block {found} instead of block {dump_id}")
-        reader = self._skeleton.reader
-        if kind != DATA:
-            sink.write_large_objects(read_large_objects(reader))
-            return 0
-        count = RowCount()
-        sink.write_rows(count.counted(read_pieces(reader)))
-        return count.rows
 
 
 class SnapshotFeed:
     """Feeds a load with the rows of a snapshot: ranges by psql, other data from pg_dump.
 
-    :param reader: has as many sessions as entries are fed at once.
+    :param reader: has as many sessions as ranges are fed at once.
     :param ranges: the ranges, by the dump id of their entries.
-    :param entries: the number of entries with data, ranges and others.
+    :param sizes: the size in bytes of each entry with data, ranges and others, by dump id.
     """
 
     def __init__(
@@ -89,16 +43,15 @@ class SnapshotFeed:
         reader: RangeReader,
         ranges: Mapping[int, RangeEntry],
         blocks: SkeletonBlocks,
+        sizes: Mapping[int, int],
         meter: ProgressMeter,
-        *,
-        entries: int,
     ) -> None:
         self._snapshot = snapshot
         self._reader = reader
         self._ranges = ranges
         self._blocks = blocks
+        self._sizes = sizes
         self._meter = meter
-        self._entries = entries
         # The number of rows of each entry that was fed.
         self.rows: dict[int, int] = {}
 
@@ -106,13 +59,12 @@ class SnapshotFeed:
         range_entry = self._ranges.get(dump_id)
         if range_entry is None:
             self.rows[dump_id] = self._blocks.write(dump_id, sink)
-            self._meter.add(rows=self.rows[dump_id])
         else:
             count = RowCount()
             sink.write_rows(self._reader.pieces(range_entry.pages, count))
             self.rows[dump_id] = count.rows
-            self._meter.add(rows=count.rows, work=range_entry.size_bytes)
-        if len(self.rows) == self._entries:
+        self._meter.add(rows=self.rows[dump_id], work=self._sizes[dump_id])
+        if len(self.rows) == len(self._sizes):
             # All rows are read. Building indexes may take hours, and the snapshot would keep VACUUM
             # from removing dead rows on the source.
             self._reader.end()
@@ -146,8 +98,8 @@ def load_database(
     )
     ranges = {range_entry.entry.dump_id: range_entry for range_entry in range_entries}
     in_skeleton = [entry.dump_id for entry in skeleton.toc.entries if entry.has_data]
-    blocks = SkeletonBlocks(skeleton)
-    sizes = {id_: range_entry.size_bytes for id_, range_entry in ranges.items()}
+    sizes = dict.fromkeys(in_skeleton, snapshot.small_bytes // max(1, len(in_skeleton)))
+    sizes |= {id_: range_entry.size_bytes for id_, range_entry in ranges.items()}
     index_bytes = index_sizes(snapshot, toc)
     plan = schedule(
         *(loading.restored(toc), sizes, index_bytes),
@@ -157,13 +109,14 @@ def load_database(
     work = LoadWork(plan, meter)
     expect_check(meter, sum(sizes.values()), checksums=False)
     meter.enter("load", "creating the schema")
-    entries = len(in_skeleton) + len(ranges)
     analyzes = analysis is not None
     passes = divide(plan, sessions=loading.jobs, serial=in_skeleton, analyzes=analyzes)
+    blocks = SkeletonBlocks(skeleton, _of_each_unit(passes, set(in_skeleton)))
+    at_once = min(loading.jobs, len(ranges))
     with snapshot.cancellation.own() as own, ExitStack() as stack:
         stack.enter_context(own.ending(skeleton.pg_dump.kill))
-        reader = stack.enter_context(open_range_reader(snapshot, own, sessions=loading.jobs))
-        feed = SnapshotFeed(snapshot, reader, ranges, blocks, meter, entries=entries)
+        reader = stack.enter_context(open_range_reader(snapshot, own, sessions=at_once))
+        feed = SnapshotFeed(snapshot, reader, ranges, blocks, sizes, meter)
         load_parallel(
             *(plan.toc, passes, feed, temp, loading),
             work=work,
@@ -174,6 +127,16 @@ def load_database(
     rows_of_tables = _rows_of_tables(toc, feed.rows)
     meter.tables = len(rows_of_tables)
     return rows_of_tables
+
+
+def _of_each_unit(passes: Passes, chosen: Collection[int]) -> list[list[int]]:
+    """Return the ids of the chosen entries of each unit that has some."""
+    of_units = (
+        [entry.dump_id for entry in unit.entries if entry.dump_id in chosen]
+        for units in passes
+        for unit in units
+    )
+    return list(filter(None, of_units))
 
 
 def _rows_of_tables(toc: Toc, rows_of: Mapping[int, int]) -> dict[TableName, int]:

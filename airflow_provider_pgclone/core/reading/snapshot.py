@@ -230,14 +230,11 @@ def open_snapshot(
     *,
     pg_bin_dir: str | None,
     cancellation: Cancellation,
-    small_too: bool = False,
     checksums: bool = False,
 ) -> Iterator[Snapshot]:
     """Hold the snapshot of a dump while the block runs.
 
     :param pg_bin_dir: the folder of the client programs; ``None`` searches for it.
-    :param small_too: whether to read small tables in ranges too. By default pg_dump reads them,
-        which costs less.
     :param checksums: whether checksums of all tables will be taken in the snapshot.
     :raises InvalidInputError: when a pattern does not match anything, so that rows would be dumped
         that should be left out.
@@ -246,8 +243,8 @@ def open_snapshot(
     with connect(masking.keyed(database), cancellation) as session:
         tools = tools_for_dump(session.major, pg_bin_dir)
         session.execute(SNAPSHOT_SESSION)
-        held = _begin(session, selection, masking, all_too=small_too or checksums)
-        snapshot = _take(session, database, tools, selection, masking, held, small_too=small_too)
+        held = _begin(session, selection, masking, all_too=checksums)
+        snapshot = _take(session, database, tools, selection, masking, held)
         with telling_missing_rights(database, selection):
             yield snapshot
         snapshot.release()
@@ -260,8 +257,6 @@ def _take(
     selection: Selection,
     masking: Masking,
     held: Held,
-    *,
-    small_too: bool,
 ) -> Snapshot:
     """Export the snapshot of the open transaction, and choose in it how each table is read."""
     (name,) = session.fetch_row("SELECT pg_export_snapshot()")
@@ -278,9 +273,7 @@ def _take(
     partitions = _names(session, excluded, partitions=True)
     masks = plan_masking(session, selection, masking, encoding, held)
     room = room_for_ranged(tools, database, selection, partitions)
-    ranged, small_bytes = choose_ranged(
-        session, selection, excluded, encoding, room, masks, small_too=small_too
-    )
+    ranged, small_bytes = choose_ranged(session, selection, excluded, encoding, room, masks)
     return Snapshot(
         session=session,
         database=database,

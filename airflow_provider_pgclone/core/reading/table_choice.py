@@ -96,8 +96,6 @@ def choose_ranged(
     encoding: str,
     room: int | None,
     masks: MaskPlan,
-    *,
-    small_too: bool,
 ) -> tuple[list[Table], int]:
     """Choose the tables that are read in ranges, and lock them as pg_dump does.
 
@@ -107,7 +105,6 @@ def choose_ranged(
     :param excluded: the OIDs of the tables that the user excludes.
     :param encoding: the encoding of the database.
     :param room: the bytes of arguments that may name the tables; ``None`` for no limit.
-    :param small_too: whether to choose small tables too.
     :return: the chosen tables, and the total size in bytes of the others.
     :raises InvalidInputError: when an argument of pg_dump cannot be combined with masking.
     :raises UnsupportedError: when a masked table cannot be read in ranges.
@@ -125,7 +122,7 @@ def choose_ranged(
         # In other encodings the names could not be compared with the table of contents.
         and (encoding == "UTF8" or "".join((table.schema, table.name, *table.columns)).isascii())
     }
-    worth_it = choose_tables(_readable(candidates, masks, small_too=small_too), small_too=small_too)
+    worth_it = choose_tables(_readable(candidates, masks))
     chosen = set(worth_it if room is None else first_that_fit(worth_it, room))
     _check_all_ranged(masks, {oid for oid, table in candidates.items() if table in chosen})
     small_bytes = sum(table.size_bytes for table in candidates.values() if table not in chosen)
@@ -139,7 +136,7 @@ def choose_ranged(
     # Read the tables again, because until now another session could rewrite them.
     renewed = (table for _, table in _tables(session, masks, list(locked)))
     # Small ones are read first: until a table is read, an ALTER TABLE that waits ends the dump.
-    ranged = choose_tables(renewed, small_too=small_too)
+    ranged = choose_tables(renewed)
     return sorted(ranged, key=lambda table: table.size_bytes), small_bytes
 
 
@@ -156,28 +153,23 @@ def large_among(session: Session, oids: Collection[int]) -> set[int]:
     return {oid for (oid,) in rows}
 
 
-def choose_tables(tables: Iterable[Table], *, small_too: bool = False) -> list[Table]:
-    """Return the tables to read in ranges: masked tables first, then the largest.
-
-    :param small_too: whether to choose small tables too.
-    """
+def choose_tables(tables: Iterable[Table]) -> list[Table]:
+    """Return the tables to read in ranges: masked tables first, then the largest."""
     chosen = [
         table
         for table in tables
-        if table.masked is not None
-        or ((small_too or table.size_bytes >= THRESHOLD_BYTES) and table.columns)
+        if table.masked is not None or (table.size_bytes >= THRESHOLD_BYTES and table.columns)
     ]
     # Masked tables come first, because they must be among those that fit into the arguments.
     return sorted(chosen, key=lambda table: (table.masked is None, -table.size_bytes))
 
 
-def _readable(candidates: Mapping[int, Table], masks: MaskPlan, *, small_too: bool) -> list[Table]:
+def _readable(candidates: Mapping[int, Table], masks: MaskPlan) -> list[Table]:
     """Return the tables that may be queried, and warn if others are large."""
-    least_bytes = 0 if small_too else LARGE_BYTES
     why = [
         masks.unreadable[oid]
         for oid, table in candidates.items()
-        if oid in masks.unreadable and table.columns and table.size_bytes >= least_bytes
+        if oid in masks.unreadable and table.columns and table.size_bytes >= LARGE_BYTES
     ]
     if why:
         log.warning(

@@ -17,8 +17,8 @@ log = get_log(__name__)
 
 SMALL_BYTES = 16 * 1024 * 1024
 ENTRIES_OF_GROUP = 200
-# Kinds of which only one at a time is restored: data that comes one after another, and what fails
-# with "deadlock detected" if two run for a table with partitioned partitions.
+# Data that comes one after another, and what is restored one at a time, since two of it fail with
+# "deadlock detected" for a table with partitioned partitions.
 _SERIAL_DATA, _ATTACHING = "serial data", "INDEX ATTACH"
 # How long it takes is not known.
 _OF_UNKNOWN_WORK = ("MATERIALIZED VIEW DATA",)
@@ -35,22 +35,27 @@ class Group:
 class Grouping:
     """Groups entries so that no two groups wait for each other.
 
-    Each node is an entry, or a link of a chain: some entries of a kind of which only one at a time
-    is restored. A node has a higher level than all that it waits for, and the nodes of a group have
-    one level. Links of a chain may have the same level, but each has a group of its own.
+    Each node is an entry, or a link of a chain: some entries of a kind that has an order. A node
+    has a higher level than all that it waits for, and the nodes of a group have one level. Links of
+    a chain may have the same level, but each has a group of its own.
+
+    A link waits until the one before it is restored. Serial data waits for its turn to be read
+    instead, but no more links are restored at once than there are sessions: so a session is left
+    for the first of them, and for what that waits for.
 
     :param serial: the ids of entries whose data comes in the order of the archive.
     """
 
-    def __init__(self, plan: Schedule, serial: Collection[int]) -> None:
+    def __init__(self, plan: Schedule, serial: Collection[int], *, sessions: int) -> None:
         self._plan = plan
         self._serial = frozenset(serial)
+        self._at_once = {_SERIAL_DATA: sessions, _ATTACHING: 1}
         self._tables = {e.dump_id: e.table for e in plan.toc.entries if e.description == "TABLE"}
         with_data = (entry.table for entry in plan.toc.entries if entry.has_data)
         self._in_ranges = {table for table, count in Counter(with_data).items() if count > 1}
 
     def groups(self, entries: Sequence[TocEntry]) -> list[Group]:
-        nodes, before = self._nodes(entries)
+        nodes, before, ended = self._nodes(entries)
         waits: dict[Hashable, set[Hashable]] = {node: set() for node in nodes.values()}
         for entry in entries:
             node = nodes[entry.dump_id]
@@ -67,7 +72,7 @@ class Grouping:
         places = {key: place for place, key in enumerate(found)}
         waits_for: list[set[int]] = [set() for _ in places]
         for node, key in key_of.items():
-            earlier = waits[node] | ({before[node]} if node in before else set())
+            earlier = waits[node] | ({ended[node]} if node in ended else set())
             waits_for[places[key]] |= {places[key_of[one]] for one in earlier} - {places[key]}
         return [
             Group(tuple(group), frozenset(waits_for[place]))
@@ -76,10 +81,14 @@ class Grouping:
 
     def _nodes(
         self, entries: Sequence[TocEntry]
-    ) -> tuple[Mapping[int, Hashable], Mapping[Hashable, Hashable]]:
-        """Return the node of each entry, and the link before each link of a chain."""
+    ) -> tuple[Mapping[int, Hashable], Mapping[Hashable, Hashable], Mapping[Hashable, Hashable]]:
+        """Return the node of each entry, and two links for each link of a chain.
+
+        The first is the link before it, the second is the one that must be restored before it.
+        """
         nodes: dict[int, Hashable] = {}
         before: dict[Hashable, Hashable] = {}
+        ended: dict[Hashable, Hashable] = {}
         bins: dict[str, _Bins] = defaultdict(_Bins)
         for entry in entries:
             chain = self._chain(entry)
@@ -90,7 +99,9 @@ class Grouping:
             nodes[entry.dump_id] = chain, number
             if number:
                 before[chain, number] = chain, number - 1
-        return nodes, before
+            if number >= self._at_once[chain]:
+                ended[chain, number] = chain, number - self._at_once[chain]
+        return nodes, before, ended
 
     def _chain(self, entry: TocEntry) -> str | None:
         if entry.dump_id in self._serial:

@@ -35,8 +35,9 @@ def divide(
 
     A single session restores everything by one run, which connects once.
 
-    :param serial: the ids of entries whose data comes in the order of the archive, so that only one
-        unit at a time can have it.
+    :param serial: the ids of entries whose data comes in the order of the archive. A unit that has
+        some must wait for its turn to read them; there is always a session for the unit whose turn
+        it is.
     :param analyzes: whether to analyze tables meanwhile, as far as that can be done.
     """
     entries = [entry for entry in plan.toc.entries if entry.description not in _OF_EACH_RUN]
@@ -45,11 +46,12 @@ def divide(
     before, main = _split_main([entry for entry in entries if _pass_of(entry) == 0])
     rights = [entry for entry in entries if _pass_of(entry) == 1]
     last = [entry for entry in entries if _pass_of(entry) == 2]
+    grouping = Grouping(plan, serial, sessions=sessions)
     passes = [
         [Unit(0, tuple(before))],
-        order(plan, _units(plan, main, serial, analyzes=analyzes), sessions=sessions),
+        order(plan, _units(plan, main, grouping, analyzes=analyzes), sessions=sessions),
         [Unit(0, tuple(rights))],
-        _units(plan, last, serial, analyzes=False),
+        _units(plan, last, grouping, analyzes=False),
     ]
     return [units for units in passes if units and units[0].entries]
 
@@ -99,11 +101,11 @@ def _split_main(entries: Sequence[TocEntry]) -> tuple[list[TocEntry], list[TocEn
 
 
 def _units(
-    plan: Schedule, entries: Sequence[TocEntry], serial: Collection[int], *, analyzes: bool
+    plan: Schedule, entries: Sequence[TocEntry], grouping: Grouping, *, analyzes: bool
 ) -> list[Unit]:
     if not entries:
         return []
-    locks, groups = Locks(plan.toc), Grouping(plan, serial).groups(entries)
+    locks, groups = Locks(plan.toc), grouping.groups(entries)
     units = [
         Unit(
             number,

@@ -17,12 +17,15 @@ READ, BUILD, CHECK, ALTER = Lock
 
 
 def groups_of(
-    entries: Sequence[TocEntry], sizes: dict[int, int], serial: Collection[int] = ()
+    entries: Sequence[TocEntry],
+    sizes: dict[int, int],
+    serial: Collection[int] = (),
+    sessions: int = 2,
 ) -> list[tuple[list[int], set[int]]]:
     """Return the ids of each group of what is not a table, and the groups that it waits for."""
     plan = scheduled(entries, sizes)
     grouped = [one for one in plan.toc.entries if one.description != "TABLE"]
-    found: list[Group] = Grouping(plan, serial).groups(grouped)
+    found: list[Group] = Grouping(plan, serial, sessions=sessions).groups(grouped)
     return [([one.dump_id for one in group.entries], {*group.waits_for}) for group in found]
 
 
@@ -51,9 +54,9 @@ def test_entries_share_a_group_up_to_its_size(
     if not is_serial:
         assert found == [(group, set()) for group in shared]
     else:
-        # Serial data is never out of order; each group waits for that before it.
+        # Serial data is never out of order, and no more groups run than there are sessions.
         assert [id_ for group, _ in found for id_ in group] == list(ids)
-        assert [waits for _, waits in found] == [{n - 1} - {-1} for n in range(len(found))]
+        assert [waits for _, waits in found] == [{n - 2} - {-2, -1} for n in range(len(found))]
         assert all(sum(sizes[id_ - 20] for id_ in group) <= SMALL_BYTES for group, _ in found)
 
 
@@ -101,14 +104,28 @@ def test_what_is_after_the_data_of_one_group_shares_groups_of_its_level() -> Non
 
 
 def test_a_link_of_a_chain_does_not_hold_back_what_does_not_wait_for_it() -> None:
-    entries = [data(20, "a"), data(21, "b"), entry(30, "POLICY", "p", 21), entry(31, "POLICY", "q")]
+    entries = [
+        *(table(10, "a"), table(11, "b"), data(20, "a", 10), data(21, "b", 11)),
+        *(entry(30, "POLICY", "p", 21), entry(31, "POLICY", "q")),
+    ]
     sizes = {20: 20 * MIB, 21: 20 * MIB}
     assert groups_of(entries, sizes, serial={20, 21}) == [
         ([20], set()),
-        ([21], {0}),
+        ([21], set()),
         ([30], {1}),
         ([31], set()),
     ]
+
+
+@pytest.mark.parametrize("sessions", [2, 3, 5])
+def test_as_many_groups_of_serial_data_are_restored_at_once_as_there_are_sessions(
+    sessions: int,
+) -> None:
+    ids = range(20, 25)
+    tables = [table(id_ - 10, f"t{id_}") for id_ in ids]
+    entries = [*tables, *(data(id_, f"t{id_}", id_ - 10) for id_ in ids)]
+    found = groups_of(entries, dict.fromkeys(ids, SMALL_BYTES), ids, sessions)
+    assert [waits for _, waits in found] == [{n - sessions} & {*range(5)} for n in range(5)]
 
 
 def test_a_link_of_a_chain_waits_for_one_that_waits_for_something_else() -> None:
@@ -120,7 +137,7 @@ def test_a_link_of_a_chain_waits_for_one_that_waits_for_something_else() -> None
     assert groups_of(entries, sizes, serial={20, 21}) == [
         ([19], set()),
         ([20], {0}),
-        ([21], {1}),
+        ([21], set()),
     ]
 
 
@@ -133,7 +150,7 @@ def test_what_waits_for_a_link_is_not_grouped_with_what_the_link_waits_for() -> 
     found = groups_of([*tables, *rows], dict.fromkeys((20, 21), 20 * MIB), serial={20, 21})
     assert found == [
         *(([15], set()), ([16], {0}), ([20], {1})),
-        *(([21], {2}), ([22], {3})),
+        *(([21], set()), ([22], {3})),
     ]
 
 

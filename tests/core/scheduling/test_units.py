@@ -1,8 +1,7 @@
 """How the entries of an archive become units, each of which one run of pg_restore restores."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from graphlib import TopologicalSorter
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -17,6 +16,7 @@ from airflow_provider_pgclone.core.archive.toc import (
 )
 from airflow_provider_pgclone.core.scheduling import groups
 from airflow_provider_pgclone.core.scheduling.locks import Lock, Locks
+from airflow_provider_pgclone.core.scheduling.turns import Turns
 from airflow_provider_pgclone.core.scheduling.unit import Unit
 from airflow_provider_pgclone.core.scheduling.units import Passes, data_order, divide
 from airflow_provider_pgclone.core.scheduling.work import Schedule, schedule
@@ -161,20 +161,74 @@ def is_of_last_pass(one: TocEntry) -> bool:
     )
 
 
-@given(archives())
-def test_serial_data_comes_in_the_order_of_the_archive(drawn: tuple[Schedule, set[int]]) -> None:
+@given(archives(), st.integers(2, 4))
+def test_serial_data_comes_in_the_order_of_the_archive(
+    drawn: tuple[Schedule, set[int]], sessions: int
+) -> None:
     plan, serial = drawn
-    for units in divide(plan, sessions=2, serial=serial):
-        before = behind(units)
-        numbers = [
-            unit.number
-            for one in plan.toc.entries
-            if one.dump_id in serial
-            for unit in units
-            if one in unit.entries
+    for units in divide(plan, sessions=sessions, serial=serial):
+        order = [one.dump_id for one in plan.toc.entries if one.dump_id in serial]
+        read = [id_ for ids in serial_of_each(units, serial).values() for id_ in ids]
+        assert read == [id_ for id_ in order if id_ in read]
+
+
+def serial_of_each(units: Sequence[Unit], serial: Collection[int]) -> dict[int, list[int]]:
+    """Return the ids of the serial data of each unit that has some, by its number."""
+    ids = {unit.number: [one.dump_id for one in unit.entries] for unit in units}
+    found = {number: [id_ for id_ in of if id_ in serial] for number, of in ids.items()}
+    return {number: of for number, of in found.items() if of}
+
+
+def run_to_end(
+    units: Sequence[Unit],
+    serial: Collection[int],
+    *,
+    sessions: int,
+    choose: Callable[[Sequence[Unit]], Unit],
+) -> None:
+    """Run units, none of which can end before those with earlier serial data have begun.
+
+    :param choose: returns the one that ends first.
+    """
+    turns, running, begun = Turns(units), list[Unit](), set[int]()
+    in_order = list(serial_of_each(units, serial))
+    while turns.left or running:
+        while len(running) < sessions and (unit := turns.take()) is not None:
+            running.append(unit)
+            begun.add(unit.number)
+        able = [
+            unit
+            for unit in running
+            if unit.number not in in_order
+            or begun.issuperset(in_order[: in_order.index(unit.number)])
         ]
-        for earlier, later in pairwise(numbers):
-            assert earlier == later or earlier in before[later]
+        assert able
+        ended = choose(able)
+        running.remove(ended)
+        turns.finish(ended)
+
+
+@given(archives(), st.integers(2, 4), st.data())
+def test_there_is_a_session_for_the_unit_whose_turn_it_is(
+    drawn: tuple[Schedule, set[int]], sessions: int, drawing: st.DataObject
+) -> None:
+    plan, serial = drawn
+    for units in divide(plan, sessions=sessions, serial=serial):
+        run_to_end(
+            *(units, serial),
+            sessions=sessions,
+            choose=lambda able: drawing.draw(st.sampled_from(able)),
+        )
+
+
+def test_there_is_a_session_for_what_the_first_serial_data_waits_for() -> None:
+    sizes = dict.fromkeys(range(20, 24), 40 * MIB)
+    tables = [table(id_ - 10, f"t{id_}") for id_ in sizes]
+    rows = [data(20, "t20", 10), data(21, "t21", 11, 20), data(22, "t22", 12), data(23, "t23", 13)]
+    serial = {21, 22, 23}
+    _, main = divide(scheduled([*tables, *rows], sizes, serial), sessions=2, serial=serial)
+    assert len(main) == 4
+    run_to_end(main, serial, sessions=2, choose=lambda able: able[0])
 
 
 @given(archives())
