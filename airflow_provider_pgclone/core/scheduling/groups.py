@@ -130,10 +130,8 @@ class Grouping:
                 is_plain = entry.dump_id in self._plan.plain
                 kind = levels[node], entry.section == SECTION_DATA, common, is_plain
                 key = kind, bins[kind].add(work)
-            if entry.has_data:
-                # What follows the data of a table in several groups does not wait for other tables.
-                is_first = group_of_table.setdefault(entry.table, key) == key
-                group_of_table[entry.table] = key if is_first else entry.table
+            if entry.has_data:  # that of a table in ranges is the last one's, which is alone
+                group_of_table[entry.table] = key
             yield key, entry
 
     def _data_group(

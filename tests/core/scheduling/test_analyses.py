@@ -7,7 +7,7 @@ from airflow_provider_pgclone.core.scheduling.groups import ENTRIES_OF_GROUP
 from airflow_provider_pgclone.core.scheduling.unit import Unit
 from airflow_provider_pgclone.core.scheduling.units import divide
 from tests.core.scheduling.test_units import scheduled
-from tests.core.scheduling.test_work import MIB, data, entry, table
+from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
 
 TWO = [table(10, "large"), table(11, "small"), data(20, "large", 10), data(21, "small", 11)]
 SIZES = {20: 90 * MIB, 21: MIB}
@@ -15,7 +15,12 @@ SIZES = {20: 90 * MIB, 21: MIB}
 
 def units_of(entries: list[TocEntry], *, sessions: int = 2) -> list[Unit]:
     """Return the units of the pass with the data."""
-    return list(divide(scheduled(entries, SIZES), sessions=sessions, analyzes=True)[-1])
+    passes = divide(scheduled(entries, SIZES), sessions=sessions, analyzes=True)
+    (found,) = (
+        list(units) for units in passes if any(one.has_data for u in units for one in u.entries)
+    )
+    assert [unit.number for unit in found] == list(range(len(found)))
+    return found
 
 
 def analyzed(entries: list[TocEntry]) -> dict[tuple[TableName, ...], set[int]]:
@@ -40,6 +45,12 @@ def test_a_table_is_analyzed_after_its_data_and_its_indexes() -> None:
         named("large"): {20, 30, 31},
         named("small"): {21, 34},
     }
+
+
+def test_a_table_that_depends_on_what_is_no_table_is_analyzed() -> None:
+    kind = entry(5, "TYPE", "kind", section=SECTION_PRE_DATA)
+    of_kind = entry(10, "TABLE", "large", 5, section=SECTION_PRE_DATA)
+    assert analyzed([kind, of_kind, data(20, "large", 10)]) == {named("large"): {20}}
 
 
 def test_a_table_is_analyzed_after_all_of_its_ranges() -> None:
@@ -86,7 +97,7 @@ def test_small_tables_are_analyzed_together() -> None:
         # Nothing to read.
         ([table(12, "empty")], {"empty"}),
         # ANALYZE comes after the statistics of the dump.
-        ([entry(30, "STATISTICS DATA", "small", 11)], {"large", "small"}),
+        ([entry(30, "STATISTICS DATA", "small", 11, section=SECTION_DATA)], {"large", "small"}),
     ],
 )
 def test_some_tables_are_left_for_the_end(more: list[TocEntry], left: set[str]) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -10,10 +11,25 @@ from airflow_provider_pgclone.core.scheduling import divide, entries_of_each_run
 from airflow_provider_pgclone.core.scheduling.groups import SMALL_BYTES, Group, Grouping
 from airflow_provider_pgclone.core.scheduling.locks import Lock, Locks
 from airflow_provider_pgclone.core.scheduling.unit import Unit
+from airflow_provider_pgclone.core.scheduling.work import schedule
 from tests.core.scheduling.test_units import scheduled
 from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
 
 READ, BUILD, CHECK, ALTER = Lock
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "joined"),
+    [
+        *((READ, READ, READ), (READ, BUILD, BUILD), (READ, CHECK, CHECK), (READ, ALTER, ALTER)),
+        *((BUILD, BUILD, BUILD), (BUILD, CHECK, ALTER), (BUILD, ALTER, ALTER)),
+        *((CHECK, CHECK, CHECK), (CHECK, ALTER, ALTER), (ALTER, ALTER, ALTER)),
+    ],
+)
+def test_a_joined_lock_goes_with_nothing_that_one_of_the_two_does_not_go_with(
+    one: Lock, other: Lock, joined: Lock
+) -> None:
+    assert one.joined(other) is other.joined(one) is joined
 
 
 def groups_of(
@@ -70,6 +86,27 @@ def test_rows_do_not_share_a_group_with_values_of_sequences() -> None:
     sequence = entry(21, "SEQUENCE SET", "s", section=SECTION_DATA)
     entries = [table(10, "t"), data(20, "t", 10), sequence, table(11, "u"), data(22, "u", 11)]
     assert groups_of(entries, {}) == [([20, 22], set()), ([21], set())]
+
+
+def test_what_any_session_can_execute_shares_no_group_with_what_is_for_pg_restore() -> None:
+    copied, inserted = ("COPY public.t (a) FROM stdin;\n", "")
+    rows = [
+        replace(data(20 + n, name, 10 + n), copy_statement=statement)
+        for n, (name, statement) in enumerate(
+            [("a", copied), ("b", inserted), ("c", copied), ("d", inserted)]
+        )
+    ]
+    path = entry(1, "SEARCHPATH", "SEARCHPATH", section=SECTION_PRE_DATA)
+    tables = [table(one.dump_id - 10, one.tag) for one in rows]
+    plan = scheduled([path, *tables, *rows, entry(30, "INDEX", "i"), entry(31, "TRIGGER", "t")], {})
+    assert plan.plain == {20, 22, 30}
+    _, main = divide(plan, sessions=2)
+    assert [([one.dump_id for one in unit.entries], unit.is_plain) for unit in main] == [
+        *(([20, 22], True), ([21, 23], False)),
+        *(([30], True), ([31], False)),
+    ]
+    assert not schedule(plan.toc, {}, {}, sessions=1).plain
+    assert schedule(plan.toc, {}, {}, sessions=3).plain == plan.plain
 
 
 def test_indexes_of_a_table_in_several_groups_wait_for_no_other_table() -> None:

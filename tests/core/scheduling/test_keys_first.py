@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_pgclone.core.archive.toc import TocEntry
+from airflow_provider_pgclone.core.archive.toc import SECTION_NONE, TocEntry
 from airflow_provider_pgclone.core.scheduling.locks import Lock
 from airflow_provider_pgclone.core.scheduling.splitting import validates
-from airflow_provider_pgclone.core.scheduling.turns import work_until_end
+from airflow_provider_pgclone.core.scheduling.turns import Turns, work_until_end
 from airflow_provider_pgclone.core.scheduling.unit import Unit
 from airflow_provider_pgclone.core.scheduling.units import divide
 from airflow_provider_pgclone.core.scheduling.work import schedule
@@ -52,6 +52,7 @@ ORDERS = [
     *(index(32, "placed", 11), index(33, "customer", 11)),
     index(34, "profile", 10, using="gin"),
     foreign_key(40, "orders", "customers", 11, 10, 30),
+    entry(41, "COMMENT", "INDEX placed", 32, section=SECTION_NONE),
 ]
 
 
@@ -112,6 +113,16 @@ def test_all_units_come_to_their_end(
 
 def unit(number: int, *waits_for: int, cost: float = 0, lock: Lock | None = None) -> Unit:
     return Unit(number, (), frozenset(waits_for), cost, {} if lock is None else {1: lock})
+
+
+def test_what_is_left_has_not_started() -> None:
+    turns = Turns([unit(0), unit(1), unit(2), unit(3, 0)])
+    assert (turns.left, turns.running) == (4, 0)
+    first, _ = turns.take(), turns.take()
+    assert first is not None
+    assert (turns.left, turns.running) == (2, 2)
+    turns.finish(first)
+    assert (turns.left, turns.running) == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from airflow_provider_pgclone.core.scheduling.splitting import (
     split_constraints,
     validates,
 )
-from airflow_provider_pgclone.core.scheduling.unit import Unit
 from airflow_provider_pgclone.core.scheduling.work import Schedule, schedule
+from tests.core.scheduling.test_units import behind
 from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
 
 PATH = entry(1, "SEARCHPATH", "SEARCHPATH", section=SECTION_PRE_DATA)
@@ -111,6 +111,7 @@ def test_a_foreign_key_is_checked_after_it_was_added() -> None:
     assert validates(checking)
     assert not validates(adding)
     assert found.instant == {40}
+    assert checking.dump_id == toc_of(foreign_key()).unused_id
 
 
 @pytest.mark.parametrize(
@@ -190,25 +191,25 @@ def plan_of(*, sessions: int = 2) -> Schedule:
     return schedule(toc, sizes, index_bytes, sessions=sessions)
 
 
-def units_by_statement(*, sessions: int = 2) -> dict[str, Unit]:
-    """Return the units of statements that have one of their own, by how it begins."""
-    units = divide(plan_of(sessions=sessions), sessions=sessions)[-1]
-    return {
-        " ".join(
-            unit.entries[0].definition.split()[:3] + unit.entries[0].definition.split()[-2:]
-        ): unit
-        for unit in units
-        if len(unit.entries) == 1 and unit.entries[0].definition
-    }
-
-
 def test_the_index_of_a_key_is_built_beside_another_one() -> None:
-    units = units_by_statement()
-    key = units["CREATE UNIQUE INDEX btree (id);"]
-    other = units["CREATE INDEX other public.large ..."]
+    units = divide(plan_of(), sessions=2)[-1]
+    key, other = (
+        next(unit for unit in units for one in unit.entries if one.tag == tag)
+        for tag in ("large large_pkey", "other")
+    )
+    assert key.entries[0].definition.startswith("CREATE UNIQUE INDEX large_pkey")
     assert not key.conflicts_with(other)
-    assert not {key.number} & other.waits_for
-    assert not {other.number} & key.waits_for
+    waits = behind(units)
+    assert key.number not in waits[other.number]
+    assert other.number not in waits[key.number]
+
+
+def test_what_takes_no_time_is_no_work() -> None:
+    plan = plan_of()
+    for dump_id in (30, 31, 40):
+        assert plan.own[dump_id] == 0
+    ids = [one.dump_id for one in plan.toc.entries]
+    assert len(ids) == len(set(ids)) == 12
 
 
 def test_a_single_session_restores_what_pg_dump_has_written() -> None:
