@@ -187,13 +187,15 @@ def test_what_follows_a_whole_block_is_waited_for(
     slept: list[float] = []
     clock = SimpleNamespace(sleep=slept.append, monotonic=time.monotonic)
     monkeypatch.setattr(processes, "time", clock)
-    script = f"head -c {row_bytes} /dev/zero; read go; printf 'END\\n'{WAITS}"
+    # In one write, unlike head.
+    row = f"dd if=/dev/zero bs={row_bytes} count=1 2>/dev/null"
+    script = f"{row}; read go; printf 'END\\n'{WAITS}"
     with shell(script, stdin=True, stdout=True) as child:
         read_into = processes._read_into
 
         def then_go_on(buffer: bytearray, start: int, descriptor: int) -> int:
             read: int = read_into(buffer, start, descriptor)
-            if read == row_bytes:
+            if start + read == row_bytes:
                 child.stdin.write(b"go\n")
                 child.stdin.flush()
             return read
