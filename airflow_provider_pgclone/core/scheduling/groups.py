@@ -39,9 +39,10 @@ class Grouping:
     has a higher level than all that it waits for, and the nodes of a group have one level. Links of
     a chain may have the same level, but each has a group of its own.
 
-    A link waits until the one before it is restored. Serial data waits for its turn to be read
-    instead, but no more links are restored at once than there are sessions: so a session is left
-    for the first of them, and for what that waits for.
+    A link waits until the one before it is restored. Serial data of little work waits for its turn
+    to be read instead, but no more links are restored at once than there are sessions: so a session
+    is left for the first of them, and for what that waits for. After much data, or large objects,
+    the turn would come late, and a session that waits for it could do something else.
 
     :param serial: the ids of entries whose data comes in the order of the archive.
     """
@@ -87,9 +88,10 @@ class Grouping:
         The first is the link before it, the second is the one that must be restored before it.
         """
         nodes: dict[int, Hashable] = {}
-        before: dict[Hashable, Hashable] = {}
-        ended: dict[Hashable, Hashable] = {}
         bins: dict[str, _Bins] = defaultdict(_Bins)
+        last_long: dict[str, int] = {_SERIAL_DATA: -1, _ATTACHING: -1}
+        # The last long link before each link.
+        long_before: dict[tuple[str, int], int] = {}
         for entry in entries:
             chain = self._chain(entry)
             if chain is None:
@@ -97,11 +99,21 @@ class Grouping:
                 continue
             number = bins[chain].add(self._work(entry))
             nodes[entry.dump_id] = chain, number
+            long_before.setdefault((chain, number), last_long[chain])
+            if self._is_long(entry):
+                last_long[chain] = number
+        before: dict[Hashable, Hashable] = {}
+        ended: dict[Hashable, Hashable] = {}
+        for (chain, number), long in long_before.items():
+            waited_for = max(number - self._at_once[chain], long)
             if number:
                 before[chain, number] = chain, number - 1
-            if number >= self._at_once[chain]:
-                ended[chain, number] = chain, number - self._at_once[chain]
+            if waited_for >= 0:
+                ended[chain, number] = chain, waited_for
         return nodes, before, ended
+
+    def _is_long(self, entry: TocEntry) -> bool:
+        return self._work(entry) >= SMALL_BYTES or entry.description == "BLOBS"
 
     def _chain(self, entry: TocEntry) -> str | None:
         if entry.dump_id in self._serial:

@@ -148,7 +148,7 @@ def test_a_link_of_a_chain_does_not_hold_back_what_does_not_wait_for_it() -> Non
     sizes = {20: 20 * MIB, 21: 20 * MIB}
     assert groups_of(entries, sizes, serial={20, 21}) == [
         ([20], set()),
-        ([21], set()),
+        ([21], {0}),
         ([30], {1}),
         ([31], set()),
     ]
@@ -161,8 +161,28 @@ def test_as_many_groups_of_serial_data_are_restored_at_once_as_there_are_session
     ids = range(20, 25)
     tables = [table(id_ - 10, f"t{id_}") for id_ in ids]
     entries = [*tables, *(data(id_, f"t{id_}", id_ - 10) for id_ in ids)]
-    found = groups_of(entries, dict.fromkeys(ids, SMALL_BYTES), ids, sessions)
+    found = groups_of(entries, dict.fromkeys(ids, SMALL_BYTES - 1), ids, sessions)
     assert [waits for _, waits in found] == [{n - sessions} & {*range(5)} for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "waits"),
+    [
+        ("TABLE DATA", SMALL_BYTES - 1, [set(), set(), set(), {0}, {1}]),
+        # No session waits for the turn after it, which may come late.
+        ("TABLE DATA", SMALL_BYTES, [set(), set(), {1}, {1}, {1}]),
+        ("BLOBS", SMALL_BYTES - 1, [set(), set(), {1}, {1}, {1}]),
+    ],
+)
+def test_a_link_of_a_chain_waits_for_long_ones_before_it(
+    kind: str, size: int, waits: list[set[int]]
+) -> None:
+    ids = range(20, 25)
+    tables = [table(id_ - 10, f"t{id_}") for id_ in ids]
+    rows = [data(id_, f"t{id_}", id_ - 10) for id_ in ids]
+    rows[1] = replace(rows[1], description=kind)
+    sizes = {**dict.fromkeys(ids, SMALL_BYTES - 1), 21: size}
+    assert [of for _, of in groups_of([*tables, *rows], sizes, ids, sessions=3)] == waits
 
 
 def test_a_link_of_a_chain_waits_for_one_that_waits_for_something_else() -> None:
@@ -174,7 +194,7 @@ def test_a_link_of_a_chain_waits_for_one_that_waits_for_something_else() -> None
     assert groups_of(entries, sizes, serial={20, 21}) == [
         ([19], set()),
         ([20], {0}),
-        ([21], set()),
+        ([21], {1}),
     ]
 
 
@@ -187,7 +207,7 @@ def test_what_waits_for_a_link_is_not_grouped_with_what_the_link_waits_for() -> 
     found = groups_of([*tables, *rows], dict.fromkeys((20, 21), 20 * MIB), serial={20, 21})
     assert found == [
         *(([15], set()), ([16], {0}), ([20], {1})),
-        *(([21], set()), ([22], {3})),
+        *(([21], {2}), ([22], {3})),
     ]
 
 

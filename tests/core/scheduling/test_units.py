@@ -222,7 +222,7 @@ def test_there_is_a_session_for_the_unit_whose_turn_it_is(
 
 
 def test_there_is_a_session_for_what_the_first_serial_data_waits_for() -> None:
-    sizes = dict.fromkeys(range(20, 24), 40 * MIB)
+    sizes = dict.fromkeys(range(20, 24), 15 * MIB)  # no two in one unit
     tables = [table(id_ - 10, f"t{id_}") for id_ in sizes]
     rows = [data(20, "t20", 10), data(21, "t21", 11, 20), data(22, "t22", 12), data(23, "t23", 13)]
     serial = {21, 22, 23}
