@@ -132,6 +132,7 @@ def test_the_locks_of_the_source_are_not_used_up(
     open_tmp: Path, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A session that kept the lock on each index that it meets would need 3,000."""
+    monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", 0)
     folder = Path(tempfile.mkdtemp(dir=open_tmp))
     narrow = {"max_locks_per_transaction": "10", "max_connections": "20"}
     with postgres_server(folder, settings=narrow) as started:

@@ -17,8 +17,8 @@ log = get_log(__name__)
 
 SMALL_BYTES = 16 * 1024 * 1024
 ENTRIES_OF_GROUP = 200
-# Data that comes one after another, and what is restored one at a time, since two of it fail with
-# "deadlock detected" for a table with partitioned partitions.
+# Data that comes one after another, and what is restored one at a time, since two at once fail
+# with "deadlock detected" for a table with partitioned partitions.
 _SERIAL_DATA, _ATTACHING = "serial data", "INDEX ATTACH"
 # How long it takes is not known.
 _OF_UNKNOWN_WORK = ("MATERIALIZED VIEW DATA",)
