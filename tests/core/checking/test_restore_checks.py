@@ -464,10 +464,15 @@ def counted(make_database: MakeDatabase, server: Server) -> str:
         pytest.skip("the numbers of PostgreSQL 14 may come too late")
     database = make_database("CREATE TABLE many (n int)")
     server.run(database, "INSERT INTO many SELECT generate_series(1, 500)")
-    counted = "SELECT n_tup_ins FROM pg_stat_all_tables WHERE relname = 'many'"
-    while server.value(database, counted) != 500:  # a session is counted soon after its end
-        pass
+    wait_for_inserted(server, database, 500)
     return database
+
+
+def wait_for_inserted(server: Server, database: str, rows: int) -> None:
+    """Wait until the server has counted what a session inserted, which is soon after its end."""
+    inserted = "SELECT n_tup_ins FROM pg_stat_all_tables WHERE relname = 'many'"
+    while server.value(database, inserted) != rows:
+        pass
 
 
 def check_many(server: Server, database: str, rows: int) -> None:
@@ -515,6 +520,7 @@ def test_a_large_table_is_not_read_because_it_was_analyzed(server: Server, count
     rows = 150_500
     server.run(counted, "ALTER TABLE many ALTER n SET STATISTICS 1")
     server.run(counted, f"INSERT INTO many SELECT generate_series(501, {rows})")
+    wait_for_inserted(server, counted, rows)
     server.run(counted, "ANALYZE many")
     check_many(server, counted, rows)
     # ANALYZE itself counts as no scan.
