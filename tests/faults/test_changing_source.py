@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from airflow_provider_pgclone.core.errors import PgCloneError
+from airflow_provider_pgclone.core.errors import BusyError, PgCloneError
 from airflow_provider_pgclone.core.reading import table_choice
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.every_kind import split_small_tables
@@ -156,6 +156,27 @@ def test_a_table_that_is_gone_before_it_is_locked_fails_the_dump_by_its_name(
         hook.dump()
     assert hook.ls() == []
     hook.verify(hook.dump())
+
+
+@pytest.mark.parametrize("verb", ["dump", "copy"])
+@pytest.mark.parametrize("table", ["debits", "small_debits"])
+def test_columns_that_exchange_their_names_before_they_are_locked_are_refused(
+    table: str,
+    verb: str,
+    server: Server,
+    bank: str,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """COPY would read each under the name of the other."""
+    renames = (("id", "other"), ("money", "id"), ("other", "money"))
+    exchange = ";".join(f"ALTER TABLE {table} RENAME {one} TO {other}" for one, other in renames)
+    during_the_plan(monkeypatch, server, bank, exchange)
+    hook = make_hook(bank)
+    with pytest.raises(BusyError, match=rf"^public\.{table}\.(id|money) was renamed while"):
+        hook.dump() if verb == "dump" else hook.copy(target=f"{bank}_copy", method="stream")
+    assert server.names() == {bank}
+    assert verb == "copy" or hook.ls() == []
 
 
 @pytest.mark.parametrize("table", ["debits", pytest.param("small_debits", marks=pytest.mark.long)])

@@ -57,11 +57,10 @@ _PARTITIONS_AMONG = "SELECT inhrelid FROM pg_inherits WHERE inhrelid = ANY(%s)"
 # The catalog tables show the state of the snapshot; the functions return the present names.
 _RENAMED = """
 SELECT concat_ws('.', nspname, relname, attname)
-FROM unnest(%(schemas)s::text[], %(names)s::text[], %(ranged)s::bool[])
-    AS dumped (schema, name, is_ranged)
+FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS dumped (schema, name)
 JOIN pg_namespace n ON nspname = schema
 JOIN pg_class c ON relnamespace = n.oid AND relname = name
-LEFT JOIN pg_attribute ON is_ranged AND attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+LEFT JOIN pg_attribute ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
 WHERE to_regclass(format('%%I.%%I', nspname, relname)) IS DISTINCT FROM c.oid::regclass
     OR CASE WHEN attnum IS NOT NULL THEN
         (pg_identify_object('pg_class'::regclass, c.oid, attnum)).identity
@@ -180,18 +179,14 @@ class Snapshot:
         COPY uses names. It would read a table that has the former name of a masked table, or a
         column that has the former name of a masked column.
         """
-        ranged = {(table.schema, table.name) for table in self.ranged}
         # In encodings other than UTF-8 we know names that are not ASCII only as bytes. Such tables
         # are never masked.
         tables = sorted(
-            name
-            for name in ranged.union(dumped)
-            if self.encoding == "UTF8" or "".join(name).isascii()
+            name for name in dumped if self.encoding == "UTF8" or "".join(name).isascii()
         )
         names = {
             "schemas": [schema for schema, _ in tables],
             "names": [name for _, name in tables],
-            "ranged": [table in ranged for table in tables],
         }
         row = self.session.execute(_RENAMED, names).fetchone()
         if row is not None:
