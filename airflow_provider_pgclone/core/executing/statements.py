@@ -10,7 +10,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, LifoQueue
 
 import psycopg
-from psycopg.copy import LibpqWriter
+from psycopg.abc import Buffer, PQGen
+from psycopg.copy import Writer
+from psycopg.generators import copy_end, copy_to
+from psycopg.pq.abc import PGconn
+from psycopg.waiting import Ready, Wait
 
 from airflow_provider_pgclone.core.archive import Piece, TocEntry
 from airflow_provider_pgclone.core.cancellation import Cancellation
@@ -28,6 +32,8 @@ _AS_PG_RESTORE = b"SET xmloption = content; SET row_security = off"
 # A server that is still there ends a statement at once when it is asked to. Airflow kills a task
 # 5 s after it told it to stop.
 ANSWER_SECONDS = 2.0
+# libpq cannot hold a piece of any size: MAX_BUFFER_SIZE in psycopg.
+_WRITTEN_BYTES = 1024 * 1024
 
 
 class Sessions:
@@ -102,17 +108,49 @@ class Sessions:
             return session, end.pop_all()
 
 
-class _RowWriter(LibpqWriter):
-    """Ends the session if its rows do not come to their end.
+class _RowWriter(Writer):
+    """Writes rows to the server, and reads what it sends meanwhile.
 
-    psycopg would wait for the server, and log what it answers, with the values of a row.
+    psycopg's own would only write. If the server has a long message, it waits until that is read,
+    and reads no rows.
     """
 
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+
+    def write(self, data: Buffer) -> None:
+        whole = memoryview(data)
+        for start in range(0, len(whole), _WRITTEN_BYTES):
+            part = whole[start : start + _WRITTEN_BYTES]
+            self._send(copy_to(self._connection.pgconn, part))
+
     def finish(self, exc: BaseException | None = None) -> None:
+        """End the rows, or the session if they do not come to their end.
+
+        psycopg would wait for the server, and log what it answers, with the values of a row.
+        """
         if exc is None:
-            super().finish()
+            self._send(copy_end(self._connection.pgconn, None))
         else:
-            self.connection.close()
+            self._connection.close()
+
+    def _send(self, sending: PQGen[object]) -> None:
+        self._connection.wait(_sent_and_read(self._connection.pgconn, sending))
+
+
+def _sent_and_read(pgconn: PGconn, sending: PQGen[object]) -> PQGen[None]:
+    """Read from the server where ``sending`` can only wait until the server reads."""
+    with suppress(StopIteration):
+        wanted = next(sending)
+        while True:
+            if wanted == Wait.W:
+                ready = yield Wait.RW
+                if ready == Ready.R:
+                    pgconn.consume_input()
+                    continue
+            else:
+                ready = yield wanted
+            wanted = sending.send(ready)
 
 
 class CopySink:
@@ -180,7 +218,7 @@ def _execute(session: Session, entry: TocEntry, feed: Feed) -> RestoreMessage | 
     try:
         if entry.has_data:
             cursor = session.connection.cursor()
-            with cursor.copy(_statement(entry), writer=_RowWriter(cursor)) as copy:
+            with cursor.copy(_statement(entry), writer=_RowWriter(session.connection)) as copy:
                 feed(entry.dump_id, CopySink(copy, entry, session.cancellation))
         else:
             session.execute(_statement(entry))

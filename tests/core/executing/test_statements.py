@@ -130,6 +130,36 @@ def test_a_cancel_between_two_entries_is_heeded(
     assert server.rows(name, "TABLE done") == [(5,)]
 
 
+def test_a_long_message_of_the_server_is_read_while_rows_are_written(
+    server: Server, make_database: MakeDatabase
+) -> None:
+    """The server waited until it was read, and the client until its rows were."""
+    name = make_database("""
+        CREATE TABLE rows (v text);
+        CREATE FUNCTION refuses() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION USING MESSAGE = repeat('long ', 2 << 20);
+        END $$;
+        CREATE TRIGGER refusing BEFORE INSERT ON rows FOR EACH ROW EXECUTE FUNCTION refuses();
+    """)
+    rows = data_of("rows")
+
+    def many_rows(dump_id: int, sink: BlockSink) -> None:
+        sink.write_rows(iter([b"a\n" * (4 << 20), b"\\.\n\n\n"]))
+
+    with Sessions(server.database(name), Cancellation()) as sessions, sessions.lend() as one:
+        restoring, raised = in_background(
+            lambda: execute_entries(one, [rows], many_rows, work_of(rows), setup=SETUP)
+        )
+        restoring.join(30)
+        has_ended = not restoring.is_alive()
+        if not has_ended:
+            one.cut_off()
+            restoring.join()
+    (error,) = raised
+    assert has_ended
+    assert str(error).startswith("cannot restore TABLE DATA rows: ")
+
+
 def test_what_fails_while_rows_come_is_told_and_leaves_no_row(
     server: Server, make_database: MakeDatabase
 ) -> None:
