@@ -165,3 +165,34 @@ def test_a_new_target_is_closed_where_an_archive_does_not_tell_its_rights(
     server.run(shop, "GRANT SELECT ON users TO pg_monitor")
     make_hook(f"{shop}_told").restore(hook.dump())
     assert may_connect(server, f"{shop}_told", "public")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_rights_on_large_objects_are_restored(
+    is_ours: bool,
+    jobs: int,
+    roles: None,
+    server: Server,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    local_storage: Path,
+) -> None:
+    """Stock pg_restore 17 and later fail if another role than the owner has granted a right."""
+    source = make_database("""
+        SELECT lo_create(n) FROM generate_series(70001, 70003) n;
+        GRANT SELECT, UPDATE ON LARGE OBJECT 70001, 70002, 70003
+            TO rights_here, "Rights; gone" WITH GRANT OPTION;
+        SET ROLE rights_here;
+        GRANT SELECT ON LARGE OBJECT 70001, 70002 TO rights_other;
+        RESET ROLE;
+    """)
+    rights = "SELECT oid, lomacl::text FROM pg_largeobject_metadata ORDER BY oid"
+    before = server.rows(source, rights)
+    hook = make_hook(source)
+    if is_ours:
+        key = hook.dump()
+    else:
+        key = str(stock_archive(server, source, local_storage).relative_to(local_storage))
+    hook.restore(key, jobs=jobs)
+    assert server.rows(source, rights) == before

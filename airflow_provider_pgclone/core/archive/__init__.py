@@ -39,6 +39,7 @@ from airflow_provider_pgclone.core.archive.rights import (
     kept_rights,
     only_as_owner,
     rights_on_database,
+    with_rights_of_each_large_object,
 )
 from airflow_provider_pgclone.core.archive.rows import COPY_END, Piece, RowCount
 from airflow_provider_pgclone.core.archive.signing import (
@@ -108,6 +109,7 @@ __all__ = [
     "rights_on_database",
     "signature",
     "statement_entry",
+    "with_rights_of_each_large_object",
     "write_objects",
     "write_rows",
     "write_toc",

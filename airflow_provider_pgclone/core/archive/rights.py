@@ -7,8 +7,9 @@ right of each role is a statement of its own. Pure.
 import itertools
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
-from airflow_provider_pgclone.core.archive.toc import Toc
+from airflow_provider_pgclone.core.archive.toc import Toc, TocEntry
 
 _PUBLIC = "public"  # PostgreSQL allows no role of this name
 
@@ -21,6 +22,8 @@ _DATABASE = "DATABASE "
 # What ALTER calls them, and what takes more than a word.
 _ALTERED = {"FOREIGN SERVER": "SERVER", "FOREIGN DATA WRAPPER": "FOREIGN DATA WRAPPER"}
 _UNDONE = "PGCLN"
+# No name is before it, so no quote.
+_LARGE_OBJECT = re.compile(r'([^"]* ON LARGE OBJECT )\d+')
 
 
 def kept_rights(
@@ -94,6 +97,40 @@ END
 """
     tag = next(tag for tag in map("$rights{}$".format, itertools.count()) if tag not in body)
     return f"DO {tag}{body}{tag};\n"
+
+
+def with_rights_of_each_large_object(toc: Toc) -> Toc:
+    """Return an archive in which the rights on large objects are statements for each object.
+
+    From PostgreSQL 17 on, pg_dump writes those on the first of some objects with the same rights,
+    and pg_restore repeats them for all, which another entry lists: ``IssueACLPerBlob()`` in
+    pg_backup_db.c. It fails if its archive has not that entry, and if another role than the owner
+    has granted a right.
+    """
+    listed = {e.dump_id: e.definition for e in toc.entries if e.description == "BLOB METADATA"}
+    if not listed:
+        return toc
+    entries = tuple(
+        _of_each_large_object(entry, listed[entry.dependencies[0]].split())
+        if entry.description == "ACL"
+        and entry.tag.startswith("LARGE OBJECTS ")
+        and next(iter(entry.dependencies), None) in listed
+        else entry
+        for entry in toc.entries
+    )
+    return replace(toc, entries=entries)
+
+
+def _of_each_large_object(entry: TocEntry, oids: list[str]) -> TocEntry:
+    statements = (
+        "".join(f"{found[1]}{oid}{statement[found.end() :]}" for oid in oids)
+        if (found := _LARGE_OBJECT.match(statement))
+        else statement
+        for statement in _STATEMENT.findall(entry.definition)
+    )
+    # By the plural pg_restore would know an entry that it has to repeat.
+    tag = entry.tag.replace("LARGE OBJECTS", "LARGE OBJECT", 1)
+    return replace(entry, definition="".join(statements), tag=tag)
 
 
 def rights_on_database(toc: Toc) -> tuple[tuple[str | None, str, bool], ...] | None:

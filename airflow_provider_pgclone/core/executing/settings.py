@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from airflow_provider_pgclone.core.archive import Toc, TocEntry
+from airflow_provider_pgclone.core.archive import Toc, TocEntry, with_rights_of_each_large_object
 from airflow_provider_pgclone.core.executing.ownership import (
     PUBLIC,
     Creators,
@@ -94,7 +94,7 @@ class Loading:
             for entry in toc.without(self.left_out).entries
         )
         restored = replace(toc, entries=tuple(sorted(entries, key=is_of_event_trigger)))
-        return with_creators(restored, self.creators)
+        return with_creators(with_rights_of_each_large_object(restored), self.creators)
 
     def database(self, database: Database) -> Database:
         """Return the database with the settings of sessions that load it or check it."""

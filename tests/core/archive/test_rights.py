@@ -10,6 +10,7 @@ from airflow_provider_pgclone.core.archive import (
     kept_rights,
     only_as_owner,
     rights_on_database,
+    with_rights_of_each_large_object,
 )
 
 ROLES = {"owner", "here", "odd; role\n TO gone;"}
@@ -181,3 +182,42 @@ def test_statements_without_an_end_are_soon_left_out() -> None:
     """Of an archive that somebody made: each further quote took twice the time."""
     kept, missing = kept_rights('"' * 1000, "owner", roles=(), own_roles=(), may_become=False)
     assert (kept, missing) == ("", frozenset())
+
+
+@pytest.fixture
+def rights_of_some() -> Toc:
+    """As pg_dump 17 writes it, but for the one right that another role has granted."""
+    listed = replace(entry("BLOB METADATA", "71..80", "71\n80\n"), dump_id=4)
+    statements = (
+        'GRANT SELECT ON LARGE OBJECT 71 TO " ON LARGE OBJECT 5;";\n'
+        "SET SESSION AUTHORIZATION here;\n"
+        "REVOKE ALL ON LARGE OBJECT 71 FROM PUBLIC;\n"
+        "RESET SESSION AUTHORIZATION;\n"
+    )
+    rights = entry("ACL", "LARGE OBJECTS 71..80", statements)
+    rights = replace(rights, dump_id=5, dependencies=(4, 7))
+    return replace(TOC, entries=(OTHER, listed, rights))
+
+
+def test_rights_on_some_large_objects_become_statements_for_each(rights_of_some: Toc) -> None:
+    changed = with_rights_of_each_large_object(rights_of_some)
+    *others, rights = changed.entries
+    assert others == list(rights_of_some.entries[:-1])
+    assert rights.tag == "LARGE OBJECT 71..80"
+    assert rights.definition == (
+        'GRANT SELECT ON LARGE OBJECT 71 TO " ON LARGE OBJECT 5;";\n'
+        'GRANT SELECT ON LARGE OBJECT 80 TO " ON LARGE OBJECT 5;";\n'
+        "SET SESSION AUTHORIZATION here;\n"
+        "REVOKE ALL ON LARGE OBJECT 71 FROM PUBLIC;\n"
+        "REVOKE ALL ON LARGE OBJECT 80 FROM PUBLIC;\n"
+        "RESET SESSION AUTHORIZATION;\n"
+    )
+
+
+@pytest.mark.parametrize("dependencies", [(), (9,)])
+def test_rights_on_large_objects_that_no_entry_lists_stay_as_they_are(
+    rights_of_some: Toc, dependencies: tuple[int, ...]
+) -> None:
+    *others, rights = rights_of_some.entries
+    toc = replace(rights_of_some, entries=(*others, replace(rights, dependencies=dependencies)))
+    assert with_rights_of_each_large_object(toc) == toc
