@@ -63,7 +63,7 @@ def test_a_copy_by_stream_is_the_same_database(
     assert server.names() == {source, copied}
 
 
-@pytest.mark.parametrize("kept_bytes", [skeleton_blocks.KEPT_BYTES, 1000])
+@pytest.mark.parametrize("kept_bytes", [skeleton_blocks.SERIAL_BYTES, 1000])
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_sessions_share_the_small_tables_that_pg_dump_reads(
     jobs: int,
@@ -73,7 +73,7 @@ def test_sessions_share_the_small_tables_that_pg_dump_reads(
     make_hook: MakeHook,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(skeleton_blocks, "KEPT_BYTES", kept_bytes)
+    monkeypatch.setattr(skeleton_blocks, "SERIAL_BYTES", kept_bytes)
     read_by_psql: list[str] = []
 
     def noting(pages: PageRange) -> str:

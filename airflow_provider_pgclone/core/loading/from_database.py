@@ -4,7 +4,7 @@ psql reads the rows of the source's snapshot, range by range. Those of small tab
 objects come from pg_dump, one block after another.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 from airflow_provider_pgclone.core.archive import RowCount, TableName, Toc
@@ -25,7 +25,7 @@ from airflow_provider_pgclone.core.reading import (
     open_range_reader,
     part_size,
 )
-from airflow_provider_pgclone.core.scheduling import Passes, divide, schedule
+from airflow_provider_pgclone.core.scheduling import Unit, divide, schedule
 from airflow_provider_pgclone.core.watching import LoadWork, expect_check
 
 
@@ -54,6 +54,11 @@ class SnapshotFeed:
         self._meter = meter
         # The number of rows of each entry that was fed.
         self.rows: dict[int, int] = {}
+
+    def read_ahead(self, unit: Unit) -> bool:
+        """Read what pg_dump writes for a unit as far as it may be kept; tell whether it is all."""
+        with self._meter.time_spent.on("source"):
+            return self._blocks.read_ahead(unit)
 
     def __call__(self, dump_id: int, sink: BlockSink) -> None:
         range_entry = self._ranges.get(dump_id)
@@ -111,7 +116,7 @@ def load_database(
     meter.enter("load", "creating the schema")
     analyzes = analysis is not None
     passes = divide(plan, sessions=loading.jobs, serial=in_skeleton, analyzes=analyzes)
-    blocks = SkeletonBlocks(skeleton, _of_each_unit(passes, set(in_skeleton)))
+    blocks = SkeletonBlocks(skeleton, in_skeleton)
     at_once = min(loading.jobs, len(ranges))
     with snapshot.cancellation.own() as own, ExitStack() as stack:
         stack.enter_context(own.ending(skeleton.pg_dump.kill))
@@ -119,6 +124,7 @@ def load_database(
         feed = SnapshotFeed(snapshot, reader, ranges, blocks, sizes, meter)
         load_parallel(
             *(plan.toc, passes, feed, temp, loading),
+            read_ahead=feed.read_ahead,
             work=work,
             analysis=analysis,
             cancellation=own,
@@ -127,16 +133,6 @@ def load_database(
     rows_of_tables = _rows_of_tables(toc, feed.rows)
     meter.tables = len(rows_of_tables)
     return rows_of_tables
-
-
-def _of_each_unit(passes: Passes, chosen: Collection[int]) -> list[list[int]]:
-    """Return the ids of the chosen entries of each unit that has some."""
-    of_units = (
-        [entry.dump_id for entry in unit.entries if entry.dump_id in chosen]
-        for units in passes
-        for unit in units
-    )
-    return list(filter(None, of_units))
 
 
 def _rows_of_tables(toc: Toc, rows_of: Mapping[int, int]) -> dict[TableName, int]:

@@ -20,6 +20,14 @@ from airflow_provider_pgclone.core.watching import LoadWork
 
 POLL_SECONDS = 0.5
 
+# Reads data of a unit that comes in order, and tells whether it is all of it. The rest is read when
+# the unit is restored. The next unit with such data starts when this one's is read.
+ReadAhead = Callable[[Unit], bool]
+
+
+def _nothing_in_order(unit: Unit) -> bool:
+    return True
+
 
 def load_parallel(
     toc: Toc,
@@ -28,6 +36,7 @@ def load_parallel(
     database: Database,
     loading: Loading,
     *,
+    read_ahead: ReadAhead = _nothing_in_order,
     work: LoadWork,
     analysis: Analysis | None,
     cancellation: Cancellation,
@@ -36,6 +45,7 @@ def load_parallel(
 
     :param passes: the entries of the archive.
     :param feed: writes the data of an entry; called in threads.
+    :param read_ahead: reads of the data of a unit what comes in order; by default nothing does.
     :param analysis: analyzes what the passes say; ``None`` if they say nothing.
     :param work: is told what is worked on.
     :param cancellation: cancelled when a unit fails, so that the others end.
@@ -60,7 +70,12 @@ def load_parallel(
                     cancellation=cancellation,
                 )
 
-        load_units(passes, restore, sessions=loading.jobs, cancellation=cancellation)
+        load_units(
+            *(passes, restore),
+            read_ahead=read_ahead,
+            sessions=loading.jobs,
+            cancellation=cancellation,
+        )
     work.finish()
 
 
@@ -68,12 +83,14 @@ def load_units(
     passes: Passes,
     restore: Callable[[Unit], None],
     *,
+    read_ahead: ReadAhead = _nothing_in_order,
     sessions: int,
     cancellation: Cancellation,
 ) -> None:
     """Restore the units of each pass, as many at once as there are sessions.
 
     :param restore: restores one unit; called in threads.
+    :param read_ahead: called before, by one thread after another.
     :param cancellation: cancelled when a unit fails or this thread is interrupted, so that the
         others end.
     :raises PgCloneError: the first error of ``restore``.
@@ -84,6 +101,8 @@ def load_units(
         def work(queue: _Queue = queue) -> None:
             try:
                 while (unit := queue.take()) is not None:
+                    if read_ahead(unit):
+                        queue.note_read(unit)
                     restore(unit)
                     queue.finish(unit)
             except BaseException as error:  # noqa: BLE001  # raised below
@@ -126,6 +145,11 @@ class _Queue:
                     raise RuntimeError(f"{self._turns.left} units wait for each other")
                 self._changed.wait(POLL_SECONDS)
             return None
+
+    def note_read(self, unit: Unit) -> None:
+        with self._changed:
+            self._turns.note_read(unit)
+            self._changed.notify_all()
 
     def finish(self, unit: Unit) -> None:
         with self._changed:

@@ -1,11 +1,10 @@
 """Hands the blocks of a running pg_dump to the units that load them.
 
-pg_dump writes one block after another, so units read in turns. A unit keeps what it has read in
-memory: the next one reads while the rows of this one are on their way to the server.
+pg_dump writes one block after another, so units read one after another. A unit keeps what it has
+read in memory: the next one reads while the rows of this one are on their way to the server.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -20,10 +19,7 @@ from airflow_provider_pgclone.core.archive import (
 from airflow_provider_pgclone.core.errors import ArchiveError
 from airflow_provider_pgclone.core.executing import BlockSink
 from airflow_provider_pgclone.core.reading import Skeleton
-
-# What a unit keeps of its blocks. If there is more, it is read when it is loaded.
-KEPT_BYTES = 8 * 1024 * 1024
-POLL_SECONDS = 0.5
+from airflow_provider_pgclone.core.scheduling import SERIAL_BYTES, Unit
 
 
 @dataclass(frozen=True)
@@ -41,20 +37,39 @@ class _Rows:
 class SkeletonBlocks:
     """The blocks of pg_dump, in memory or still to read.
 
-    :param units: the ids of the entries of each unit, in the order in which pg_dump writes their
-        blocks. Each unit writes its blocks in that order.
+    One unit after another reads its blocks. A unit whose blocks are read may write them at any
+    time; each unit writes them in the order in which they were read.
+
+    :param ids: the ids of the entries with a block.
     """
 
-    def __init__(self, skeleton: Skeleton, units: Sequence[Sequence[int]]) -> None:
+    def __init__(self, skeleton: Skeleton, ids: Collection[int]) -> None:
         self._skeleton = skeleton
+        self._ids = frozenset(ids)
         self._blocks = read_blocks(skeleton.reader)
-        self._units = units
-        self._unit_of = {dump_id: place for place, ids in enumerate(units) for dump_id in ids}
-        self._changed = threading.Condition()
-        self._turn = 0
-        self._kept: dict[int, _Rows] = {}
-        # The kind and the entry of the block whose content comes next, if they were read.
-        self._next: tuple[int, int] | None = None
+        # What was begun; None for large objects, which are not kept.
+        self._begun: dict[int, _Rows | None] = {}
+
+    def read_ahead(self, unit: Unit) -> bool:
+        """Read the blocks of a unit as far as they may be kept, and tell whether that is all.
+
+        :raises ArchiveError: when pg_dump wrote another block, or ended too early.
+        :raises ToolError: when pg_dump failed.
+        """
+        room = SERIAL_BYTES
+        with self._skeleton.explaining_failure():
+            for dump_id in (one.dump_id for one in unit.entries if one.dump_id in self._ids):
+                rows = self._begin(dump_id)
+                kept: list[Piece] = []
+                self._begun[dump_id] = rows and _Rows(chain(kept, rows.pieces), rows.count)
+                for piece in rows.pieces if rows else ():
+                    kept.append(piece)
+                    room -= len(piece)
+                    if room < 0:
+                        return False
+                if rows is None:
+                    return False
+        return True
 
     def write(self, dump_id: int, sink: BlockSink) -> int:
         """Write the block of an entry, and return its number of rows.
@@ -62,20 +77,14 @@ class SkeletonBlocks:
         :raises ArchiveError: when pg_dump wrote another block, or ended too early.
         :raises ToolError: when pg_dump failed.
         """
-        unit = self._unit_of[dump_id]
         with self._skeleton.explaining_failure():
-            if dump_id == self._units[unit][0]:
-                self._wait_for_turn(unit, sink.check)
-                self._keep(self._units[unit])
-            rows = self._kept.pop(dump_id, None) or self._next_rows(dump_id)
+            is_begun = dump_id in self._begun
+            rows = self._begun.pop(dump_id) if is_begun else self._begin(dump_id)
             if rows is None:
-                self._next = None
                 sink.write_large_objects(read_large_objects(self._skeleton.reader))
-            else:
-                sink.write_rows(rows.pieces)
-            if unit == self._turn and dump_id == self._units[unit][-1]:
-                self._end_turn()
-        return 0 if rows is None else rows.count.rows
+                return 0
+            sink.write_rows(rows.pieces)
+            return rows.count.rows
 
     def finish(self) -> None:
         """Check that pg_dump succeeded, and did not write blocks that are not announced.
@@ -90,40 +99,12 @@ class SkeletonBlocks:
                 )
         self._skeleton.pg_dump.wait_for_success()
 
-    def _wait_for_turn(self, unit: int, check: Callable[[], None]) -> None:
-        with self._changed:
-            while self._turn != unit:
-                check()
-                self._changed.wait(POLL_SECONDS)
-
-    def _end_turn(self) -> None:
-        with self._changed:
-            self._turn += 1
-            self._changed.notify_all()
-
-    def _keep(self, ids: Sequence[int]) -> None:
-        """Read the blocks of a unit as far as they may be kept; end its turn if that is all."""
-        room = KEPT_BYTES
-        for dump_id in ids:
-            rows = self._next_rows(dump_id)
-            if rows is None:
-                return
-            kept: list[Piece] = []
-            self._kept[dump_id] = _Rows(chain(kept, rows.pieces), rows.count)
-            for piece in rows.pieces:
-                kept.append(piece)
-                room -= len(piece)
-                if room < 0:
-                    return
-        self._end_turn()
-
-    def _next_rows(self, dump_id: int) -> _Rows | None:
+    def _begin(self, dump_id: int) -> _Rows | None:
         """Return the rows of the next block; ``None`` if it has large objects."""
-        self._next = self._next or next(self._blocks, (0, 0))
-        kind, found = self._next
+        kind, found = next(self._blocks, (0, 0))
         if found != dump_id:
             raise ArchiveError(f"pg_dump wrote block {found} instead of block {dump_id}")
         if kind != DATA:
             return None
-        self._next, count = None, RowCount()
+        count = RowCount()
         return _Rows(count.counted(read_pieces(self._skeleton.reader)), count)

@@ -4,6 +4,7 @@ Everything here is pure: it knows how much work the entries of a table of conten
 them wait for which. Nothing here knows a server or a program.
 """
 
+from airflow_provider_pgclone.core.scheduling.groups import SERIAL_BYTES
 from airflow_provider_pgclone.core.scheduling.turns import Turns
 from airflow_provider_pgclone.core.scheduling.unit import Unit
 from airflow_provider_pgclone.core.scheduling.units import (
@@ -19,6 +20,7 @@ from airflow_provider_pgclone.core.scheduling.work import (
 )
 
 __all__ = [
+    "SERIAL_BYTES",
     "Passes",
     "Schedule",
     "Turns",

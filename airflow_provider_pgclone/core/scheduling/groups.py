@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple
 
 from airflow_provider_pgclone.core.archive import SECTION_DATA, TableName, TocEntry
 from airflow_provider_pgclone.core.scheduling.work import Schedule
@@ -16,6 +17,8 @@ from airflow_provider_pgclone.core.visible import get_log
 log = get_log(__name__)
 
 SMALL_BYTES = 16 * 1024 * 1024
+# Whoever reads data that comes in order keeps that of a group in memory.
+SERIAL_BYTES = 8 * 1024 * 1024
 ENTRIES_OF_GROUP = 200
 # Data that comes one after another, and what is restored one at a time, since two at once fail
 # with "deadlock detected" for a table with partitioned partitions.
@@ -26,10 +29,30 @@ _OF_UNKNOWN_WORK = ("MATERIALIZED VIEW DATA",)
 
 @dataclass(frozen=True)
 class Group:
-    """Entries in the order of the archive, and the places of the groups that come before it."""
+    """Some entries in the order of the archive.
+
+    :param waits_for: the places of the groups that must be restored before.
+    :param reads_after: the place of the group whose data must be read before, if there is one.
+    """
 
     entries: tuple[TocEntry, ...]
     waits_for: frozenset[int]
+    reads_after: frozenset[int] = frozenset()
+
+
+class _Link(NamedTuple):
+    """A part of a chain, by its place in it."""
+
+    chain: str
+    number: int
+
+    @property
+    def before(self) -> "_Link":
+        return _Link(self.chain, self.number - 1)
+
+
+# An entry, by its id, or a part of a chain.
+_Node = int | _Link
 
 
 class Grouping:
@@ -39,25 +62,23 @@ class Grouping:
     has a higher level than all that it waits for, and the nodes of a group have one level. Links of
     a chain may have the same level, but each has a group of its own.
 
-    A link waits until the one before it is restored. Serial data of little work waits for its turn
-    to be read instead, but no more links are restored at once than there are sessions: so a session
-    is left for the first of them, and for what that waits for. After much data, or large objects,
-    the turn would come late, and a session that waits for it could do something else.
+    A link waits until the one before it is restored; one with serial data only until that is read.
 
     :param serial: the ids of entries whose data comes in the order of the archive.
     """
 
-    def __init__(self, plan: Schedule, serial: Collection[int], *, sessions: int) -> None:
+    def __init__(self, plan: Schedule, serial: Collection[int]) -> None:
         self._plan = plan
         self._serial = frozenset(serial)
-        self._at_once = {_SERIAL_DATA: sessions, _ATTACHING: 1}
         self._tables = {e.dump_id: e.table for e in plan.toc.entries if e.description == "TABLE"}
         with_data = (entry.table for entry in plan.toc.entries if entry.has_data)
         self._in_ranges = {table for table, count in Counter(with_data).items() if count > 1}
 
     def groups(self, entries: Sequence[TocEntry]) -> list[Group]:
-        nodes, before, ended = self._nodes(entries)
-        waits: dict[Hashable, set[Hashable]] = {node: set() for node in nodes.values()}
+        nodes = self._nodes(entries)
+        links = {node for node in nodes.values() if isinstance(node, _Link)}
+        before = {link: link.before for link in links if link.number}
+        waits: dict[_Node, set[_Node]] = {node: set() for node in nodes.values()}
         for entry in entries:
             node = nodes[entry.dump_id]
             waits[node] |= {nodes[id_] for id_ in entry.dependencies if id_ in nodes} - {node}
@@ -66,54 +87,34 @@ class Grouping:
             log.warning("restoring %d entries one by one: they wait for each other", len(entries))
             return [Group(tuple(entries), frozenset())]
         found: dict[Hashable, list[TocEntry]] = defaultdict(list)
-        key_of: dict[Hashable, Hashable] = {}
+        key_of: dict[_Node, Hashable] = {}
         for key, entry in self._keyed(entries, nodes, levels):
             found[key].append(entry)
             key_of[nodes[entry.dump_id]] = key
         places = {key: place for place, key in enumerate(found)}
         waits_for: list[set[int]] = [set() for _ in places]
+        reads_after: list[set[int]] = [set() for _ in places]
         for node, key in key_of.items():
-            earlier = waits[node] | ({ended[node]} if node in ended else set())
-            waits_for[places[key]] |= {places[key_of[one]] for one in earlier} - {places[key]}
+            waits_for[places[key]] |= {places[key_of[one]] for one in waits[node]} - {places[key]}
+        for link, one in before.items():
+            after = reads_after if link.chain == _SERIAL_DATA else waits_for
+            after[places[key_of[link]]].add(places[key_of[one]])
         return [
-            Group(tuple(group), frozenset(waits_for[place]))
+            Group(tuple(group), frozenset(waits_for[place]), frozenset(reads_after[place]))
             for place, group in enumerate(found.values())
         ]
 
-    def _nodes(
-        self, entries: Sequence[TocEntry]
-    ) -> tuple[Mapping[int, Hashable], Mapping[Hashable, Hashable], Mapping[Hashable, Hashable]]:
-        """Return the node of each entry, and two links for each link of a chain.
-
-        The first is the link before it, the second is the one that must be restored before it.
-        """
-        nodes: dict[int, Hashable] = {}
-        bins: dict[str, _Bins] = defaultdict(_Bins)
-        last_long: dict[str, int] = {_SERIAL_DATA: -1, _ATTACHING: -1}
-        # The last long link before each link.
-        long_before: dict[tuple[str, int], int] = {}
+    def _nodes(self, entries: Sequence[TocEntry]) -> Mapping[int, _Node]:
+        """Return the node of each entry."""
+        bins = {_SERIAL_DATA: _Bins(SERIAL_BYTES), _ATTACHING: _Bins(SMALL_BYTES)}
+        nodes: dict[int, _Node] = {}
         for entry in entries:
             chain = self._chain(entry)
             if chain is None:
                 nodes[entry.dump_id] = entry.dump_id
-                continue
-            number = bins[chain].add(self._work(entry))
-            nodes[entry.dump_id] = chain, number
-            long_before.setdefault((chain, number), last_long[chain])
-            if self._is_long(entry):
-                last_long[chain] = number
-        before: dict[Hashable, Hashable] = {}
-        ended: dict[Hashable, Hashable] = {}
-        for (chain, number), long in long_before.items():
-            waited_for = max(number - self._at_once[chain], long)
-            if number:
-                before[chain, number] = chain, number - 1
-            if waited_for >= 0:
-                ended[chain, number] = chain, waited_for
-        return nodes, before, ended
-
-    def _is_long(self, entry: TocEntry) -> bool:
-        return self._work(entry) >= SMALL_BYTES or entry.description == "BLOBS"
+            else:
+                nodes[entry.dump_id] = _Link(chain, bins[chain].add(self._work(entry)))
+        return nodes
 
     def _chain(self, entry: TocEntry) -> str | None:
         if entry.dump_id in self._serial:
@@ -123,11 +124,11 @@ class Grouping:
     def _keyed(
         self,
         entries: Sequence[TocEntry],
-        nodes: Mapping[int, Hashable],
-        levels: Mapping[Hashable, int],
+        nodes: Mapping[int, _Node],
+        levels: Mapping[_Node, int],
     ) -> Iterator[tuple[Hashable, TocEntry]]:
         """Yield each entry with what its group has in common."""
-        bins: dict[Hashable, _Bins] = defaultdict(_Bins)
+        bins: dict[Hashable, _Bins] = defaultdict(lambda: _Bins(SMALL_BYTES))
         group_of_table: dict[TableName, Hashable] = {}
         for entry in entries:
             node, work = nodes[entry.dump_id], self._work(entry)
@@ -160,11 +161,12 @@ class Grouping:
 class _Bins:
     """Numbers things so that those of one number are little work together."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_work: float) -> None:
+        self._most_work = most_work
         self._number, self._work, self._count = 0, 0.0, 0
 
     def add(self, work: float) -> int:
-        is_full = self._work + work > SMALL_BYTES or self._count == ENTRIES_OF_GROUP
+        is_full = self._work + work > self._most_work or self._count == ENTRIES_OF_GROUP
         if self._count and is_full:
             self._number, self._work, self._count = self._number + 1, 0.0, 0
         self._work, self._count = self._work + work, self._count + 1
@@ -172,16 +174,16 @@ class _Bins:
 
 
 def _levels(
-    waits: Mapping[Hashable, Collection[Hashable]], before: Mapping[Hashable, Hashable]
-) -> dict[Hashable, int] | None:
+    waits: Mapping[_Node, Collection[_Node]], before: Mapping[_Link, _Link]
+) -> dict[_Node, int] | None:
     """Return the length of the longest chain before each node, ``None`` if there is a circle."""
-    sorter = TopologicalSorter(waits)
-    for node, one in before.items():
-        sorter.add(node, one)
-    levels: dict[Hashable, int] = {}
+    sorter: TopologicalSorter[_Node] = TopologicalSorter(waits)
+    for link, one in before.items():
+        sorter.add(link, one)
+    levels: dict[_Node, int] = {}
     try:
         for node in sorter.static_order():
-            least = levels[before[node]] if node in before else 0
+            least = levels[before[node]] if isinstance(node, _Link) and node in before else 0
             levels[node] = max((levels[one] + 1 for one in waits[node]), default=least)
             levels[node] = max(levels[node], least)
     except CycleError:

@@ -6,6 +6,10 @@ from heapq import heapify, heappop, heappush
 
 from airflow_provider_pgclone.core.scheduling.unit import Unit
 
+# What happens to a unit, by its number.
+_READ, _RESTORED = "read", "restored"
+_Event = tuple[str, int]
+
 
 class Turns:
     """The units of a pass: those that wait for others, that are ready, and that run.
@@ -14,12 +18,19 @@ class Turns:
     """
 
     def __init__(self, units: Sequence[Unit]) -> None:
-        self._missing = {unit.number: set(unit.waits_for) for unit in units if unit.waits_for}
-        self._after: dict[int, list[Unit]] = defaultdict(list)
+        # What each unit still waits for, and the units that wait for it.
+        self._missing: dict[int, set[_Event]] = {}
+        self._after: dict[_Event, list[Unit]] = defaultdict(list)
+        self._ready: list[tuple[tuple[float, int], Unit]] = []
         for unit in units:
-            for number in unit.waits_for:
-                self._after[number].append(unit)
-        self._ready = [(unit.rank, unit) for unit in units if not unit.waits_for]
+            events = {(_RESTORED, number) for number in unit.waits_for}
+            events |= {(_READ, number) for number in unit.reads_after}
+            for event in events:
+                self._after[event].append(unit)
+            if events:
+                self._missing[unit.number] = events
+            else:
+                self._ready.append((unit.rank, unit))
         heapify(self._ready)
         self._running: dict[int, Unit] = {}
 
@@ -47,15 +58,23 @@ class Turns:
             heappush(self._ready, one)
         return taken
 
+    def note_read(self, unit: Unit) -> None:
+        """Note that the data of a unit that runs is read."""
+        self._note((_READ, unit.number))
+
     def finish(self, unit: Unit) -> None:
         """Note that a unit is done."""
         del self._running[unit.number]
-        for one in self._after[unit.number]:
-            missing = self._missing[one.number]
-            missing.discard(unit.number)
+        self._note((_READ, unit.number))
+        self._note((_RESTORED, unit.number))
+
+    def _note(self, event: _Event) -> None:
+        for unit in self._after.pop(event, ()):
+            missing = self._missing[unit.number]
+            missing.discard(event)
             if not missing:
-                del self._missing[one.number]
-                heappush(self._ready, (one.rank, one))
+                del self._missing[unit.number]
+                heappush(self._ready, (unit.rank, unit))
 
     def _is_free(self, unit: Unit) -> bool:
         return not any(unit.conflicts_with(other) for other in self._running.values())
@@ -74,6 +93,7 @@ def work_until_end(
     ends: list[tuple[float, int, Unit]] = []
     while True:
         while len(ends) < sessions and (unit := turns.take()) is not None:
+            turns.note_read(unit)  # to read takes less time
             heappush(ends, (now + work_of(unit), unit.number, unit))
         if not ends:
             return now

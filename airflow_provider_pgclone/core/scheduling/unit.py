@@ -14,6 +14,7 @@ class Unit:
     :param number: its place among the units of its pass.
     :param entries: in the order of the archive.
     :param waits_for: the numbers of units of its pass that must be done before.
+    :param reads_after: the number of the unit of its pass whose data must be read before, if any.
     :param cost: the work of the longest chain that starts with it, in bytes of data; or more, so
         that it starts before others.
     :param locks: the tables that it locks, by the ids of their entries.
@@ -24,6 +25,7 @@ class Unit:
     number: int
     entries: tuple[TocEntry, ...]
     waits_for: frozenset[int] = frozenset()
+    reads_after: frozenset[int] = frozenset()
     cost: float = 0.0
     locks: Mapping[int, Lock] = field(default_factory=dict)
     tables: tuple[TableName, ...] = ()

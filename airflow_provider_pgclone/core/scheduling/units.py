@@ -35,9 +35,7 @@ def divide(
 
     A single session restores everything by one run, which connects once.
 
-    :param serial: the ids of entries whose data comes in the order of the archive. A unit that has
-        some must wait for its turn to read them; there is always a session for the unit whose turn
-        it is.
+    :param serial: the ids of entries whose data comes in the order of the archive.
     :param analyzes: whether to analyze tables meanwhile, as far as that can be done.
     """
     entries = [entry for entry in plan.toc.entries if entry.description not in _OF_EACH_RUN]
@@ -46,7 +44,7 @@ def divide(
     before, main = _split_main([entry for entry in entries if _pass_of(entry) == 0])
     rights = [entry for entry in entries if _pass_of(entry) == 1]
     last = [entry for entry in entries if _pass_of(entry) == 2]
-    grouping = Grouping(plan, serial, sessions=sessions)
+    grouping = Grouping(plan, serial)
     passes = [
         [Unit(0, tuple(before))],
         order(plan, _units(plan, main, grouping, analyzes=analyzes), sessions=sessions),
@@ -111,6 +109,7 @@ def _units(
             number,
             group.entries,
             group.waits_for,
+            group.reads_after,
             max(plan.chains.get(entry.dump_id, 0.0) for entry in group.entries),
             locks.of(group.entries),
             is_plain=all(entry.dump_id in plan.plain for entry in group.entries),

@@ -39,7 +39,7 @@ class Restored:
 
 def unit(number: int, *waits_for: int, cost: float = 0, lock: int | None = None) -> Unit:
     locks = {} if lock is None else {lock: Lock.ALTER}
-    return Unit(number, (), frozenset(waits_for), cost, locks)
+    return Unit(number, (), frozenset(waits_for), cost=cost, locks=locks)
 
 
 def load(passes: Passes, restore: Restored, sessions: int = 2) -> None:
@@ -88,6 +88,44 @@ def test_a_unit_that_waits_for_a_lock_lets_another_one_start() -> None:
     restore = Restored(work)
     load([[unit(0, cost=9, lock=7), unit(1, cost=8, lock=7), unit(2)]], restore)
     assert restore.started == [0, 2, 1]
+
+
+@pytest.mark.parametrize("is_all_read", [True, False])
+def test_a_unit_starts_when_the_data_before_its_own_is_read(is_all_read: bool) -> None:
+    """If not all is read ahead, the rest is when the unit is done."""
+    second = threading.Event()
+    read: list[int] = []
+
+    def read_ahead(one: Unit) -> bool:
+        read.append(one.number)
+        return is_all_read
+
+    def work(one: Unit) -> None:
+        if one.number == 1:
+            second.set()
+        elif is_all_read:
+            assert second.wait(PATIENCE_SECONDS)
+        else:
+            assert not second.is_set()
+
+    units = [unit(0), Unit(1, (), reads_after=frozenset({0}))]
+    with Cancellation().own() as cancellation:
+        load_units(
+            [units], Restored(work), read_ahead=read_ahead, sessions=2, cancellation=cancellation
+        )
+    assert read == [0, 1]
+
+
+def test_a_failure_to_read_ahead_is_raised() -> None:
+    def read_ahead(one: Unit) -> bool:
+        raise RestoreError("boom")
+
+    restore = Restored()
+    with pytest.raises(RestoreError, match="boom"), Cancellation().own() as cancellation:
+        load_units(
+            [[unit(0)]], restore, read_ahead=read_ahead, sessions=2, cancellation=cancellation
+        )
+    assert restore.started == []
 
 
 def test_a_failure_ends_the_others_and_is_raised() -> None:

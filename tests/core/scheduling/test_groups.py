@@ -8,7 +8,12 @@ import pytest
 
 from airflow_provider_pgclone.core.archive.toc import SECTION_DATA, SECTION_NONE, TocEntry
 from airflow_provider_pgclone.core.scheduling import divide, entries_of_each_run
-from airflow_provider_pgclone.core.scheduling.groups import SMALL_BYTES, Group, Grouping
+from airflow_provider_pgclone.core.scheduling.groups import (
+    SERIAL_BYTES,
+    SMALL_BYTES,
+    Group,
+    Grouping,
+)
 from airflow_provider_pgclone.core.scheduling.locks import Lock, Locks
 from airflow_provider_pgclone.core.scheduling.unit import Unit
 from airflow_provider_pgclone.core.scheduling.work import schedule
@@ -33,16 +38,23 @@ def test_a_joined_lock_goes_with_nothing_that_one_of_the_two_does_not_go_with(
 
 
 def groups_of(
-    entries: Sequence[TocEntry],
-    sizes: dict[int, int],
-    serial: Collection[int] = (),
-    sessions: int = 2,
+    entries: Sequence[TocEntry], sizes: dict[int, int]
 ) -> list[tuple[list[int], set[int]]]:
     """Return the ids of each group of what is not a table, and the groups that it waits for."""
+    return [(ids, waits_for) for ids, waits_for, _ in groups_in_order(entries, sizes, ())]
+
+
+def groups_in_order(
+    entries: Sequence[TocEntry], sizes: dict[int, int], serial: Collection[int]
+) -> list[tuple[list[int], set[int], set[int]]]:
+    """Return the same, and the group whose data must be read before."""
     plan = scheduled(entries, sizes)
     grouped = [one for one in plan.toc.entries if one.description != "TABLE"]
-    found: list[Group] = Grouping(plan, serial, sessions=sessions).groups(grouped)
-    return [([one.dump_id for one in group.entries], {*group.waits_for}) for group in found]
+    found: list[Group] = Grouping(plan, serial).groups(grouped)
+    return [
+        ([one.dump_id for one in group.entries], {*group.waits_for}, {*group.reads_after})
+        for group in found
+    ]
 
 
 @pytest.mark.parametrize(
@@ -59,21 +71,38 @@ def groups_of(
         ([0, SMALL_BYTES, 0], [[20, 22], [21]]),
     ],
 )
-@pytest.mark.parametrize("is_serial", [False, True])
-def test_entries_share_a_group_up_to_its_size(
-    sizes: list[int], shared: list[list[int]], is_serial: bool
-) -> None:
-    ids = range(20, 20 + len(sizes))
+def test_entries_share_a_group_up_to_its_size(sizes: list[int], shared: list[list[int]]) -> None:
+    found = groups_of(rows_of_tables(len(sizes)), dict(enumerate(sizes, 20)))
+    assert found == [(group, set()) for group in shared]
+
+
+def rows_of_tables(count: int) -> list[TocEntry]:
+    """Return the entries of tables, and those of their rows, with the ids from 20 on."""
+    ids = range(20, 20 + count)
     tables = [table(id_ - 10, f"t{id_}") for id_ in ids]
-    entries = [*tables, *(data(id_, f"t{id_}", id_ - 10) for id_ in ids)]
-    found = groups_of(entries, dict(zip(ids, sizes, strict=True)), ids if is_serial else ())
-    if not is_serial:
-        assert found == [(group, set()) for group in shared]
-    else:
-        # Serial data is never out of order, and no more groups run than there are sessions.
-        assert [id_ for group, _ in found for id_ in group] == list(ids)
-        assert [waits for _, waits in found] == [{n - 2} - {-2, -1} for n in range(len(found))]
-        assert all(sum(sizes[id_ - 20] for id_ in group) <= SMALL_BYTES for group, _ in found)
+    return [*tables, *(data(id_, f"t{id_}", id_ - 10) for id_ in ids)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shared"),
+    [
+        ([4 * MIB, 4 * MIB], [[20, 21]]),
+        ([4 * MIB, 4 * MIB + 1], [[20], [21]]),
+        ([5 * MIB, 9 * MIB, 1, 1], [[20], [21], [22, 23]]),
+        ([SERIAL_BYTES, 0, 40 * MIB], [[20, 21], [22]]),
+        # Serial data is never out of order.
+        ([0, 40 * MIB, 0], [[20], [21], [22]]),
+    ],
+)
+def test_serial_data_shares_a_group_as_far_as_its_reader_keeps_it(
+    sizes: list[int], shared: list[list[int]]
+) -> None:
+    serial = range(20, 20 + len(sizes))
+    found = groups_in_order(rows_of_tables(len(sizes)), dict(enumerate(sizes, 20)), serial)
+    # Each is read after the one before, and waits for nothing else.
+    assert found == [
+        (group, set(), {place - 1} if place else set()) for place, group in enumerate(shared)
+    ]
 
 
 def test_what_is_no_work_has_room_beside_what_is() -> None:
@@ -146,43 +175,12 @@ def test_a_link_of_a_chain_does_not_hold_back_what_does_not_wait_for_it() -> Non
         *(entry(30, "POLICY", "p", 21), entry(31, "POLICY", "q")),
     ]
     sizes = {20: 20 * MIB, 21: 20 * MIB}
-    assert groups_of(entries, sizes, serial={20, 21}) == [
-        ([20], set()),
-        ([21], {0}),
-        ([30], {1}),
-        ([31], set()),
+    assert groups_in_order(entries, sizes, {20, 21}) == [
+        ([20], set(), set()),
+        ([21], set(), {0}),
+        ([30], {1}, set()),
+        ([31], set(), set()),
     ]
-
-
-@pytest.mark.parametrize("sessions", [2, 3, 5])
-def test_as_many_groups_of_serial_data_are_restored_at_once_as_there_are_sessions(
-    sessions: int,
-) -> None:
-    ids = range(20, 25)
-    tables = [table(id_ - 10, f"t{id_}") for id_ in ids]
-    entries = [*tables, *(data(id_, f"t{id_}", id_ - 10) for id_ in ids)]
-    found = groups_of(entries, dict.fromkeys(ids, SMALL_BYTES - 1), ids, sessions)
-    assert [waits for _, waits in found] == [{n - sessions} & {*range(5)} for n in range(5)]
-
-
-@pytest.mark.parametrize(
-    ("kind", "size", "waits"),
-    [
-        ("TABLE DATA", SMALL_BYTES - 1, [set(), set(), set(), {0}, {1}]),
-        # No session waits for the turn after it, which may come late.
-        ("TABLE DATA", SMALL_BYTES, [set(), set(), {1}, {1}, {1}]),
-        ("BLOBS", SMALL_BYTES - 1, [set(), set(), {1}, {1}, {1}]),
-    ],
-)
-def test_a_link_of_a_chain_waits_for_long_ones_before_it(
-    kind: str, size: int, waits: list[set[int]]
-) -> None:
-    ids = range(20, 25)
-    tables = [table(id_ - 10, f"t{id_}") for id_ in ids]
-    rows = [data(id_, f"t{id_}", id_ - 10) for id_ in ids]
-    rows[1] = replace(rows[1], description=kind)
-    sizes = {**dict.fromkeys(ids, SMALL_BYTES - 1), 21: size}
-    assert [of for _, of in groups_of([*tables, *rows], sizes, ids, sessions=3)] == waits
 
 
 def test_a_link_of_a_chain_waits_for_one_that_waits_for_something_else() -> None:
@@ -191,10 +189,10 @@ def test_a_link_of_a_chain_waits_for_one_that_waits_for_something_else() -> None
         *(data(19, "x", 9), data(20, "a", 10, 19), data(21, "b", 11)),
     ]
     sizes = dict.fromkeys((19, 20, 21), 20 * MIB)
-    assert groups_of(entries, sizes, serial={20, 21}) == [
-        ([19], set()),
-        ([20], {0}),
-        ([21], {1}),
+    assert groups_in_order(entries, sizes, {20, 21}) == [
+        ([19], set(), set()),
+        ([20], {0}, set()),
+        ([21], set(), {1}),
     ]
 
 
@@ -204,10 +202,10 @@ def test_what_waits_for_a_link_is_not_grouped_with_what_the_link_waits_for() -> 
     waits = {16: [15], 20: [16], 22: [21]}
     tables = [table(id_ - 10, name) for id_, name in names.items()]
     rows = [data(id_, name, id_ - 10, *waits.get(id_, [])) for id_, name in names.items()]
-    found = groups_of([*tables, *rows], dict.fromkeys((20, 21), 20 * MIB), serial={20, 21})
+    found = groups_in_order([*tables, *rows], dict.fromkeys((20, 21), 20 * MIB), {20, 21})
     assert found == [
-        *(([15], set()), ([16], {0}), ([20], {1})),
-        *(([21], {2}), ([22], {3})),
+        *(([15], set(), set()), ([16], {0}, set()), ([20], {1}, set())),
+        *(([21], set(), {2}), ([22], {3}, set())),
     ]
 
 

@@ -112,7 +112,8 @@ def test_all_units_come_to_their_end(
 
 
 def unit(number: int, *waits_for: int, cost: float = 0, lock: Lock | None = None) -> Unit:
-    return Unit(number, (), frozenset(waits_for), cost, {} if lock is None else {1: lock})
+    locks = {} if lock is None else {1: lock}
+    return Unit(number, (), frozenset(waits_for), cost=cost, locks=locks)
 
 
 def test_what_is_left_has_not_started() -> None:
@@ -125,6 +126,24 @@ def test_what_is_left_has_not_started() -> None:
     assert (turns.left, turns.running) == (2, 1)
 
 
+def test_a_unit_waits_until_the_data_before_its_own_is_read() -> None:
+    units = [unit(0), Unit(1, (), frozenset(), frozenset({0})), unit(2, 1)]
+    turns = Turns(units)
+    assert (turns.take(), turns.take()) == (units[0], None)
+    assert (turns.left, turns.running) == (2, 1)
+    turns.note_read(units[0])
+    assert turns.take() == units[1]
+    turns.note_read(units[1])
+    assert turns.take() is None
+    turns.finish(units[1])
+    assert turns.take() == units[2]
+    # What is done is read.
+    turns = Turns(units)
+    turns.take()
+    turns.finish(units[0])
+    assert turns.take() == units[1]
+
+
 @pytest.mark.parametrize(
     ("units", "sessions", "work"),
     [
@@ -133,6 +152,7 @@ def test_what_is_left_has_not_started() -> None:
         ([unit(0), unit(1, cost=1), unit(2, cost=9)], 2, 1 + 3),
         ([unit(0), unit(1), unit(2, 1)], 2, 3),
         ([unit(0), unit(1), unit(2, 0)], 2, 3 + 1),
+        ([unit(0), Unit(1, (), reads_after=frozenset({0})), unit(2)], 2, 3),
         ([unit(0, lock=Lock.BUILD), unit(1, lock=Lock.CHECK), unit(2)], 3, 3 + 2),
         ([unit(0, lock=Lock.BUILD), unit(1, lock=Lock.BUILD), unit(2)], 3, 3),
     ],

@@ -1,6 +1,6 @@
 """How the entries of an archive become units, each of which one run of pg_restore restores."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from graphlib import TopologicalSorter
 
 import pytest
@@ -75,7 +75,8 @@ def scheduled(
 def behind(units: Sequence[Unit]) -> dict[int, set[int]]:
     """Return the units that each unit waits for, also by way of others; fails at a circle."""
     found: dict[int, set[int]] = {}
-    order = TopologicalSorter({unit.number: unit.waits_for for unit in units}).static_order()
+    after = {unit.number: unit.waits_for | unit.reads_after for unit in units}
+    order = TopologicalSorter(after).static_order()
     waits = {unit.number: unit.waits_for for unit in units}
     for number in order:
         found[number] = {*waits[number]}.union(*(found[one] for one in waits[number]))
@@ -179,56 +180,43 @@ def serial_of_each(units: Sequence[Unit], serial: Collection[int]) -> dict[int, 
     return {number: of for number, of in found.items() if of}
 
 
-def run_to_end(
-    units: Sequence[Unit],
-    serial: Collection[int],
-    *,
-    sessions: int,
-    choose: Callable[[Sequence[Unit]], Unit],
-) -> None:
-    """Run units, none of which can end before those with earlier serial data have begun.
-
-    :param choose: returns the one that ends first.
-    """
-    turns, running, begun = Turns(units), list[Unit](), set[int]()
-    in_order = list(serial_of_each(units, serial))
-    while turns.left or running:
-        while len(running) < sessions and (unit := turns.take()) is not None:
-            running.append(unit)
-            begun.add(unit.number)
-        able = [
-            unit
-            for unit in running
-            if unit.number not in in_order
-            or begun.issuperset(in_order[: in_order.index(unit.number)])
-        ]
-        assert able
-        ended = choose(able)
-        running.remove(ended)
-        turns.finish(ended)
-
-
 @given(archives(), st.integers(2, 4), st.data())
-def test_there_is_a_session_for_the_unit_whose_turn_it_is(
+def test_data_is_read_in_its_order_whatever_ends_first(
     drawn: tuple[Schedule, set[int]], sessions: int, drawing: st.DataObject
 ) -> None:
     plan, serial = drawn
     for units in divide(plan, sessions=sessions, serial=serial):
-        run_to_end(
-            *(units, serial),
-            sessions=sessions,
-            choose=lambda able: drawing.draw(st.sampled_from(able)),
-        )
+        turns, running, read = Turns(units), list[Unit](), list[int]()
+        to_read = [*serial_of_each(units, serial)]
+        while turns.left or running:
+            while len(running) < sessions and (unit := turns.take()) is not None:
+                running.append(unit)
+                # None before it is unread.
+                place = to_read.index(unit.number) if unit.number in to_read else 0
+                assert read[:place] == to_read[:place]
+            one = drawing.draw(st.sampled_from(running))
+            if one.number in to_read and one.number not in read:
+                read.append(one.number)
+                if drawing.draw(st.booleans()):
+                    turns.note_read(one)
+                    continue
+            running.remove(one)
+            turns.finish(one)
+        assert read == to_read
 
 
-def test_there_is_a_session_for_what_the_first_serial_data_waits_for() -> None:
+def test_a_unit_with_serial_data_waits_for_the_one_before_and_for_nothing_else() -> None:
     sizes = dict.fromkeys(range(20, 24), 15 * MIB)  # no two in one unit
     tables = [table(id_ - 10, f"t{id_}") for id_ in sizes]
     rows = [data(20, "t20", 10), data(21, "t21", 11, 20), data(22, "t22", 12), data(23, "t23", 13)]
     serial = {21, 22, 23}
     _, main = divide(scheduled([*tables, *rows], sizes, serial), sessions=2, serial=serial)
-    assert len(main) == 4
-    run_to_end(main, serial, sessions=2, choose=lambda able: able[0])
+    assert [({*unit.waits_for}, {*unit.reads_after}) for unit in main] == [
+        (set(), set()),
+        ({0}, set()),
+        (set(), {1}),
+        (set(), {2}),
+    ]
 
 
 @given(archives())
