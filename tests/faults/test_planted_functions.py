@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_pgclone.core.errors import BusyError, PgCloneError, UnsupportedError
 from airflow_provider_pgclone.core.masking.planning import plan_masking
-from airflow_provider_pgclone.core.reading import snapshot
+from airflow_provider_pgclone.core.reading import snapshot, table_choice
 from airflow_provider_pgclone.hooks import PgCloneHook
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.every_kind import split_small_tables
@@ -315,7 +315,11 @@ def test_a_role_that_may_only_read_masks_nothing_of_an_owner_who_is_not_trusted(
 
 
 def test_a_table_that_another_dump_holds_is_left_to_pg_dump_or_refused(
-    planter: str, server: Server, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+    planter: str,
+    server: Server,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     split_small_tables(monkeypatch, 16384)
     monkeypatch.setattr("airflow_provider_pgclone.core.catalog.holding.HOLD_SECONDS", 1)
@@ -323,6 +327,23 @@ def test_a_table_that_another_dump_holds_is_left_to_pg_dump_or_refused(
     with server.connect(planter) as other, other.transaction():
         other.execute("LOCK TABLE m.loot IN SHARE UPDATE EXCLUSIVE MODE")
         assert hook.inspect(hook.dump(jobs=2))["tables"]["m.loot"] == 4000
+        assert "pg_dump reads 1 tables alone" in caplog.text
         with pytest.raises(BusyError, match=r"the table m\.loot could not be locked"):
             hook.dump(masks=MASKS, mask_key=KEY)
     hook.dump(masks=MASKS, mask_key=KEY)
+
+
+def test_small_tables_of_others_are_left_to_pg_dump_without_a_warning(
+    planter: str,
+    server: Server,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    split_small_tables(monkeypatch, 16384)
+    monkeypatch.setattr(table_choice, "LARGE_BYTES", 1 << 30)
+    hook = make_hook(planter)
+    with server.connect(planter) as other, other.transaction():
+        other.execute("LOCK TABLE m.loot IN SHARE UPDATE EXCLUSIVE MODE")
+        assert hook.inspect(hook.dump(jobs=2))["tables"]["m.loot"] == 4000
+    assert "pg_dump reads" not in caplog.text

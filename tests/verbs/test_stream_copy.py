@@ -22,7 +22,7 @@ from airflow_provider_pgclone.core.loading import skeleton_blocks
 from airflow_provider_pgclone.core.progress import Progress
 from airflow_provider_pgclone.core.reading import page_ranges, psql, table_choice
 from airflow_provider_pgclone.core.reading.page_ranges import PageRange, copy_query
-from airflow_provider_pgclone.core.scheduling.groups import ENTRIES_OF_GROUP
+from airflow_provider_pgclone.core.scheduling.groups import ENTRIES_OF_GROUP, SERIAL_BYTES
 from airflow_provider_pgclone.operators import PgCloneCopyOperator
 from example_dags.services import postgres_server
 from tests.support.fixtures.airflow import serialized
@@ -63,7 +63,7 @@ def test_a_copy_by_stream_is_the_same_database(
     assert server.names() == {source, copied}
 
 
-@pytest.mark.parametrize("kept_bytes", [skeleton_blocks.SERIAL_BYTES, 1000])
+@pytest.mark.parametrize("kept_bytes", [SERIAL_BYTES, 1000])
 @pytest.mark.parametrize("jobs", [1, 2, 3])
 def test_sessions_share_the_small_tables_that_pg_dump_reads(
     jobs: int,

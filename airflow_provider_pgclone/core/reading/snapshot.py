@@ -33,8 +33,8 @@ from airflow_provider_pgclone.core.reading.missing_rights import telling_missing
 from airflow_provider_pgclone.core.reading.references import check_references
 from airflow_provider_pgclone.core.reading.table_choice import (
     choose_ranged,
-    large_among,
     room_for_ranged,
+    worth_locking,
 )
 from airflow_provider_pgclone.core.visible import get_log
 
@@ -289,8 +289,8 @@ def _take(
 def _begin(session: Session, selection: Selection, masking: Masking, *, all_too: bool) -> Held:
     """Begin the transaction of the snapshot, and lock what it may query.
 
-    :param all_too: whether it may query all of its tables; otherwise only the large ones, and those
-        that refer to excluded tables.
+    :param all_too: whether it may query all of its tables; otherwise only those that are large, or
+        many, and those that refer to excluded tables.
     """
     check_trusted_owners(session)
     excluded = excluded_tables(session, selection.exclude)
@@ -299,7 +299,7 @@ def _begin(session: Session, selection: Selection, masking: Masking, *, all_too:
     found = tables_of_others(session)
     others = found if masking.has_sql else selected_of_others(found, selection, excluded)
     if not all_too and not masking:
-        queried = large_among(session, [table.oid for table in others])
+        queried = worth_locking(session, [table.oid for table in others])
         queried |= {oid for (oid,) in session.execute(_REFERRING, [excluded])}
         others = [table for table in others if table.oid in queried]
     chosen = {table.oid for table in others} | compared

@@ -27,7 +27,7 @@ log = get_log(__name__)
 # A smaller table costs less in the stream of pg_dump, whose rows are handled one by one here, than
 # the statements around its COPY do in a session of psql.
 THRESHOLD_BYTES = 256 * 1024
-# That a smaller table is read by pg_dump costs too little for a warning, and for a lock for which
+# That pg_dump reads tables of less together costs too little for a warning, and for locks for which
 # VACUUM waits.
 LARGE_BYTES = 16 * 1024 * 1024
 
@@ -140,15 +140,24 @@ def choose_ranged(
     return sorted(ranged, key=lambda table: table.size_bytes), small_bytes
 
 
-def large_among(session: Session, oids: Collection[int]) -> set[int]:
-    """Return which tables are large enough to be locked, so that they are read in ranges."""
+def worth_locking(session: Session, oids: Collection[int]) -> set[int]:
+    """Return which tables should be locked, so that they are read in ranges.
+
+    The smallest are left to pg_dump, as far as they are not large together.
+    """
     rows = session.execute(
         """
-        SELECT oid FROM pg_class
-        WHERE oid = ANY(%s) AND coalesce(pg_relation_size(oid), 0)
-            + coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0) >= %s
+        SELECT oid FROM (
+            SELECT oid, sum(size) OVER (ORDER BY size, oid) AS up_to_here
+            FROM pg_class, LATERAL (
+                SELECT coalesce(pg_relation_size(oid), 0)
+                    + coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0)
+            ) AS of_table (size)
+            WHERE oid = ANY(%s) AND size >= %s
+        ) AS summed
+        WHERE up_to_here >= %s
         """,
-        [list(oids), LARGE_BYTES],
+        [list(oids), THRESHOLD_BYTES, LARGE_BYTES],
     )
     return {oid for (oid,) in rows}
 
@@ -165,18 +174,19 @@ def choose_tables(tables: Iterable[Table]) -> list[Table]:
 
 
 def _readable(candidates: Mapping[int, Table], masks: MaskPlan) -> list[Table]:
-    """Return the tables that may be queried, and warn if others are large."""
-    why = [
-        masks.unreadable[oid]
+    """Return the tables that may be queried, and warn if the others are large together."""
+    left = [
+        (table.size_bytes, oid)
         for oid, table in candidates.items()
-        if oid in masks.unreadable and table.columns and table.size_bytes >= LARGE_BYTES
+        if oid in masks.unreadable and table.columns and table.size_bytes >= THRESHOLD_BYTES
     ]
-    if why:
+    if sum(size for size, _ in left) >= LARGE_BYTES:
+        why = masks.unreadable[max(left)[1]]
         log.warning(
             "pg_dump reads %d tables alone, rather than several sessions in parallel: %s. %s",
-            len(why),
-            why[0].message,
-            why[0].hint,
+            len(left),
+            why.message,
+            why.hint,
         )
     return [table for oid, table in candidates.items() if oid not in masks.unreadable]
 
