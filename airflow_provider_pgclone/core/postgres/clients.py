@@ -137,7 +137,8 @@ def connection_arguments(database: Database) -> list[str]:
 
     The name is passed as a connection string, since a name with ``=`` would be taken for one.
     """
-    return ["--no-password", f"--dbname={make_conninfo(dbname=database.name)}"]
+    given = make_conninfo(**database.socket_parameters(), dbname=database.name)
+    return ["--no-password", f"--dbname={given}"]
 
 
 def tool_environment(database: Database) -> dict[str, str]:

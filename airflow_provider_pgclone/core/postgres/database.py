@@ -14,14 +14,12 @@ from airflow_provider_pgclone.core.postgres.settings import as_options
 APPLICATION_NAME = "airflow-provider-pgclone"
 # Of sessions that a swap ends rather than waits for.
 PASSING_APPLICATION_NAME = f"{APPLICATION_NAME} passing"
-# Used by psycopg only. The programs have no variables for them, and do not need them: the exit code
-# of a program shows a lost connection.
-_OF_SESSIONS_ALONE = frozenset(
-    {
-        *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
-        *("tcp_user_timeout", "application_name", "fallback_application_name"),
-    }
-)
+# A session may be quiet for hours, while others work. Firewalls and load balancers drop connections
+# that are quiet for some minutes, and Linux says only after two hours that one goes on.
+_KEEPALIVES = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
+# The parameters for which programs have no variables, but which are no secrets.
+_OF_SOCKETS = frozenset({"keepalives", "tcp_user_timeout", *_KEEPALIVES})
+_NAMES_OF_SESSIONS = frozenset({"application_name", "fallback_application_name"})
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,12 @@ class Database:
     def session_parameters(self) -> dict[str, str]:
         """Return the parameters for a session that is opened now, with a fresh password."""
         fresh = {} if self.password is None else {"password": self.password()}
-        return {**self.parameters, **fresh}
+        return {**_KEEPALIVES, **self.parameters, **fresh}
+
+    def socket_parameters(self) -> dict[str, str]:
+        """Return the parameters that a program gets as arguments, beside its environment."""
+        given = {key: self.parameters[key] for key in _OF_SOCKETS & self.parameters.keys()}
+        return {**_KEEPALIVES, **given}
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables with which a PostgreSQL program connects.
@@ -87,7 +90,7 @@ class Database:
         """
         variables = {}
         for key, value in {**service_parameters(), **self.session_parameters()}.items():
-            if key in _OF_SESSIONS_ALONE:
+            if key in _OF_SOCKETS | _NAMES_OF_SESSIONS:
                 continue
             variable = _variables().get(key)
             if variable is None:

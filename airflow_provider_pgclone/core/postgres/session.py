@@ -175,8 +175,7 @@ def _open(
     database: Database, cancellation: Cancellation, application_name: str
 ) -> psycopg.Connection:
     cancellation.check()
-    keepalives = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
-    parameters = {**keepalives, **database.session_parameters()}
+    parameters = database.session_parameters()
     parameters["application_name"] = application_name
     parameters.pop("client_encoding", None)  # is for the programs only
     try:

@@ -1,9 +1,11 @@
 """How programs and sessions reach a database: by the same parameters, and none that is secret."""
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.masking.rules.key import with_key
+from airflow_provider_pgclone.core.postgres.clients import connection_arguments
 from airflow_provider_pgclone.core.postgres.database import Database
 
 
@@ -28,6 +30,20 @@ def test_parameters_reach_programs_by_the_variables_of_libpq() -> None:
         "PGDATABASE": "shop",
         "PGAPPNAME": "airflow-provider-pgclone",
     }
+
+
+def test_quiet_connections_of_sessions_and_programs_say_that_they_go_on() -> None:
+    """A firewall would drop them; the system waits for two hours."""
+    by_default = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
+    given = {"keepalives_idle": "9", "tcp_user_timeout": "7000"}
+    for parameters in ({}, given):
+        expected = {**by_default, **parameters}
+        database = Database("a=b", {"host": "db", "password": "secret", **parameters})
+        in_session = database.session_parameters()
+        assert in_session == {"host": "db", "password": "secret", **expected}
+        *_, argument = connection_arguments(database)
+        assert argument.startswith("--dbname=")
+        assert conninfo_to_dict(argument.removeprefix("--dbname=")) == {"dbname": "a=b", **expected}
 
 
 @pytest.mark.parametrize("parameter", ["service", "dbname", "sslpassword", "no_such_parameter"])
