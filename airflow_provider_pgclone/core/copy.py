@@ -255,10 +255,11 @@ def _fill_from(
                 snapshot.version,
                 attempt.temp.name,
             )
-            sizes = {(table.schema, table.name): table.size_bytes for table in snapshot.ranged}
             analysis = None
             if options.analyze:
                 analysis = Analysis(attempt.temp, loading, meter, cancellation)
+                sizes = [table.size_bytes for table in snapshot.ranged]
+                sizes += [snapshot.mean_small_bytes(toc) for one in toc.entries if one.has_data]
                 expect_analyze(meter, sizes)
             with watching(meter, attempt.temp, counts_waits=True):
                 rows_of_tables = load_database(

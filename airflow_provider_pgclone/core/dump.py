@@ -259,7 +259,7 @@ def _copy_blocks(work: _Dump, skeleton: Skeleton, writer: BlockWriter) -> None:
     """Compress and write the blocks that pg_dump itself produces."""
     reader, compressor, meter = skeleton.reader, work.new_compressor(), work.meter
     names = {entry.dump_id: entry.display_name for entry in skeleton.toc.entries}
-    share = work.snapshot.small_bytes // max(1, sum(e.has_data for e in skeleton.toc.entries))
+    share = work.snapshot.mean_small_bytes(skeleton.toc)
     with skeleton.explaining_failure():
         for kind, dump_id in meter.time_spent.each("source", read_blocks(reader)):
             if kind == DATA:

@@ -363,7 +363,7 @@ def _dump_source(
         if options.analyze:
             analysis = Analysis(attempt.temp, loading, meter, session.cancellation)
             if archive.manifest is not None:
-                expect_analyze(meter, table_sizes(archive.manifest))
+                expect_analyze(meter, table_sizes(archive.manifest).values())
         with watching(meter, attempt.temp):
             load_archive(
                 archive,

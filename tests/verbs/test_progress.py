@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.progress import Progress
-from airflow_provider_pgclone.core.watching import watching
+from airflow_provider_pgclone.core.watching import analyze_work, watching
 from tests.support.fixtures.background import in_background
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.hooks import MakeHook
@@ -158,6 +158,22 @@ def test_the_phases_of_each_verb(
     ]
     assert f"copied '{shop}' to '{shop}_copy': 2 tables, 2,500 rows, " in caplog.text
     assert re.search(r"\n  analyze +\d+\.\d s +\d+%\n", caplog.text)
+
+
+def test_a_copy_expects_to_analyze_its_small_tables(
+    server: Server, shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected: dict[str, float] = {}
+    expect = ProgressMeter.expect
+
+    def noting(meter: ProgressMeter, phase: str, work: float) -> None:
+        expected[phase] = expected.get(phase, 0.0) + work
+        expect(meter, phase, work)
+
+    monkeypatch.setattr(ProgressMeter, "expect", noting)
+    make_hook(shop).copy(target=f"{shop}_copy", method="stream")
+    query = "SELECT pg_relation_size('users') + pg_relation_size('orders')"
+    assert expected["analyze"] == pytest.approx(analyze_work(server.value(shop, query)), rel=0.01)
 
 
 class CallbackError(Exception):

@@ -103,7 +103,7 @@ def load_database(
     )
     ranges = {range_entry.entry.dump_id: range_entry for range_entry in range_entries}
     in_skeleton = [entry.dump_id for entry in skeleton.toc.entries if entry.has_data]
-    sizes = dict.fromkeys(in_skeleton, snapshot.small_bytes // max(1, len(in_skeleton)))
+    sizes = dict.fromkeys(in_skeleton, snapshot.mean_small_bytes(skeleton.toc))
     sizes |= {id_: range_entry.size_bytes for id_, range_entry in ranges.items()}
     index_bytes = index_sizes(snapshot, toc)
     plan = schedule(

@@ -103,6 +103,13 @@ class Snapshot:
     small_bytes: int
     masks: MaskPlan
 
+    def mean_small_bytes(self, toc: Toc) -> int:
+        """Return the mean size of what pg_dump reads, for each entry that it has data of.
+
+        :param toc: the table of contents of pg_dump.
+        """
+        return self.small_bytes // max(1, sum(entry.has_data for entry in toc.entries))
+
     @property
     def cancellation(self) -> Cancellation:
         """The cancellation of the session."""

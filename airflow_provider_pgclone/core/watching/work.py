@@ -6,7 +6,7 @@ many bytes as would take as long to load.
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from airflow_provider_pgclone.core.archive import (
     SECTION_POST_DATA,
@@ -156,12 +156,12 @@ def table_sizes(manifest: Manifest) -> dict[TableName, int]:
     return sizes
 
 
-def expect_analyze(meter: ProgressMeter, sizes: Mapping[tuple[str, str], int]) -> None:
+def expect_analyze(meter: ProgressMeter, sizes: Iterable[float]) -> None:
     """Announce the ANALYZE of all tables.
 
     :param sizes: the size of the data of each table, in bytes.
     """
-    meter.expect("analyze", sum(map(analyze_work, sizes.values())))
+    meter.expect("analyze", sum(map(analyze_work, sizes)))
 
 
 def analyze_work(size: float) -> float:
