@@ -19,10 +19,12 @@ from airflow_provider_pgclone.core.errors import (
     ToolError,
 )
 from airflow_provider_pgclone.core.loading import skeleton_blocks
+from airflow_provider_pgclone.core.loading.skeleton_blocks import SkeletonBlocks
 from airflow_provider_pgclone.core.progress import Progress
 from airflow_provider_pgclone.core.reading import page_ranges, psql, table_choice
 from airflow_provider_pgclone.core.reading.page_ranges import PageRange, copy_query
 from airflow_provider_pgclone.core.scheduling.groups import ENTRIES_OF_GROUP, SERIAL_BYTES
+from airflow_provider_pgclone.core.scheduling.unit import Unit
 from airflow_provider_pgclone.operators import PgCloneCopyOperator
 from example_dags.services import postgres_server
 from tests.support.fixtures.airflow import serialized
@@ -131,7 +133,7 @@ def test_progress_tells_rows_and_share(server: Server, shop: str, make_hook: Mak
 
 @pytest.fixture
 def slow_source(make_database: MakeDatabase) -> str:
-    """A database whose copy waits, since a lock of the test holds back a table that psql reads."""
+    """A database whose copy takes a while, most of it for a table that psql reads."""
     return make_database(
         "CREATE TABLE first AS SELECT n FROM generate_series(1, 1000) n;"
         "CREATE TABLE rows AS SELECT n, repeat(md5(n::text), 50) FROM generate_series(1, 90000) n"
@@ -163,6 +165,33 @@ def test_a_program_that_is_killed_leaves_the_target_as_it_was(
     assert server.value(target, "SELECT a FROM mine") == 1
     assert not running("psql")
     assert not running("pg_dump")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_pg_dump_that_is_killed_leaves_the_target_as_it_was(
+    jobs: int,
+    server: Server,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # More than a pipe holds.
+    rows = "SELECT n, repeat(md5(n::text), 9) FROM generate_series(1, 200) n"
+    source = make_database(";".join(f"CREATE TABLE t{n} AS {rows}" for n in range(60)))
+    target = make_database("CREATE TABLE mine AS SELECT 1 AS a")
+    read_ahead = SkeletonBlocks.read_ahead
+
+    def killing(blocks: SkeletonBlocks, unit: Unit) -> bool:
+        for pid in running("pg_dump"):
+            os.kill(pid, signal.SIGKILL)
+        return read_ahead(blocks, unit)
+
+    monkeypatch.setattr(SkeletonBlocks, "read_ahead", killing)
+    with pytest.raises(ToolError, match=r"^pg_dump was killed by SIGKILL"):
+        make_hook(source).copy(target=target, method="stream", jobs=jobs)
+    assert server.names() == {source, target}
+    assert server.value(target, "SELECT a FROM mine") == 1
+    assert not running("psql")
 
 
 def copying(server: Server) -> bool:
