@@ -77,7 +77,7 @@ class Grouping:
     def groups(self, entries: Sequence[TocEntry]) -> list[Group]:
         nodes = self._nodes(entries)
         links = {node for node in nodes.values() if isinstance(node, _Link)}
-        before = {link: link.before for link in links if link.number}
+        before: dict[_Node, _Node] = {link: link.before for link in links if link.number}
         waits: dict[_Node, set[_Node]] = {node: set() for node in nodes.values()}
         for entry in entries:
             node = nodes[entry.dump_id]
@@ -96,9 +96,9 @@ class Grouping:
         reads_after: list[set[int]] = [set() for _ in places]
         for node, key in key_of.items():
             waits_for[places[key]] |= {places[key_of[one]] for one in waits[node]} - {places[key]}
-        for link, one in before.items():
+        for link in links & before.keys():
             after = reads_after if link.chain == _SERIAL_DATA else waits_for
-            after[places[key_of[link]]].add(places[key_of[one]])
+            after[places[key_of[link]]].add(places[key_of[link.before]])
         return [
             Group(tuple(group), frozenset(waits_for[place]), frozenset(reads_after[place]))
             for place, group in enumerate(found.values())
@@ -174,16 +174,16 @@ class _Bins:
 
 
 def _levels(
-    waits: Mapping[_Node, Collection[_Node]], before: Mapping[_Link, _Link]
+    waits: Mapping[_Node, Collection[_Node]], before: Mapping[_Node, _Node]
 ) -> dict[_Node, int] | None:
     """Return the length of the longest chain before each node, ``None`` if there is a circle."""
     sorter: TopologicalSorter[_Node] = TopologicalSorter(waits)
-    for link, one in before.items():
-        sorter.add(link, one)
+    for node, one in before.items():
+        sorter.add(node, one)
     levels: dict[_Node, int] = {}
     try:
         for node in sorter.static_order():
-            least = levels[before[node]] if isinstance(node, _Link) and node in before else 0
+            least = levels[before[node]] if node in before else 0
             levels[node] = max((levels[one] + 1 for one in waits[node]), default=least)
             levels[node] = max(levels[node], least)
     except CycleError:
