@@ -23,6 +23,7 @@ from airflow_provider_pgclone.core.errors import (
     CancelledError,
     PgCloneError,
     RestoreError,
+    ServerError,
     StorageError,
 )
 from airflow_provider_pgclone.core.reading import page_ranges, table_choice
@@ -300,3 +301,20 @@ def test_databases_of_any_encoding_are_restored_and_copied(
     hook.copy(target="copied", method="stream", jobs=2)
     before = fingerprint(server, name)
     assert fingerprint(server, "restored") == fingerprint(server, "copied") == before
+
+
+@pytest.mark.parametrize("verb", ["dump", "copy"])
+def test_a_name_that_is_not_utf8_is_an_error_with_a_hint(
+    verb: str, server: Server, make_hook: MakeHook
+) -> None:
+    made = "CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"
+    server.run("postgres", made)
+    with server.connect("ascii") as session:
+        session.execute("SET client_encoding = 'SQL_ASCII'")
+        session.execute(b'CREATE TABLE "\xe9" ()')
+    hook = make_hook("ascii")
+    with pytest.raises(ServerError, match="invalid byte sequence") as raised:
+        hook.dump() if verb == "dump" else hook.copy(target="copied", method="stream")
+    assert "A name in the database is not UTF-8." in str(raised.value.hint)
+    assert "copied" not in server.names()
+    assert verb == "copy" or hook.ls() == []

@@ -230,4 +230,10 @@ def _server_error(database: Database, error: psycopg.Error) -> Exception:
             f"a right is missing on the server of {database.name!r}: {message}",
             hint="Grant it to the user of the connection, or use another connection.",
         )
-    return ServerError(f"the server of {database.name!r}: {message}")
+    hint = None
+    if isinstance(error, psycopg.errors.CharacterNotInRepertoire):
+        hint = (
+            "A name in the database is not UTF-8. One whose encoding is SQL_ASCII may have such "
+            "names; rename what has one."
+        )
+    return ServerError(f"the server of {database.name!r}: {message}", hint=hint)
