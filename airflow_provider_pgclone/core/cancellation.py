@@ -33,7 +33,7 @@ class Cancellation:
         :raises CancelledError: after :meth:`cancel`.
         """
         if self._requested:
-            raise CancelledError("stopped before it was done, as asked")
+            raise CancelledError("stopped, as asked")
 
     @contextmanager
     def ending(self, end: Callable[[], None]) -> Iterator[None]:
