@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from airflow_provider_pgclone.core.archive import ArchiveReader, Toc, read_start
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
 from airflow_provider_pgclone.core.postgres import Child, Database, connection_arguments, run_child
-from airflow_provider_pgclone.core.reading.snapshot import Snapshot
+from airflow_provider_pgclone.core.reading.snapshot import LOCK_WAIT_SECONDS, Snapshot
 from airflow_provider_pgclone.core.reading.table_filter import (
     exclude_arguments,
     filter_lines,
     reads_filter,
 )
-
-LOCK_WAIT_MILLISECONDS = 60_000
 
 # The short timeouts of a new session, each with the value that turns it off; in milliseconds. Other
 # settings are no numbers: CASE keeps the server from reading them as such.
@@ -111,9 +109,8 @@ def _pg_dump_argv(snapshot: Snapshot, named: Sequence[str]) -> list[str]:
     selection = snapshot.selection
     return [
         *(snapshot.tools.path("pg_dump"), "--format=custom", "--compress=0"),
-        # Without a timeout, pg_dump could wait for an ALTER TABLE that waits for our session. A
-        # timeout in the user's arguments comes later and takes precedence.
-        f"--lock-wait-timeout={LOCK_WAIT_MILLISECONDS}",
+        # A timeout in the user's arguments comes later and takes precedence.
+        f"--lock-wait-timeout={LOCK_WAIT_SECONDS}s",
         *(f"--snapshot={snapshot.name}", *connection_arguments(snapshot.database)),
         *(f"--exclude-table-data={pattern}" for pattern in selection.exclude),
         *named,

@@ -29,7 +29,10 @@ from airflow_provider_pgclone.core.postgres import (
     tool_environment,
     tools_for_dump,
 )
-from airflow_provider_pgclone.core.reading.missing_rights import telling_missing_rights
+from airflow_provider_pgclone.core.reading.obstacles import (
+    telling_locked,
+    telling_missing_rights,
+)
 from airflow_provider_pgclone.core.reading.references import check_references
 from airflow_provider_pgclone.core.reading.table_choice import (
     choose_ranged,
@@ -40,6 +43,8 @@ from airflow_provider_pgclone.core.visible import get_log
 
 log = get_log(__name__)
 
+LOCK_WAIT_SECONDS = 60
+_LOCK_WAIT = "--lock-wait-timeout="
 _REWRITTEN = """
 SELECT convert_to(nspname, getdatabaseencoding()), convert_to(relname, getdatabaseencoding())
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
@@ -224,6 +229,16 @@ class Snapshot:
                 )
 
 
+def lock_wait(selection: Selection) -> str:
+    """Return how long to wait for a lock of a table, as PostgreSQL writes it.
+
+    Meanwhile the snapshot keeps VACUUM from removing dead rows. And pg_dump could wait for an ALTER
+    TABLE that waits for our session.
+    """
+    given = [one for one in selection.pg_dump_args if one.startswith(_LOCK_WAIT)]
+    return given[-1].removeprefix(_LOCK_WAIT) if given else f"{LOCK_WAIT_SECONDS}s"
+
+
 @contextmanager
 def open_snapshot(
     database: Database,
@@ -241,12 +256,15 @@ def open_snapshot(
     :raises InvalidInputError: when a pattern does not match anything, so that rows would be dumped
         that should be left out.
     :raises UnsupportedError: when all installed versions of pg_dump are older than the server.
+    :raises BusyError: when another session has locked a table for too long.
     """
     with connect(masking.keyed(database), cancellation) as session:
         tools = tools_for_dump(session.major, pg_bin_dir)
         session.execute(SNAPSHOT_SESSION)
-        held = _begin(session, selection, masking, all_too=checksums)
-        snapshot = _take(session, database, tools, selection, masking, held)
+        with telling_locked(session):
+            session.execute("SELECT set_config('lock_timeout', %s, false)", [lock_wait(selection)])
+            held = _begin(session, selection, masking, all_too=checksums)
+            snapshot = _take(session, database, tools, selection, masking, held)
         with telling_missing_rights(database, selection):
             yield snapshot
         snapshot.release()
