@@ -319,7 +319,7 @@ class ProgressMeter:
         if waits == READERS:
             waits = self.readers_time.stalled(seconds)
         others = f" and {more} more" if more > 0 else ""
-        return f"{shown}{others}{f', waiting for {waits}' if waits else ''}"
+        return ", ".join(filter(None, [f"{shown}{others}", waits and f"waiting for {waits}"]))
 
     def _task_text(self, key: Hashable, task: Task) -> str:
         sight = self._sights.get(key, Sight())

@@ -145,7 +145,9 @@ def test_what_readers_wait_for_is_told_for_who_waits_for_them() -> None:
     meter.work_on("writing shop.orders")
     with meter.time_spent.on(READERS), meter.readers_time.on("source"):
         meter.report()
-    assert texts == ["writing shop.orders, waiting for source"]
+        meter.work_on("")
+        meter.report()
+    assert texts == ["writing shop.orders, waiting for source", "waiting for source"]
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from airflow_provider_pgclone.core.loading.skeleton_blocks import SkeletonBlocks
 from airflow_provider_pgclone.core.meter import ProgressMeter
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.progress import Progress
+from airflow_provider_pgclone.core.scheduling.unit import Unit
 from airflow_provider_pgclone.core.watching import analyze_work, watching
 from tests.support.fixtures.background import in_background
 from tests.support.fixtures.databases import MakeDatabase, Server
@@ -174,6 +176,24 @@ def test_a_copy_expects_to_analyze_its_small_tables(
     make_hook(shop).copy(target=f"{shop}_copy", method="stream")
     query = "SELECT pg_relation_size('users') + pg_relation_size('orders')"
     assert expected["analyze"] == pytest.approx(analyze_work(server.value(shop, query)), rel=0.01)
+
+
+def test_a_copy_tells_what_it_reads_ahead_of_pg_dump(
+    server: Server, shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, texts = Told(), list[str]()
+    read_ahead = SkeletonBlocks.read_ahead
+
+    def slow(blocks: SkeletonBlocks, unit: Unit) -> bool:
+        reports = told.all
+        # Later than what seems to stand still is told.
+        texts.append(told.wait_for(lambda _: True, after=len(reports) + 3).working_on)
+        return read_ahead(blocks, unit)
+
+    monkeypatch.setattr(SkeletonBlocks, "read_ahead", slow)
+    hook = make_hook(shop, progress_callback=told, progress_seconds=0.2)
+    hook.copy(target=f"{shop}_copy", method="stream", jobs=2)
+    assert texts == ["reading public.orders"]
 
 
 class CallbackError(Exception):

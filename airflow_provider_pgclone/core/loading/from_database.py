@@ -4,6 +4,7 @@ psql reads the rows of the source's snapshot, range by range. Those of small tab
 objects come from pg_dump, one block after another.
 """
 
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 
@@ -12,7 +13,7 @@ from airflow_provider_pgclone.core.executing import BlockSink, Loading
 from airflow_provider_pgclone.core.loading.parallel import load_parallel
 from airflow_provider_pgclone.core.loading.skeleton_blocks import SkeletonBlocks
 from airflow_provider_pgclone.core.loading.statistics import Analysis
-from airflow_provider_pgclone.core.meter import ProgressMeter
+from airflow_provider_pgclone.core.meter import ProgressMeter, Task
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.reading import (
     RangeEntry,
@@ -57,8 +58,15 @@ class SnapshotFeed:
 
     def read_ahead(self, unit: Unit) -> bool:
         """Read what pg_dump writes for a unit as far as it may be kept; tell whether it is all."""
-        with self._meter.time_spent.on("source"):
-            return self._blocks.read_ahead(unit)
+        first = self._blocks.first_of(unit)
+        if first is None:
+            return True
+        what = "large objects" if first.description == "BLOBS" else first.display_name
+        started = time.monotonic()
+        with self._meter.task(("ahead", unit.number), Task("load", f"reading {what}", 0.0, "")):
+            is_all = self._blocks.read_ahead(unit)
+        self._meter.time_spent.add("source", time.monotonic() - started)
+        return is_all
 
     def __call__(self, dump_id: int, sink: BlockSink) -> None:
         range_entry = self._ranges.get(dump_id)

@@ -90,10 +90,10 @@ def load_units(
     """Restore the units of each pass, as many at once as there are sessions.
 
     :param restore: restores one unit; called in threads.
-    :param read_ahead: called before, by one thread after another.
+    :param read_ahead: called before, in threads too.
     :param cancellation: cancelled when a unit fails or this thread is interrupted, so that the
         others end.
-    :raises PgCloneError: the first error of ``restore``.
+    :raises PgCloneError: the first error of ``restore`` or ``read_ahead``.
     """
     for units in passes:
         queue = _Queue(units, cancellation)
@@ -148,8 +148,8 @@ class _Queue:
 
     def note_read(self, unit: Unit) -> None:
         with self._changed:
-            self._turns.note_read(unit)
-            self._changed.notify_all()
+            if self._turns.note_read(unit):
+                self._changed.notify_all()
 
     def finish(self, unit: Unit) -> None:
         with self._changed:

@@ -12,6 +12,7 @@ from airflow_provider_pgclone.core.archive import (
     DATA,
     Piece,
     RowCount,
+    TocEntry,
     read_blocks,
     read_large_objects,
     read_pieces,
@@ -49,6 +50,10 @@ class SkeletonBlocks:
         self._blocks = read_blocks(skeleton.reader)
         # What was begun; None for large objects, which are not kept.
         self._begun: dict[int, _Rows | None] = {}
+
+    def first_of(self, unit: Unit) -> TocEntry | None:
+        """Return the first entry of a unit that has a block."""
+        return next((entry for entry in unit.entries if entry.dump_id in self._ids), None)
 
     def read_ahead(self, unit: Unit) -> bool:
         """Read the blocks of a unit as far as they may be kept, and tell whether that is all.

@@ -72,12 +72,12 @@ class Database:
     def session_parameters(self) -> dict[str, str]:
         """Return the parameters for a session that is opened now, with a fresh password."""
         fresh = {} if self.password is None else {"password": self.password()}
-        return {**_KEEPALIVES, **self.parameters, **fresh}
+        return {**self.socket_parameters(), **self.parameters, **fresh}
 
     def socket_parameters(self) -> dict[str, str]:
         """Return the parameters that a program gets as arguments, beside its environment."""
-        given = {key: self.parameters[key] for key in _OF_SOCKETS & self.parameters.keys()}
-        return {**_KEEPALIVES, **given}
+        given = {**service_parameters(), **self.parameters}
+        return {**_KEEPALIVES, **{key: given[key] for key in _OF_SOCKETS & given.keys()}}
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables with which a PostgreSQL program connects.

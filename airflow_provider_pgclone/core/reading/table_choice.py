@@ -27,8 +27,8 @@ log = get_log(__name__)
 # A smaller table costs less in the stream of pg_dump, whose rows are handled one by one here, than
 # the statements around its COPY do in a session of psql.
 THRESHOLD_BYTES = 256 * 1024
-# That pg_dump reads tables of less together costs too little for a warning, and for locks for which
-# VACUUM waits.
+# That pg_dump alone reads tables of less, together, costs too little for a warning, and for locks
+# for which VACUUM waits.
 LARGE_BYTES = 16 * 1024 * 1024
 
 # The arguments that do not change the rows that pg_dump writes, or their format.
@@ -175,13 +175,13 @@ def choose_tables(tables: Iterable[Table]) -> list[Table]:
 
 def _readable(candidates: Mapping[int, Table], masks: MaskPlan) -> list[Table]:
     """Return the tables that may be queried, and warn if the others are large together."""
-    left = [
-        (table.size_bytes, oid)
+    left = {
+        oid: table.size_bytes
         for oid, table in candidates.items()
         if oid in masks.unreadable and table.columns and table.size_bytes >= THRESHOLD_BYTES
-    ]
-    if sum(size for size, _ in left) >= LARGE_BYTES:
-        why = masks.unreadable[max(left)[1]]
+    }
+    if sum(left.values()) >= LARGE_BYTES:
+        why = masks.unreadable[max(left, key=lambda oid: left[oid])]
         log.warning(
             "pg_dump reads %d tables alone, rather than several sessions in parallel: %s. %s",
             len(left),
@@ -194,14 +194,15 @@ def _readable(candidates: Mapping[int, Table], masks: MaskPlan) -> list[Table]:
 def _plannable(
     session: Session, tables: Mapping[int, Table], masks: MaskPlan
 ) -> Mapping[int, Table]:
-    """Return the tables of which a query can be planned, and warn of the others that are large.
+    """Return the tables of which a query can be planned, and warn if the others are large together.
 
     :raises UnsupportedError: when one of the others is masked.
     """
     unplannable = unplannable_tables(session, tables)
     check_readable_tables(unplannable, masks.names)
-    for oid, why in unplannable.items():
-        tell = log.warning if tables[oid].size_bytes >= LARGE_BYTES else log.debug
+    is_large = sum(tables[oid].size_bytes for oid in unplannable) >= LARGE_BYTES
+    for why in unplannable.values():
+        tell = log.warning if is_large else log.debug
         tell("pg_dump alone reads a table: %s. %s", why.message, why.hint)
     return {oid: table for oid, table in tables.items() if oid not in unplannable}
 

@@ -37,7 +37,7 @@ class Group:
 
     entries: tuple[TocEntry, ...]
     waits_for: frozenset[int]
-    reads_after: frozenset[int] = frozenset()
+    reads_after: int | None = None
 
 
 class _Link(NamedTuple):
@@ -93,14 +93,17 @@ class Grouping:
             key_of[nodes[entry.dump_id]] = key
         places = {key: place for place, key in enumerate(found)}
         waits_for: list[set[int]] = [set() for _ in places]
-        reads_after: list[set[int]] = [set() for _ in places]
+        reads_after: dict[int, int] = {}
         for node, key in key_of.items():
             waits_for[places[key]] |= {places[key_of[one]] for one in waits[node]} - {places[key]}
         for link in links & before.keys():
-            after = reads_after if link.chain == _SERIAL_DATA else waits_for
-            after[places[key_of[link]]].add(places[key_of[link.before]])
+            place, one_before = places[key_of[link]], places[key_of[link.before]]
+            if link.chain == _SERIAL_DATA:
+                reads_after[place] = one_before
+            else:
+                waits_for[place].add(one_before)
         return [
-            Group(tuple(group), frozenset(waits_for[place]), frozenset(reads_after[place]))
+            Group(tuple(group), frozenset(waits_for[place]), reads_after.get(place))
             for place, group in enumerate(found.values())
         ]
 

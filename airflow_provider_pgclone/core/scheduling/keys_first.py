@@ -52,7 +52,7 @@ def _keys_first(plan: Schedule, units: Sequence[Unit], checks: Sequence[Unit]) -
     for key in keys:
         for table in key.locks:
             keys_on[table].add(key.number)
-    waits_for = {unit.number: unit.waits_for | unit.reads_after for unit in units}
+    waits_for = {unit.number: unit.waits_for for unit in units}
     soon = reached((unit.number for unit in (*keys, *checks)), waits_for)
     more_than_all = sum(plan.own.values())
 

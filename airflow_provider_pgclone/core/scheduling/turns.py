@@ -24,7 +24,8 @@ class Turns:
         self._ready: list[tuple[tuple[float, int], Unit]] = []
         for unit in units:
             events = {(_RESTORED, number) for number in unit.waits_for}
-            events |= {(_READ, number) for number in unit.reads_after}
+            if unit.reads_after is not None:
+                events.add((_READ, unit.reads_after))
             for event in events:
                 self._after[event].append(unit)
             if events:
@@ -58,9 +59,9 @@ class Turns:
             heappush(self._ready, one)
         return taken
 
-    def note_read(self, unit: Unit) -> None:
-        """Note that the data of a unit that runs is read."""
-        self._note((_READ, unit.number))
+    def note_read(self, unit: Unit) -> bool:
+        """Note that the data of a running unit is read, and tell whether another waited for it."""
+        return self._note((_READ, unit.number))
 
     def finish(self, unit: Unit) -> None:
         """Note that a unit is done."""
@@ -68,13 +69,15 @@ class Turns:
         self._note((_READ, unit.number))
         self._note((_RESTORED, unit.number))
 
-    def _note(self, event: _Event) -> None:
-        for unit in self._after.pop(event, ()):
+    def _note(self, event: _Event) -> bool:
+        waiting = self._after.pop(event, ())
+        for unit in waiting:
             missing = self._missing[unit.number]
             missing.discard(event)
             if not missing:
                 del self._missing[unit.number]
                 heappush(self._ready, (unit.rank, unit))
+        return bool(waiting)
 
     def _is_free(self, unit: Unit) -> bool:
         return not any(unit.conflicts_with(other) for other in self._running.values())
@@ -93,7 +96,7 @@ def work_until_end(
     ends: list[tuple[float, int, Unit]] = []
     while True:
         while len(ends) < sessions and (unit := turns.take()) is not None:
-            turns.note_read(unit)  # to read takes less time
+            turns.note_read(unit)  # that the next one may wait for the data is neglected
             heappush(ends, (now + work_of(unit), unit.number, unit))
         if not ends:
             return now

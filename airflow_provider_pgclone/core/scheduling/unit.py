@@ -25,7 +25,7 @@ class Unit:
     number: int
     entries: tuple[TocEntry, ...]
     waits_for: frozenset[int] = frozenset()
-    reads_after: frozenset[int] = frozenset()
+    reads_after: int | None = None
     cost: float = 0.0
     locks: Mapping[int, Lock] = field(default_factory=dict)
     tables: tuple[TableName, ...] = ()

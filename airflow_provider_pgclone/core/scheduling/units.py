@@ -108,10 +108,10 @@ def _units(
         Unit(
             number,
             group.entries,
-            group.waits_for,
-            group.reads_after,
-            max(plan.chains.get(entry.dump_id, 0.0) for entry in group.entries),
-            locks.of(group.entries),
+            waits_for=group.waits_for,
+            reads_after=group.reads_after,
+            cost=max(plan.chains.get(entry.dump_id, 0.0) for entry in group.entries),
+            locks=locks.of(group.entries),
             is_plain=all(entry.dump_id in plan.plain for entry in group.entries),
         )
         for number, group in enumerate(groups)

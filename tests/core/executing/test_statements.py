@@ -7,6 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from psycopg.abc import Buffer, PQGen
+from psycopg.generators import copy_to
+from psycopg.pq.abc import PGconn
 
 from airflow_provider_pgclone.core.archive.toc import POSITION_NOT_SET, TocEntry, statement_entry
 from airflow_provider_pgclone.core.cancellation import Cancellation
@@ -158,6 +161,27 @@ def test_a_long_message_of_the_server_is_read_while_rows_are_written(
     (error,) = raised
     assert has_ended
     assert str(error).startswith("cannot restore TABLE DATA rows: ")
+
+
+def test_a_large_piece_is_sent_in_parts_that_libpq_can_hold(
+    server: Server, make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = make_database("CREATE TABLE rows (v text)")
+    rows, count, sent = data_of("rows"), 3 << 19, list[int]()
+
+    def noting(pgconn: PGconn, part: Buffer) -> PQGen[None]:
+        sent.append(len(part))
+        return copy_to(pgconn, part)
+
+    monkeypatch.setattr(statements, "copy_to", noting)
+
+    def many_rows(dump_id: int, sink: BlockSink) -> None:
+        sink.write_rows(iter([b"a\n" * count, b"\\.\n\n\n"]))
+
+    with Sessions(server.database(name), Cancellation()) as sessions, sessions.lend() as one:
+        execute_entries(one, [rows], many_rows, work_of(rows), setup=SETUP)
+    assert sent == [1 << 20, 1 << 20, 1 << 20, 5]
+    assert server.value(name, "SELECT count(*) FROM rows") == count
 
 
 def test_what_fails_while_rows_come_is_told_and_leaves_no_row(

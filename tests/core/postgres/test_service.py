@@ -1,6 +1,7 @@
 """Programs get what a service of libpq says as sessions do, and not the service itself."""
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import InvalidInputError
@@ -77,6 +78,19 @@ def test_the_service_wins_over_variables_as_it_does_for_sessions(
         "PGDATABASE": "shop",
         "PGAPPNAME": "airflow-provider-pgclone",
     }
+
+
+def test_programs_and_sessions_get_what_the_service_says_of_sockets(
+    use_service: UseService,
+) -> None:
+    use_service(keepalives=0, keepalives_idle=3, tcp_user_timeout=7000)
+    said = {"keepalives": "0", "keepalives_idle": "3", "tcp_user_timeout": "7000"}
+    database = Database("shop", {"host": "db", "keepalives_idle": "4"})
+    *_, argument = connection_arguments(database)
+    of_program = conninfo_to_dict(argument.removeprefix("--dbname="))
+    of_session = database.session_parameters()
+    for key, value in {**said, "keepalives_idle": "4"}.items():
+        assert of_program[key] == of_session[key] == value
 
 
 def test_a_parameter_of_a_service_that_programs_cannot_be_given_is_refused(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -17,7 +18,7 @@ from airflow_provider_pgclone.core.scheduling.groups import (
 from airflow_provider_pgclone.core.scheduling.locks import Lock, Locks
 from airflow_provider_pgclone.core.scheduling.unit import Unit
 from airflow_provider_pgclone.core.scheduling.work import schedule
-from tests.core.scheduling.test_units import scheduled
+from tests.core.scheduling.test_units import after_which, scheduled
 from tests.core.scheduling.test_work import MIB, SECTION_PRE_DATA, data, entry, table
 
 READ, BUILD, CHECK, ALTER = Lock
@@ -46,13 +47,13 @@ def groups_of(
 
 def groups_in_order(
     entries: Sequence[TocEntry], sizes: dict[int, int], serial: Collection[int]
-) -> list[tuple[list[int], set[int], set[int]]]:
+) -> list[tuple[list[int], set[int], int | None]]:
     """Return the same, and the group whose data must be read before."""
     plan = scheduled(entries, sizes)
     grouped = [one for one in plan.toc.entries if one.description != "TABLE"]
     found: list[Group] = Grouping(plan, serial).groups(grouped)
     return [
-        ([one.dump_id for one in group.entries], {*group.waits_for}, {*group.reads_after})
+        ([one.dump_id for one in group.entries], {*group.waits_for}, group.reads_after)
         for group in found
     ]
 
@@ -101,7 +102,7 @@ def test_serial_data_shares_a_group_as_far_as_its_reader_keeps_it(
     found = groups_in_order(rows_of_tables(len(sizes)), dict(enumerate(sizes, 20)), serial)
     # Each is read after the one before, and waits for nothing else.
     assert found == [
-        (group, set(), {place - 1} if place else set()) for place, group in enumerate(shared)
+        (group, set(), place - 1 if place else None) for place, group in enumerate(shared)
     ]
 
 
@@ -176,10 +177,10 @@ def test_a_link_of_a_chain_does_not_hold_back_what_does_not_wait_for_it() -> Non
     ]
     sizes = {20: 20 * MIB, 21: 20 * MIB}
     assert groups_in_order(entries, sizes, {20, 21}) == [
-        ([20], set(), set()),
-        ([21], set(), {0}),
-        ([30], {1}, set()),
-        ([31], set(), set()),
+        ([20], set(), None),
+        ([21], set(), 0),
+        ([30], {1}, None),
+        ([31], set(), None),
     ]
 
 
@@ -190,9 +191,9 @@ def test_a_link_of_a_chain_waits_for_one_that_waits_for_something_else() -> None
     ]
     sizes = dict.fromkeys((19, 20, 21), 20 * MIB)
     assert groups_in_order(entries, sizes, {20, 21}) == [
-        ([19], set(), set()),
-        ([20], {0}, set()),
-        ([21], set(), {1}),
+        ([19], set(), None),
+        ([20], {0}, None),
+        ([21], set(), 1),
     ]
 
 
@@ -204,9 +205,24 @@ def test_what_waits_for_a_link_is_not_grouped_with_what_the_link_waits_for() -> 
     rows = [data(id_, name, id_ - 10, *waits.get(id_, [])) for id_, name in names.items()]
     found = groups_in_order([*tables, *rows], dict.fromkeys((20, 21), 20 * MIB), {20, 21})
     assert found == [
-        *(([15], set(), set()), ([16], {0}, set()), ([20], {1}, set())),
-        *(([21], set(), {2}), ([22], {3}, set())),
+        *(([15], set(), None), ([16], {0}, None), ([20], {1}, None)),
+        *(([21], set(), 2), ([22], {3}, None)),
     ]
+
+
+def test_groups_with_links_of_a_chain_are_in_no_circle() -> None:
+    tables = [table(id_ - 10, f"t{id_}") for id_ in range(20, 27)]
+    rows = [
+        *(data(20, "t20", 10), data(21, "t21", 11, 20), data(22, "t22", 12, 21)),
+        *(data(23, "t23", 13, 22), data(24, "t24", 14), data(25, "t25", 15, 24)),
+        data(26, "t26", 16, 25),
+    ]
+    found = groups_in_order([*tables, *rows], dict.fromkeys((23, 25), 7 * MIB), {23, 25})
+    after = {
+        place: after_which(waits_for, reads_after)
+        for place, (_, waits_for, reads_after) in enumerate(found)
+    }
+    assert len([*TopologicalSorter(after).static_order()]) == len(found)
 
 
 def test_views_after_keys_share_a_group_only_if_their_tables_do() -> None:

@@ -127,7 +127,7 @@ def test_what_is_left_has_not_started() -> None:
 
 
 def test_a_unit_waits_until_the_data_before_its_own_is_read() -> None:
-    units = [unit(0), Unit(1, (), frozenset(), frozenset({0})), unit(2, 1)]
+    units = [unit(0), Unit(1, (), reads_after=0), unit(2, 1)]
     turns = Turns(units)
     assert (turns.take(), turns.take()) == (units[0], None)
     assert (turns.left, turns.running) == (2, 1)
@@ -152,7 +152,7 @@ def test_a_unit_waits_until_the_data_before_its_own_is_read() -> None:
         ([unit(0), unit(1, cost=1), unit(2, cost=9)], 2, 1 + 3),
         ([unit(0), unit(1), unit(2, 1)], 2, 3),
         ([unit(0), unit(1), unit(2, 0)], 2, 3 + 1),
-        ([unit(0), Unit(1, (), reads_after=frozenset({0})), unit(2)], 2, 3),
+        ([unit(0), Unit(1, (), reads_after=0), unit(2)], 2, 3),
         ([unit(0, lock=Lock.BUILD), unit(1, lock=Lock.CHECK), unit(2)], 3, 3 + 2),
         ([unit(0, lock=Lock.BUILD), unit(1, lock=Lock.BUILD), unit(2)], 3, 3),
     ],

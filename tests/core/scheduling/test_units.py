@@ -72,10 +72,15 @@ def scheduled(
     return schedule(toc, sizes, index_bytes, sessions=2, first=first)
 
 
+def after_which(waits_for: Collection[int], reads_after: int | None) -> set[int]:
+    """Return what a unit or a group comes after."""
+    return {*waits_for} if reads_after is None else {*waits_for, reads_after}
+
+
 def behind(units: Sequence[Unit]) -> dict[int, set[int]]:
     """Return the units that each unit waits for, also by way of others; fails at a circle."""
     found: dict[int, set[int]] = {}
-    after = {unit.number: unit.waits_for | unit.reads_after for unit in units}
+    after = {unit.number: after_which(unit.waits_for, unit.reads_after) for unit in units}
     order = TopologicalSorter(after).static_order()
     waits = {unit.number: unit.waits_for for unit in units}
     for number in order:
@@ -211,11 +216,11 @@ def test_a_unit_with_serial_data_waits_for_the_one_before_and_for_nothing_else()
     rows = [data(20, "t20", 10), data(21, "t21", 11, 20), data(22, "t22", 12), data(23, "t23", 13)]
     serial = {21, 22, 23}
     _, main = divide(scheduled([*tables, *rows], sizes, serial), sessions=2, serial=serial)
-    assert [({*unit.waits_for}, {*unit.reads_after}) for unit in main] == [
-        (set(), set()),
-        ({0}, set()),
-        (set(), {1}),
-        (set(), {2}),
+    assert [({*unit.waits_for}, unit.reads_after) for unit in main] == [
+        (set(), None),
+        ({0}, None),
+        (set(), 1),
+        (set(), 2),
     ]
 
 
