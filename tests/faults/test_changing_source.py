@@ -213,6 +213,34 @@ def test_a_table_that_is_rewritten_before_it_is_locked_loses_no_rows(
 
 
 @pytest.mark.parametrize("verb", ["dump", "copy"])
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        "ALTER TABLE été RENAME a TO c; ALTER TABLE été RENAME b TO a;"
+        "ALTER TABLE été RENAME c TO b",
+        "ALTER TABLE été RENAME TO c; ALTER TABLE août RENAME TO été;ALTER TABLE c RENAME TO août",
+    ],
+)
+def test_names_beyond_ascii_are_not_exchanged_in_other_encodings(
+    exchange: str,
+    verb: str,
+    server: Server,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "UTF8")  # of this test's own queries
+    server.run("postgres", "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    server.run(
+        "latin", "CREATE TABLE été AS SELECT 1 AS a, 2 AS b; CREATE TABLE août (a int, b int)"
+    )
+    hook = make_hook("latin")
+    hook.verify(hook.dump())
+    during_the_plan(monkeypatch, server, "latin", exchange)
+    with pytest.raises(BusyError, match=r"^public\.(été|août)(\.[ab])? was renamed while"):
+        hook.copy(":c", method="stream") if verb == "copy" else hook.dump()
+
+
+@pytest.mark.parametrize("verb", ["dump", "copy"])
 @pytest.mark.parametrize("holder", ["session", "prepared transaction"])
 def test_a_table_that_stays_locked_is_named(
     holder: str,

@@ -347,3 +347,14 @@ def test_small_tables_of_others_are_left_to_pg_dump_without_a_warning(
         other.execute("LOCK TABLE m.loot IN SHARE UPDATE EXCLUSIVE MODE")
         assert hook.inspect(hook.dump(jobs=2))["tables"]["m.loot"] == 4000
     assert "pg_dump reads" not in caplog.text
+
+
+def test_a_dump_does_not_wait_for_what_it_would_only_be_faster_with(
+    planter: str, server: Server, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split_small_tables(monkeypatch, 16384)
+    monkeypatch.setattr("airflow_provider_pgclone.core.catalog.holding.HOLD_SECONDS", 3600)
+    hook = make_hook(planter)
+    with server.connect(planter) as other, other.transaction():
+        other.execute("LOCK TABLE m.loot IN SHARE UPDATE EXCLUSIVE MODE")
+        assert hook.inspect(hook.dump(jobs=2))["tables"]["m.loot"] == 4000

@@ -27,6 +27,8 @@ from airflow_provider_pgclone.core.visible import get_log
 log = get_log(__name__)
 
 HOLD_SECONDS = 30
+# Where nothing is gained but time: VACUUM, or another dump, may hold one of many tables for hours.
+HOLD_FOR_SPEED_SECONDS = 1
 
 # LockTableAclCheck() in lockcmds.c.
 _RIGHTS_TO_HOLD = (
@@ -164,7 +166,12 @@ def selected_of_others(
 
 
 def begin_holding(
-    session: Session, tables: Collection[TableOfOthers], *, casts: bool, warns: bool = True
+    session: Session,
+    tables: Collection[TableOfOthers],
+    *,
+    casts: bool,
+    for_speed: bool = False,
+    warns: bool = True,
 ) -> Held:
     """Begin the transaction of a snapshot, and lock in it what can be locked.
 
@@ -173,8 +180,10 @@ def begin_holding(
 
     :param casts: whether to keep others from creating casts too. The owner of a type may create one
         that PostgreSQL then uses for values of the type.
+    :param for_speed: whether the tables could be read without the locks, only slower.
     :param warns: whether to warn of a superuser.
     """
+    seconds = HOLD_FOR_SPEED_SECONDS if for_speed else HOLD_SECONDS
     if warns:
         _warn_of_superuser(session, tables)
     wants_casts = casts and _wants_casts(session)
@@ -185,12 +194,12 @@ def begin_holding(
     mode = "READ WRITE" if schemas else "READ ONLY"
     session.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ {mode}".encode())
     if wants_casts:
-        _lock(session, sql.SQL("SHARE MODE"), [sql.Identifier("pg_catalog", "pg_cast")])
+        _lock(session, sql.SQL("SHARE MODE"), [sql.Identifier("pg_catalog", "pg_cast")], seconds)
     names = [sql.Identifier(table.schema, table.name) for table in wanted]
-    if names and not _lock(session, _HOLD, names):
+    if names and not _lock(session, _HOLD, names, seconds):
         for name in names:
-            _lock(session, _HOLD + sql.SQL(" NOWAIT"), [name])
-    held_schemas = _hold_schemas(session, schemas)
+            _lock(session, _HOLD + sql.SQL(" NOWAIT"), [name], seconds)
+    held_schemas = _hold_schemas(session, schemas, seconds)
     if schemas:
         session.execute("SET TRANSACTION READ ONLY")
     return Held(frozenset(oid for (oid,) in session.execute(_HELD)), held_schemas)
@@ -221,27 +230,31 @@ def _warn_of_superuser(session: Session, tables: Iterable[TableOfOthers]) -> Non
         )
 
 
-def _lock(session: Session, mode: sql.Composable, names: Sequence[sql.Identifier]) -> bool:
+def _lock(
+    session: Session, mode: sql.Composable, names: Sequence[sql.Identifier], seconds: int
+) -> bool:
     """Lock tables, and tell whether all of them could be locked in time."""
     statement = sql.SQL("LOCK TABLE ONLY {} IN {}").format(sql.SQL(", ONLY ").join(names), mode)
-    return _in_time(session, statement) is not None
+    return _in_time(session, statement, seconds) is not None
 
 
-def _hold_schemas(session: Session, schemas: Sequence[int]) -> frozenset[int]:
+def _hold_schemas(session: Session, schemas: Sequence[int], seconds: int) -> frozenset[int]:
     """Lock the rows of schemas, so that nobody renames or drops them, and return their OIDs."""
     if not schemas:
         return frozenset()
     oids = sql.SQL(", ").join(map(sql.Literal, schemas))
     statement = sql.SQL("SELECT oid FROM pg_namespace WHERE oid IN ({}) FOR SHARE").format(oids)
-    return frozenset(oid for (oid,) in _in_time(session, statement) or ())
+    return frozenset(oid for (oid,) in _in_time(session, statement, seconds) or ())
 
 
-def _in_time(session: Session, statement: sql.Composed) -> list[tuple[int, ...]] | None:
+def _in_time(
+    session: Session, statement: sql.Composed, seconds: int
+) -> list[tuple[int, ...]] | None:
     """Run a statement that waits for locks, and return its rows; ``None`` if it had to give up."""
     try:
         with session.transaction():
             # It limits the wait for all of them together, which lock_timeout does not.
-            session.execute(f"SET LOCAL statement_timeout = '{HOLD_SECONDS}s'".encode())
+            session.execute(f"SET LOCAL statement_timeout = '{seconds}s'".encode())
             cursor = session.execute(statement)
             rows = cursor.fetchall() if cursor.description else []
             session.execute("SET LOCAL statement_timeout = 0")

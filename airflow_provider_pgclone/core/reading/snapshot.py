@@ -59,19 +59,20 @@ SELECT conrelid FROM pg_constraint WHERE contype = 'f' AND convalidated AND conf
 
 _PARTITIONS_AMONG = "SELECT inhrelid FROM pg_inherits WHERE inhrelid = ANY(%s)"
 
-# The catalog tables show the state of the snapshot; the functions return the present names.
+# The catalog tables show the state of the snapshot; the functions return the present names. Names
+# are compared as bytes: pg_dump writes them in the encoding of the database. LIMIT would make the
+# planner compare each name with each other.
 _RENAMED = """
 SELECT concat_ws('.', nspname, relname, attname)
-FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS dumped (schema, name)
-JOIN pg_namespace n ON nspname = schema
-JOIN pg_class c ON relnamespace = n.oid AND relname = name
+FROM unnest(%(schemas)s::bytea[], %(names)s::bytea[]) AS dumped (schema, name)
+JOIN pg_namespace n ON convert_to(nspname, getdatabaseencoding()) = schema
+JOIN pg_class c ON relnamespace = n.oid AND convert_to(relname, getdatabaseencoding()) = name
 LEFT JOIN pg_attribute ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
 WHERE to_regclass(format('%%I.%%I', nspname, relname)) IS DISTINCT FROM c.oid::regclass
     OR CASE WHEN attnum IS NOT NULL THEN
         (pg_identify_object('pg_class'::regclass, c.oid, attnum)).identity
             IS DISTINCT FROM format('%%I.%%I.%%I', nspname, relname, attname)
     END
-LIMIT 1
 """
 
 
@@ -191,14 +192,10 @@ class Snapshot:
         COPY uses names. It would read a table that has the former name of a masked table, or a
         column that has the former name of a masked column.
         """
-        # In encodings other than UTF-8 we know names that are not ASCII only as bytes. Such tables
-        # are never masked.
-        tables = sorted(
-            name for name in dumped if self.encoding == "UTF8" or "".join(name).isascii()
-        )
+        tables = sorted(dumped)
         names = {
-            "schemas": [schema for schema, _ in tables],
-            "names": [name for _, name in tables],
+            "schemas": [schema.encode(errors="surrogateescape") for schema, _ in tables],
+            "names": [name.encode(errors="surrogateescape") for _, name in tables],
         }
         row = self.session.execute(_RENAMED, names).fetchone()
         if row is not None:
@@ -323,13 +320,16 @@ def _begin(session: Session, selection: Selection, masking: Masking, *, all_too:
     compared = {oid for (oid,) in session.execute(_PARTITIONS_AMONG, [excluded])}
     found = tables_of_others(session)
     others = found if masking.has_sql else selected_of_others(found, selection, excluded)
+    chosen = {table.oid for table in others}
+    for_speed = set[int]()
     if not all_too and not masking:
-        queried = worth_locking(session, [table.oid for table in others])
-        queried |= {oid for (oid,) in session.execute(_REFERRING, [excluded])}
-        others = [table for table in others if table.oid in queried]
-    chosen = {table.oid for table in others} | compared
-    wanted = [table for table in found if table.oid in chosen]
-    return begin_holding(session, wanted, casts=bool(masking))
+        for_speed = worth_locking(session, chosen)
+        chosen &= {oid for (oid,) in session.execute(_REFERRING, [excluded])}
+    chosen |= compared
+    wanted = [table for table in found if table.oid in chosen | for_speed]
+    return begin_holding(
+        session, wanted, casts=bool(masking), for_speed=not any(one.oid in chosen for one in wanted)
+    )
 
 
 def _names(session: Session, oids: Sequence[int], *, partitions: bool = False) -> list[TableName]:
