@@ -1,11 +1,8 @@
 """PostgreSQL's programs, and the server's own processes, that end in the middle of a verb."""
 
-import os
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import pytest
 
@@ -27,18 +24,20 @@ def source(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @contextmanager
-def meanwhile(act: Callable[[], bool], *, is_once: bool = True) -> Iterator[None]:
-    """Try something again and again while the block runs, until it says that it was done.
-
-    :param is_once: whether to try no more then.
-    """
+def ending_what_waits(server: Server, query: str) -> Iterator[None]:
+    """End the session that waits for a lock in such a query, as soon as there is one."""
     over = threading.Event()
-    done: list[bool] = []
+    ended: list[object] = []
 
     def work() -> None:
-        while not over.is_set() and not (done and is_once):
-            if act():
-                done.append(True)
+        while not over.is_set() and not ended:
+            ended.extend(
+                server.rows(
+                    "postgres",
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    f"WHERE query LIKE '{query}' AND wait_event_type = 'Lock'",
+                )
+            )
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -47,47 +46,27 @@ def meanwhile(act: Callable[[], bool], *, is_once: bool = True) -> Iterator[None
     finally:
         over.set()
         thread.join()
-    assert done, "there was nothing to break"
+    assert ended, "there was nothing to break"
 
 
-def kill_one(program: str) -> bool:
-    for pid in running(program):
-        os.kill(pid, signal.SIGKILL)
-        return True
-    return False
-
-
-def end_sessions(server: Server, query: str) -> bool:
-    """End the sessions that were last at such a query; one of them may have been through with it.
-
-    Not one of ``postgres``: that could be an earlier session of ours, which is about to end.
-    """
-    ended = server.rows(
-        "postgres",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        f"WHERE query LIKE '{query}' AND datname <> 'postgres'",
-    )
-    return bool(ended)
-
-
+@pytest.mark.parametrize("verb", ["dump", "copy"])
 @pytest.mark.parametrize(
-    "query",
+    ("lock", "query"),
     [
-        pytest.param("COPY (SELECT%", id="of a range"),
-        pytest.param("%acldefault%", id="of pg_dump"),
+        pytest.param("REINDEX INDEX events_pkey", "COPY (SELECT%", id="of a range"),
+        pytest.param("LOCK TABLE ONLY days", "LOCK TABLE public.%", id="of pg_dump"),
     ],
 )
-def test_a_dump_whose_session_is_ended_is_not_listed(
-    query: str, server: Server, source: str, make_hook: MakeHook
+def test_a_dump_or_copy_whose_session_is_ended_leaves_nothing(
+    lock: str, query: str, verb: str, server: Server, source: str, make_hook: MakeHook
 ) -> None:
     hook = make_hook(source)
-    with (
-        meanwhile(partial(end_sessions, server, query), is_once=False),
-        pytest.raises(ToolError) as raised,
-    ):
-        hook.dump(jobs=2)
+    with server.connect(source) as other:
+        other.execute(f"BEGIN; {lock}".encode())
+        with ending_what_waits(server, query), pytest.raises(ToolError) as raised:
+            hook.dump(jobs=2) if verb == "dump" else hook.copy(":c", method="stream", jobs=2)
     assert "terminating connection due to administrator command" in str(raised.value)
-    assert hook.ls() == []
+    assert verb == "copy" or hook.ls() == []
     assert_as_it_was(server, {source})
     hook.verify(hook.dump(jobs=2))
 
