@@ -259,8 +259,7 @@ def _fill_from(
             if options.analyze:
                 analysis = Analysis(attempt.temp, loading, meter, cancellation)
                 sizes = [table.size_bytes for table in snapshot.ranged]
-                sizes += [snapshot.mean_small_bytes(toc) for one in toc.entries if one.has_data]
-                expect_analyze(meter, sizes)
+                expect_analyze(meter, [*sizes, *snapshot.small_sizes(toc).values()])
             with watching(meter, attempt.temp, counts_waits=True):
                 rows_of_tables = load_database(
                     *(snapshot, skeleton, attempt.temp, loading), analysis=analysis, meter=meter

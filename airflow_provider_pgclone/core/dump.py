@@ -259,7 +259,7 @@ def _copy_blocks(work: _Dump, skeleton: Skeleton, writer: BlockWriter) -> None:
     """Compress and write the blocks that pg_dump itself produces."""
     reader, compressor, meter = skeleton.reader, work.new_compressor(), work.meter
     names = {entry.dump_id: entry.display_name for entry in skeleton.toc.entries}
-    share = work.snapshot.mean_small_bytes(skeleton.toc)
+    sizes = work.snapshot.small_sizes(skeleton.toc)
     with skeleton.explaining_failure():
         for kind, dump_id in meter.time_spent.each("source", read_blocks(reader)):
             if kind == DATA:
@@ -268,7 +268,7 @@ def _copy_blocks(work: _Dump, skeleton: Skeleton, writer: BlockWriter) -> None:
                 pieces = meter.time_spent.each("source", read_pieces(reader))
                 chunks = compressor.chunks(count.counted(pieces))
                 writer.data(dump_id, meter.time_spent.each("compression", chunks), count)
-                meter.add(rows=count.rows, work=share, phase="data")
+                meter.add(rows=count.rows, work=sizes.get(dump_id, 0), phase="data")
             else:
                 meter.work_on("writing large objects")
                 objects = (

@@ -110,21 +110,20 @@ def load_database(
         binary=binary_tables(snapshot, loading.server_major),
     )
     ranges = {range_entry.entry.dump_id: range_entry for range_entry in range_entries}
-    in_skeleton = [entry.dump_id for entry in skeleton.toc.entries if entry.has_data]
-    sizes = dict.fromkeys(in_skeleton, snapshot.mean_small_bytes(skeleton.toc))
-    sizes |= {id_: range_entry.size_bytes for id_, range_entry in ranges.items()}
+    small = snapshot.small_sizes(skeleton.toc)
+    sizes = small | {id_: range_entry.size_bytes for id_, range_entry in ranges.items()}
     index_bytes = index_sizes(snapshot, toc)
     plan = schedule(
         *(loading.restored(toc), sizes, index_bytes),
         sessions=loading.jobs,
-        first=set(in_skeleton),
+        first=small,
     )
     work = LoadWork(plan, meter)
     expect_check(meter, sum(sizes.values()), checksums=False)
     meter.enter("load", "creating the schema")
     analyzes = analysis is not None
-    passes = divide(plan, sessions=loading.jobs, serial=in_skeleton, analyzes=analyzes)
-    blocks = SkeletonBlocks(skeleton, in_skeleton)
+    passes = divide(plan, sessions=loading.jobs, serial=small, analyzes=analyzes)
+    blocks = SkeletonBlocks(skeleton, small)
     at_once = min(loading.jobs, len(ranges))
     with snapshot.cancellation.own() as own, ExitStack() as stack:
         stack.enter_context(own.ending(skeleton.pg_dump.kill))

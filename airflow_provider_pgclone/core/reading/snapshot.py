@@ -109,12 +109,13 @@ class Snapshot:
     small_bytes: int
     masks: MaskPlan
 
-    def mean_small_bytes(self, toc: Toc) -> int:
-        """Return the mean size of what pg_dump reads, for each entry that it has data of.
+    def small_sizes(self, toc: Toc) -> dict[int, int]:
+        """Return the size of each entry with data that pg_dump reads, by its id: the mean of all.
 
         :param toc: the table of contents of pg_dump.
         """
-        return self.small_bytes // max(1, sum(entry.has_data for entry in toc.entries))
+        ids = [entry.dump_id for entry in toc.entries if entry.has_data]
+        return dict.fromkeys(ids, self.small_bytes // max(1, len(ids)))
 
     @property
     def cancellation(self) -> Cancellation:
