@@ -102,10 +102,10 @@ END
 def with_rights_of_each_large_object(toc: Toc) -> Toc:
     """Return an archive in which the rights on large objects are statements for each object.
 
-    From PostgreSQL 17 on, pg_dump writes those on the first of some objects with the same rights,
-    and pg_restore repeats them for all, which another entry lists: ``IssueACLPerBlob()`` in
-    pg_backup_db.c. It fails if its archive has not that entry, and if another role than the owner
-    has granted a right.
+    From PostgreSQL 17 on, pg_dump writes the rights of the first of some objects that have the same
+    rights. pg_restore repeats them for all objects that another entry lists: ``IssueACLPerBlob()``
+    in pg_backup_db.c. It fails if its archive lacks the other entry, or if another role than the
+    owner has granted a right.
     """
     listed = {e.dump_id: e.definition for e in toc.entries if e.description == "BLOB METADATA"}
     if not listed:

@@ -40,10 +40,11 @@ def telling_locked(session: Session) -> Iterator[None]:
     try:
         yield
     except psycopg.errors.LockNotAvailable as error:
-        with session.beside() as other:
+        found = None
+        # What fails here must not hide the error.
+        with suppress(PgCloneError), session.beside() as other:
             found = other.execute(_LOCKED).fetchone()
-        what = "a table"
-        who = "another session"
+        what, who = "a table", "another session"
         if found is not None:
             schema, name, pid = found
             what = f"the table {display_name(schema, name)}"

@@ -321,16 +321,14 @@ def _begin(session: Session, selection: Selection, masking: Masking, *, all_too:
     compared = {oid for (oid,) in session.execute(_PARTITIONS_AMONG, [excluded])}
     found = tables_of_others(session)
     others = found if masking.has_sql else selected_of_others(found, selection, excluded)
-    chosen = {table.oid for table in others}
-    for_speed = set[int]()
+    needed, worth_it = {table.oid for table in others}, set[int]()
     if not all_too and not masking:
-        for_speed = worth_locking(session, chosen)
-        chosen &= {oid for (oid,) in session.execute(_REFERRING, [excluded])}
-    chosen |= compared
-    wanted = [table for table in found if table.oid in chosen | for_speed]
-    return begin_holding(
-        session, wanted, casts=bool(masking), for_speed=not any(one.oid in chosen for one in wanted)
-    )
+        worth_it = worth_locking(session, needed)
+        needed &= {oid for (oid,) in session.execute(_REFERRING, [excluded])}
+    needed |= compared
+    wanted = [table for table in found if table.oid in needed | worth_it]
+    is_for_speed = not masking and not any(table.oid in needed for table in wanted)
+    return begin_holding(session, wanted, casts=bool(masking), for_speed=is_for_speed)
 
 
 def _names(session: Session, oids: Sequence[int], *, partitions: bool = False) -> list[TableName]:
