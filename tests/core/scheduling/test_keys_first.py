@@ -131,9 +131,9 @@ def test_a_unit_waits_until_the_data_before_its_own_is_read() -> None:
     turns = Turns(units)
     assert (turns.take(), turns.take()) == (units[0], None)
     assert (turns.left, turns.running) == (2, 1)
-    turns.note_read(units[0])
+    assert turns.note_read(units[0])
     assert turns.take() == units[1]
-    turns.note_read(units[1])
+    assert not turns.note_read(units[1])  # nothing waits for it
     assert turns.take() is None
     turns.finish(units[1])
     assert turns.take() == units[2]
