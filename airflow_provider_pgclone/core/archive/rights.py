@@ -22,6 +22,7 @@ _DATABASE = "DATABASE "
 # What ALTER calls them, and what takes more than a word.
 _ALTERED = {"FOREIGN SERVER": "SERVER", "FOREIGN DATA WRAPPER": "FOREIGN DATA WRAPPER"}
 _UNDONE = "PGCLN"
+_OF_LARGE_OBJECTS = "LARGE OBJECTS "
 # No name is before it, so no quote.
 _LARGE_OBJECT = re.compile(r'([^"]* ON LARGE OBJECT )\d+')
 
@@ -113,7 +114,7 @@ def with_rights_of_each_large_object(toc: Toc) -> Toc:
     entries = tuple(
         _of_each_large_object(entry, listed[entry.dependencies[0]].split())
         if entry.description == "ACL"
-        and entry.tag.startswith("LARGE OBJECTS ")
+        and entry.tag.startswith(_OF_LARGE_OBJECTS)
         and next(iter(entry.dependencies), None) in listed
         else entry
         for entry in toc.entries
@@ -129,7 +130,7 @@ def _of_each_large_object(entry: TocEntry, oids: list[str]) -> TocEntry:
         for statement in _STATEMENT.findall(entry.definition)
     )
     # By the plural pg_restore would know an entry that it has to repeat.
-    tag = entry.tag.replace("LARGE OBJECTS", "LARGE OBJECT", 1)
+    tag = f"LARGE OBJECT {entry.tag.removeprefix(_OF_LARGE_OBJECTS)}"
     return replace(entry, definition="".join(statements), tag=tag)
 
 

@@ -184,6 +184,21 @@ def test_statements_without_an_end_are_soon_left_out() -> None:
     assert (kept, missing) == ("", frozenset())
 
 
+def test_rights_that_others_have_granted_come_beside_those_of_the_owner() -> None:
+    definition = (
+        "GRANT SELECT ON TABLE public.t TO here WITH GRANT OPTION;\n"
+        "SET SESSION AUTHORIZATION here;\n"
+        "GRANT SELECT ON TABLE public.t TO here;\n"
+        "RESET SESSION AUTHORIZATION;\n"
+    )
+    assert kept(definition) == (definition, frozenset())
+
+
+def test_all_rights_on_a_database_may_be_revoked() -> None:
+    revoked = entry("ACL", "DATABASE d", "REVOKE ALL ON DATABASE d FROM PUBLIC;\n")
+    assert rights_on_database(replace(TOC, entries=(DATABASE, revoked))) == ()
+
+
 @pytest.fixture
 def rights_of_some() -> Toc:
     """As pg_dump 17 writes it, but for the one right that another role has granted."""
