@@ -314,6 +314,14 @@ def test_a_role_that_may_only_read_masks_nothing_of_an_owner_who_is_not_trusted(
         server.run("postgres", "DROP ROLE reader")
 
 
+@contextmanager
+def holding_the_loot(server: Server, database: str) -> Iterator[None]:
+    """Hold the lock that a dump needs to query a table of somebody else."""
+    with server.connect(database) as other, other.transaction():
+        other.execute("LOCK TABLE m.loot IN SHARE UPDATE EXCLUSIVE MODE")
+        yield
+
+
 def test_a_table_that_another_dump_holds_is_left_to_pg_dump_or_refused(
     planter: str,
     server: Server,
@@ -324,8 +332,7 @@ def test_a_table_that_another_dump_holds_is_left_to_pg_dump_or_refused(
     split_small_tables(monkeypatch, 16384)
     monkeypatch.setattr("airflow_provider_pgclone.core.catalog.holding.HOLD_SECONDS", 1)
     hook = make_hook(planter)
-    with server.connect(planter) as other, other.transaction():
-        other.execute("LOCK TABLE m.loot IN SHARE UPDATE EXCLUSIVE MODE")
+    with holding_the_loot(server, planter):
         assert hook.inspect(hook.dump(jobs=2))["tables"]["m.loot"] == 4000
         assert "pg_dump reads 1 tables alone" in caplog.text
         with pytest.raises(BusyError, match=r"the table m\.loot could not be locked"):
@@ -343,8 +350,7 @@ def test_small_tables_of_others_are_left_to_pg_dump_without_a_warning(
     split_small_tables(monkeypatch, 16384)
     monkeypatch.setattr(table_choice, "LARGE_BYTES", 1 << 30)
     hook = make_hook(planter)
-    with server.connect(planter) as other, other.transaction():
-        other.execute("LOCK TABLE m.loot IN SHARE UPDATE EXCLUSIVE MODE")
+    with holding_the_loot(server, planter):
         assert hook.inspect(hook.dump(jobs=2))["tables"]["m.loot"] == 4000
     assert "pg_dump reads" not in caplog.text
 
@@ -355,6 +361,5 @@ def test_a_dump_does_not_wait_for_what_it_would_only_be_faster_with(
     split_small_tables(monkeypatch, 16384)
     monkeypatch.setattr("airflow_provider_pgclone.core.catalog.holding.HOLD_SECONDS", 3600)
     hook = make_hook(planter)
-    with server.connect(planter) as other, other.transaction():
-        other.execute("LOCK TABLE m.loot IN SHARE UPDATE EXCLUSIVE MODE")
+    with holding_the_loot(server, planter):
         assert hook.inspect(hook.dump(jobs=2))["tables"]["m.loot"] == 4000

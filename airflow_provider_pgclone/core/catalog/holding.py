@@ -193,13 +193,16 @@ def begin_holding(
     # To lock rows takes a transaction that may write; a standby has none.
     mode = "READ WRITE" if schemas else "READ ONLY"
     session.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ {mode}".encode())
+    # It limits the wait for all locks of a statement together, which lock_timeout does not.
+    session.execute(f"SET LOCAL statement_timeout = '{seconds}s'".encode())
     if wants_casts:
-        _lock(session, sql.SQL("SHARE MODE"), [sql.Identifier("pg_catalog", "pg_cast")], seconds)
+        _lock(session, sql.SQL("SHARE MODE"), [sql.Identifier("pg_catalog", "pg_cast")])
     names = [sql.Identifier(table.schema, table.name) for table in wanted]
-    if names and not _lock(session, _HOLD, names, seconds):
+    if names and not _lock(session, _HOLD, names):
         for name in names:
-            _lock(session, _HOLD + sql.SQL(" NOWAIT"), [name], seconds)
-    held_schemas = _hold_schemas(session, schemas, seconds)
+            _lock(session, _HOLD + sql.SQL(" NOWAIT"), [name])
+    held_schemas = _hold_schemas(session, schemas)
+    session.execute("SET LOCAL statement_timeout = 0")
     if schemas:
         session.execute("SET TRANSACTION READ ONLY")
     return Held(frozenset(oid for (oid,) in session.execute(_HELD)), held_schemas)
@@ -230,34 +233,27 @@ def _warn_of_superuser(session: Session, tables: Iterable[TableOfOthers]) -> Non
         )
 
 
-def _lock(
-    session: Session, mode: sql.Composable, names: Sequence[sql.Identifier], seconds: int
-) -> bool:
+def _lock(session: Session, mode: sql.Composable, names: Sequence[sql.Identifier]) -> bool:
     """Lock tables, and tell whether all of them could be locked in time."""
     statement = sql.SQL("LOCK TABLE ONLY {} IN {}").format(sql.SQL(", ONLY ").join(names), mode)
-    return _in_time(session, statement, seconds) is not None
+    return _in_time(session, statement) is not None
 
 
-def _hold_schemas(session: Session, schemas: Sequence[int], seconds: int) -> frozenset[int]:
+def _hold_schemas(session: Session, schemas: Sequence[int]) -> frozenset[int]:
     """Lock the rows of schemas, so that nobody renames or drops them, and return their OIDs."""
     if not schemas:
         return frozenset()
     oids = sql.SQL(", ").join(map(sql.Literal, schemas))
     statement = sql.SQL("SELECT oid FROM pg_namespace WHERE oid IN ({}) FOR SHARE").format(oids)
-    return frozenset(oid for (oid,) in _in_time(session, statement, seconds) or ())
+    return frozenset(oid for (oid,) in _in_time(session, statement) or ())
 
 
-def _in_time(
-    session: Session, statement: sql.Composed, seconds: int
-) -> list[tuple[int, ...]] | None:
+def _in_time(session: Session, statement: sql.Composed) -> list[tuple[int, ...]] | None:
     """Run a statement that waits for locks, and return its rows; ``None`` if it had to give up."""
     try:
         with session.transaction():
-            # It limits the wait for all of them together, which lock_timeout does not.
-            session.execute(f"SET LOCAL statement_timeout = '{seconds}s'".encode())
             cursor = session.execute(statement)
             rows = cursor.fetchall() if cursor.description else []
-            session.execute("SET LOCAL statement_timeout = 0")
     except (
         psycopg.errors.QueryCanceled,
         psycopg.errors.LockNotAvailable,
