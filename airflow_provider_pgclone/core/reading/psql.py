@@ -4,6 +4,7 @@ psycopg would return the rows of COPY one by one, and threads that use it would 
 for the lock of the interpreter.
 """
 
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,7 +13,7 @@ from queue import SimpleQueue
 from airflow_provider_pgclone.core.archive import RowCount
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import table_name
-from airflow_provider_pgclone.core.errors import ToolError
+from airflow_provider_pgclone.core.errors import BusyError, ToolError
 from airflow_provider_pgclone.core.postgres import (
     MASKING_TRANSACTION,
     NO_TRANSACTION_TIMEOUT,
@@ -34,7 +35,13 @@ _SESSION = (
 )
 # The message of an error in a masked row may quote a value from before masking, so psql shows only
 # the code.
-_CODES_ALONE, _WHOLE_MESSAGES = "\\set VERBOSITY sqlstate\n", "\\set VERBOSITY default\n"
+_CODES_ALONE, _MESSAGES = "\\set VERBOSITY sqlstate\n", "\\set VERBOSITY default\n"
+_CODES_AND_MESSAGES = "\\set VERBOSITY verbose\n"
+# A range waits behind an ALTER TABLE that waits for the session of the snapshot. A migration with a
+# ``lock_timeout`` gives up before, so that it does not end a dump of hours. One without would wait
+# for the end of the dump, and the range for the end of that.
+RANGE_LOCK_SECONDS = 15
+_LOCK_NOT_AVAILABLE = re.compile(r": +55P03\b")
 # Where COPY has a file of its own, psql knows the number of rows: HandleCopyResult() in common.c,
 # and ProcessResult() of psql 14.
 _TO_OUTPUT = "\\g /dev/stdout"
@@ -71,17 +78,18 @@ class CopySession:
         session cannot be used any more.
 
         :param count: gets the number of rows at the end, as the server counted them.
+        :raises BusyError: when the table stayed locked, or another session waits to alter it.
         :raises ToolError: when psql failed.
         """
         # The savepoint releases the locks on the table, its indexes and its TOAST table: a server
         # has room for few locks. Statements joined by \; are one round trip to the server.
         script = (
-            f"{_WHOLE_MESSAGES}SAVEPOINT range\\; {_before(pages)}"
+            f"{_CODES_AND_MESSAGES}SAVEPOINT range\\; {_before(pages)}"
             f"{copy_query(pages)} {_TO_OUTPUT}\n"
             f"\\echo '{self._mark}':ROW_COUNT\n"
             "ROLLBACK TO SAVEPOINT range\\; RELEASE SAVEPOINT range;\n"
         )
-        with _naming_masked(pages):
+        with _explaining(pages):
             with suppress(BrokenPipeError):  # its exit code says why it ended
                 self._psql.stdin.write(script.encode())
                 self._psql.stdin.flush()
@@ -176,15 +184,23 @@ def _hidden_options(snapshot: Snapshot) -> Iterator[tuple[dict[str, str], Sequen
 
 
 @contextmanager
-def _naming_masked(pages: PageRange) -> Iterator[None]:
-    """Add the name of the table to an error in masked rows, of which psql shows only a code."""
+def _explaining(pages: PageRange) -> Iterator[None]:
+    """Name the table in an error that does not: of a wait for a lock, and of masked rows."""
+    name = pages.table.display_name
     try:
         yield
     except ToolError as error:
+        if _LOCK_NOT_AVAILABLE.search(error.message):
+            raise BusyError(
+                f"the table {name} could not be read within {RANGE_LOCK_SECONDS} seconds: another "
+                "session has locked it, or waits to alter it",
+                hint="Try again when the other session has finished. An ALTER TABLE that has a "
+                "lock_timeout of a few seconds does not stop a dump.",
+            ) from error
         if pages.table.masked is None:
             raise
         raise ToolError(
-            f"the masked rows of {pages.table.display_name} could not be read: {error.message}",
+            f"the masked rows of {name} could not be read: {error.message}",
             hint="If the error is only a code, SQL in your masks or conditions failed for a row. "
             "Look up the code in PostgreSQL's list of error codes.",
         ) from error
@@ -193,14 +209,17 @@ def _naming_masked(pages: PageRange) -> Iterator[None]:
 def _before(pages: PageRange) -> str:
     """Return the statements before the COPY of a range."""
     if pages.table.masked is None:
-        return _lock(pages)
+        return f"{_lock(pages)}{_MESSAGES}"
     return f"{_lock(pages)}{MASKING_TRANSACTION};\n{_CODES_ALONE}"
 
 
 def _lock(pages: PageRange) -> str:
-    """Return the statement that locks the table, which the snapshot's session has locked already.
+    """Return the statements that lock the table, which the snapshot's session has locked already.
 
     If COPY took the lock, it could wait behind an ALTER TABLE that waits for the snapshot's
-    session, forever. pg_dump does the same: lockTableForWorker() in parallel.c.
+    session, forever. pg_dump does not wait at all: lockTableForWorker() in parallel.c.
     """
-    return f"LOCK TABLE ONLY {table_name(pages.table)} IN ACCESS SHARE MODE NOWAIT;\n"
+    return (
+        f"SET LOCAL lock_timeout = '{RANGE_LOCK_SECONDS}s'\\; "
+        f"LOCK TABLE ONLY {table_name(pages.table)} IN ACCESS SHARE MODE;\n"
+    )
