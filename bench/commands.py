@@ -9,9 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.measure import Command
+from bench.ours.servers import BUCKET
 from bench.ways import analyzed
-
-BUCKET = "bench"
 
 
 def ours(verb: str, *arguments: object) -> list[str]:

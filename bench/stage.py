@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 
 from bench import databases
-from bench.commands import BUCKET
 from bench.databases import Content
 from bench.measure import Command, run_in_turn
+from bench.ours.servers import BUCKET
 from bench.tables import AnyTable, Comparison, Figures, Machine, as_json, markdown
 from example_dags.services import PostgresServer, S3Server, postgres_server, s3_server
 

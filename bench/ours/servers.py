@@ -4,8 +4,8 @@ import os
 
 from airflow_provider_pgclone.core.postgres import Database
 from airflow_provider_pgclone.core.storage import S3Access, Storage, open_storage
-from bench.commands import BUCKET
 
+BUCKET = "bench"
 S3_LOCATION = f"s3://{BUCKET}/ours/"
 
 
