@@ -19,7 +19,7 @@ from airflow_provider_pgclone.core.postgres import quote
 # each other.
 PART_BYTES = 48 * 1024 * 1024
 # At the end, a worker is busy alone for at most the time of a part. So what is left is always this
-# many parts for each worker, but not smaller: each costs three round trips.
+# many parts for each worker, but not smaller: each costs two round trips.
 PARTS_OF_WORKER = 8
 LEAST_PART_BYTES = 4 * 1024 * 1024
 # More ranges would only make the table of contents and the dependencies of indexes longer. So the

@@ -29,10 +29,7 @@ from airflow_provider_pgclone.core.reading.page_ranges import PageRange, copy_qu
 from airflow_provider_pgclone.core.reading.snapshot import Snapshot
 
 # Otherwise psql's own output, such as a notification of the server, would be taken for rows.
-_SAY_NOTHING = "\\o /dev/null"
-_SESSION = (
-    f"{_SAY_NOTHING}\n{SAFE_PATH};\n{READING_SESSION};\n{NO_VIEWS};\n{NO_TRANSACTION_TIMEOUT};\n"
-)
+_SAY_NOTHING = "\\o /dev/null\n"
 # The message of an error in a masked row may quote a value from before masking, so psql shows only
 # the code.
 _CODES_ALONE, _MESSAGES = "\\set VERBOSITY sqlstate\n", "\\set VERBOSITY default\n"
@@ -81,13 +78,13 @@ class CopySession:
         :raises BusyError: when the table stayed locked, or another session waits to alter it.
         :raises ToolError: when psql failed.
         """
-        # The savepoint releases the locks on the table, its indexes and its TOAST table: a server
-        # has room for few locks. Statements joined by \; are one round trip to the server.
+        # The rollback releases the locks on the table before, its indexes and its TOAST table: a
+        # server has room for few locks.
         script = (
-            f"{_CODES_AND_MESSAGES}SAVEPOINT range\\; {_before(pages)}"
+            f"{_CODES_AND_MESSAGES}{_at_once('ROLLBACK TO SAVEPOINT range', *_before(pages))}"
+            f"{_MESSAGES if pages.table.masked is None else _CODES_ALONE}"
             f"{copy_query(pages)} {_TO_OUTPUT}\n"
             f"\\echo '{self._mark}':ROW_COUNT\n"
-            "ROLLBACK TO SAVEPOINT range\\; RELEASE SAVEPOINT range;\n"
         )
         with _explaining(pages):
             with suppress(BrokenPipeError):  # its exit code says why it ended
@@ -152,8 +149,13 @@ def _psql(snapshot: Snapshot, cancellation: Cancellation) -> Iterator[Child]:
         *connection_arguments(snapshot.database),
     ]
     start = (
-        f"{_SESSION}BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n"
-        f"SET TRANSACTION SNAPSHOT '{snapshot.name}';\n"
+        _SAY_NOTHING
+        + _at_once(SAFE_PATH, *_each(READING_SESSION), NO_VIEWS, NO_TRANSACTION_TIMEOUT)
+        + _at_once(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            f"SET TRANSACTION SNAPSHOT '{snapshot.name}'",
+            "SAVEPOINT range",
+        )
     )
     with (
         _hidden_options(snapshot) as (environment, inherited),
@@ -206,20 +208,24 @@ def _explaining(pages: PageRange) -> Iterator[None]:
         ) from error
 
 
-def _before(pages: PageRange) -> str:
-    """Return the statements before the COPY of a range."""
-    if pages.table.masked is None:
-        return f"{_lock(pages)}{_MESSAGES}"
-    return f"{_lock(pages)}{MASKING_TRANSACTION};\n{_CODES_ALONE}"
+def _before(pages: PageRange) -> list[str]:
+    """Return the statements before the COPY of a range.
 
-
-def _lock(pages: PageRange) -> str:
-    """Return the statements that lock the table, which the snapshot's session has locked already.
-
-    If COPY took the lock, it could wait behind an ALTER TABLE that waits for the snapshot's
-    session, forever. pg_dump does not wait at all: lockTableForWorker() in parallel.c.
+    They lock the table, which the snapshot's session has locked already. If COPY took the lock, it
+    could wait behind an ALTER TABLE that waits for the snapshot's session, forever. pg_dump does
+    not wait at all: lockTableForWorker() in parallel.c.
     """
-    return (
-        f"SET LOCAL lock_timeout = '{RANGE_LOCK_SECONDS}s'\\; "
-        f"LOCK TABLE ONLY {table_name(pages.table)} IN ACCESS SHARE MODE;\n"
-    )
+    return [
+        f"SET LOCAL lock_timeout = '{RANGE_LOCK_SECONDS}s'",
+        f"LOCK TABLE ONLY {table_name(pages.table)} IN ACCESS SHARE MODE",
+        *([] if pages.table.masked is None else _each(MASKING_TRANSACTION)),
+    ]
+
+
+def _at_once(*statements: str) -> str:
+    """Return a line by which psql sends statements together, in one round trip to the server."""
+    return "\\; ".join(statements) + ";\n"
+
+
+def _each(settings: str) -> list[str]:
+    return settings.split("; ")
