@@ -28,7 +28,7 @@ from airflow_provider_pgclone.core.watching import LoadWork
 # another session: pgstat_report_stat() in pgstat.c.
 _COUNT_NOW = "SELECT pg_catalog.pg_stat_force_next_flush()"
 # What pg_restore sets as well, in _doSetFixedOutputState(). The rest of it is in LOADING.
-_AS_PG_RESTORE = b"SET xmloption = content; SET row_security = off"
+_AS_PG_RESTORE = b"SET xmloption = content; SET row_security = off; "
 # A server that is still there ends a statement at once when it is asked to. Airflow kills a task
 # 5 s after it told it to stop.
 ANSWER_SECONDS = 2.0
@@ -202,8 +202,7 @@ def execute_entries(
     :raises RestoreError: when the server refuses one. The restore ends there.
     :raises PgCloneError: the error of ``feed``.
     """
-    session.execute(_AS_PG_RESTORE)
-    session.execute(b"".join(map(_statement, setup)))
+    session.execute(_AS_PG_RESTORE + b"".join(map(_statement, setup)))
     for entry in entries:
         session.cancellation.check()
         work.begin(entry.dump_id)

@@ -207,8 +207,7 @@ def _open(
 
 
 def _set_up(session: Session) -> None:
-    session.execute(SAFE_PATH)
-    session.execute(PATIENT_SESSION)
+    session.execute(f"{SAFE_PATH}; {PATIENT_SESSION}")  # in one round trip
     _notice_our_end(session)
     session.execute(NO_TRANSACTION_TIMEOUT)
 
