@@ -133,7 +133,7 @@ class Stage:
         """
         ways = run_in_turn(title, commands, self.server_pids, rounds=self.asked.rounds)
         size_bytes = self.tables_bytes(database)
-        command = self._command(verb)
+        command = f"{self._command(verb)} --rounds {self.asked.rounds}"
         self._show(Comparison(table, title, command, self.machine, size_bytes, ways))
 
     def show_figures(
@@ -160,7 +160,7 @@ class Stage:
         options = [f"--database {asked.content.name}"] if asked.content.name != "events" else []
         if asked.million_events != databases.FULL_MILLION_EVENTS:
             options.append(f"--million-events {asked.million_events:g}")
-        return " ".join(["python -m bench", verb, *options, f"--rounds {asked.rounds}"])
+        return " ".join(["python -m bench", verb, *options])
 
     def _show(self, table: AnyTable) -> None:
         print(f"\n## {table.title}\n\n{markdown(table.lines)}", end="", flush=True)

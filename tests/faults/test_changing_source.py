@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from airflow_provider_pgclone.core.errors import BusyError, PgCloneError
-from airflow_provider_pgclone.core.reading import snapshot, table_choice
+from airflow_provider_pgclone.core.reading import table_choice
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.every_kind import split_small_tables
 from tests.support.fixtures.hooks import MakeHook
@@ -238,31 +238,3 @@ def test_names_beyond_ascii_are_not_exchanged_in_other_encodings(
     during_the_plan(monkeypatch, server, "latin", exchange)
     with pytest.raises(BusyError, match=r"^public\.(été|août)(\.[ab])? was renamed while"):
         hook.copy(":c", method="stream") if verb == "copy" else hook.dump()
-
-
-@pytest.mark.parametrize("verb", ["dump", "copy"])
-@pytest.mark.parametrize("holder", ["session", "prepared transaction"])
-def test_a_table_that_stays_locked_is_named(
-    holder: str,
-    verb: str,
-    server: Server,
-    bank: str,
-    make_hook: MakeHook,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The snapshot would keep VACUUM from its work as long as the dump waits."""
-    monkeypatch.setattr(snapshot, "LOCK_WAIT_SECONDS", 1 if verb == "copy" else 3600)
-    patience = ["--lock-wait-timeout=1h", "--lock-wait-timeout=200ms"]
-    hook = make_hook(bank)
-    with server.connect(bank) as other:
-        other.execute("BEGIN; LOCK TABLE doomed")
-        who = f"session {other.info.backend_pid}"
-        if holder != "session":
-            other.execute("PREPARE TRANSACTION 'held'")
-            who = "a prepared transaction"
-        message = rf"^the table public\.doomed of '{bank}' is locked by {who}\."
-        with pytest.raises(BusyError, match=message):
-            hook.copy(":c", method="stream") if verb == "copy" else hook.dump(pg_dump_args=patience)
-        other.execute("ROLLBACK" if holder == "session" else "ROLLBACK PREPARED 'held'")
-    assert server.names() == {bank}
-    hook.verify(hook.dump())

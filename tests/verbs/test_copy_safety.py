@@ -2,43 +2,22 @@
 
 import json
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg
 import pytest
 
-from airflow_provider_pgclone.core.archive.encoding import ArchiveReader
-from airflow_provider_pgclone.core.archive.toc import Toc, read_start
 from airflow_provider_pgclone.core.errors import (
-    BusyError,
     InvalidInputError,
     NotAllowedError,
     PgCloneError,
 )
 from airflow_provider_pgclone.core.progress import Progress
-from airflow_provider_pgclone.core.reading import psql, table_choice
-from airflow_provider_pgclone.hooks.pgclone import PgCloneHook
+from airflow_provider_pgclone.core.reading import table_choice
 from example_dags.services import postgres_server
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.hooks import MakeHook
-
-
-@dataclass(frozen=True)
-class AlteredAtTheStart:
-    """A session that alters tables.
-
-    :param futures: of its statements, once they run.
-    """
-
-    database: str
-    session: psycopg.Connection
-    futures: list[Future[object]]
 
 
 def test_a_copy_is_not_made_over_its_source_by_another_name_of_the_server(
@@ -49,84 +28,6 @@ def test_a_copy_is_not_made_over_its_source_by_another_name_of_the_server(
     with pytest.raises(InvalidInputError, match="cannot be copied over itself"):
         make_hook(shop).copy(target=shop, target_postgres_conn_id="alias", exclude=["orders"])
     assert server.value(shop, "SELECT count(*) FROM orders") == 2000
-
-
-@pytest.fixture
-def altered_at_the_start(
-    server: Server, make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[AlteredAtTheStart]:
-    """A session that alters two tables of a database, once pg_dump has locked them."""
-    monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", 0)
-    database = make_database("CREATE TABLE a AS SELECT 1 AS n; CREATE TABLE b AS SELECT 2 AS n")
-    with server.connect(database) as session, ThreadPoolExecutor(1) as pool:
-        altering = AlteredAtTheStart(database, session, [])
-
-        def read_then_alter(reader: ArchiveReader) -> Toc:
-            toc = read_start(reader)
-            statements = b"ALTER TABLE b ADD c int; ALTER TABLE a ADD c int"
-            altering.futures.append(pool.submit(session.execute, statements))
-            wait_for_lock(server, "AccessExclusiveLock")
-            return toc
-
-        monkeypatch.setattr(
-            "airflow_provider_pgclone.core.reading.pg_dump.read_start", read_then_alter
-        )
-        yield altering
-
-
-def wait_for_lock(server: Server, mode: str) -> None:
-    """Wait until a session waits for a lock of a table."""
-    waiting = (
-        "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation' "
-        f"AND mode = '{mode}'"
-    )
-    give_up_at = time.monotonic() + 30
-    while not server.value("postgres", waiting):
-        assert time.monotonic() < give_up_at
-
-
-def calls_that_read(hook: PgCloneHook) -> dict[str, Callable[[], object]]:
-    return {
-        "copy": partial(hook.copy, target=":c", method="stream"),
-        "dump": hook.dump,
-        # The masked table before it shows no more than codes of errors.
-        "masked dump": partial(hook.dump, jobs=1, masks={"a": {"n": "null"}, "b": {"n": "null"}}),
-    }
-
-
-@pytest.mark.parametrize("verb", ["copy", "dump", "masked dump"])
-def test_a_waiting_alter_table_does_not_hold_all_up(
-    verb: str,
-    altered_at_the_start: AlteredAtTheStart,
-    make_hook: MakeHook,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The ALTER TABLE waits for our snapshot; what we start then must not wait for it."""
-    monkeypatch.setattr(psql, "RANGE_LOCK_SECONDS", 1)
-    calls = calls_that_read(make_hook(altered_at_the_start.database))
-    message = r"^the table public\.b could not be read within 1 seconds"
-    with pytest.raises(BusyError, match=message):
-        calls[verb]()
-    (altering,) = altered_at_the_start.futures
-    altering.result(30)
-
-
-@pytest.mark.parametrize("verb", ["copy", "dump", "masked dump"])
-def test_an_alter_table_that_gives_up_is_waited_for(
-    verb: str,
-    server: Server,
-    altered_at_the_start: AlteredAtTheStart,
-    make_hook: MakeHook,
-) -> None:
-    """Migrations do so by a lock_timeout, and must not end a dump of hours."""
-    calls = calls_that_read(make_hook(altered_at_the_start.database))
-    with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(calls[verb])
-        wait_for_lock(server, "AccessShareLock")
-        altered_at_the_start.session.cancel_safe()
-        call.result()
-    (altering,) = altered_at_the_start.futures
-    assert isinstance(altering.exception(), psycopg.errors.QueryCanceled)
 
 
 def during_the_copy(call: Callable[[], object]) -> Callable[[Progress], None]:

@@ -28,7 +28,10 @@ log = get_log(__name__)
 
 HOLD_SECONDS = 30
 # Where nothing is gained but time: VACUUM, or another dump, may hold one of many tables for hours.
-HOLD_FOR_SPEED_SECONDS = 1
+# An autovacuum gives way after deadlock_timeout: ProcSleep() in proc.c.
+_MILLISECONDS_FOR_SPEED = (
+    "SELECT setting::int + 1000 FROM pg_settings WHERE name = 'deadlock_timeout'"
+)
 
 # LockTableAclCheck() in lockcmds.c.
 _RIGHTS_TO_HOLD = (
@@ -183,7 +186,9 @@ def begin_holding(
     :param for_speed: whether the tables could be read without the locks, only slower.
     :param warns: whether to warn of a superuser.
     """
-    seconds = HOLD_FOR_SPEED_SECONDS if for_speed else HOLD_SECONDS
+    milliseconds = HOLD_SECONDS * 1000
+    if for_speed:
+        (milliseconds,) = session.fetch_row(_MILLISECONDS_FOR_SPEED)
     if warns:
         _warn_of_superuser(session, tables)
     wants_casts = casts and _wants_casts(session)
@@ -194,13 +199,12 @@ def begin_holding(
     mode = "READ WRITE" if schemas else "READ ONLY"
     session.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ {mode}".encode())
     # It limits the wait for all locks of a statement together, which lock_timeout does not.
-    session.execute(f"SET LOCAL statement_timeout = '{seconds}s'".encode())
+    session.execute(f"SET LOCAL statement_timeout = {milliseconds}".encode())
     if wants_casts:
         _lock(session, sql.SQL("SHARE MODE"), [sql.Identifier("pg_catalog", "pg_cast")])
     names = [sql.Identifier(table.schema, table.name) for table in wanted]
     if names and not _lock(session, _HOLD, names):
-        for name in names:
-            _lock(session, _HOLD + sql.SQL(" NOWAIT"), [name])
+        _lock_those_that_are_free(session, names)
     held_schemas = _hold_schemas(session, schemas)
     session.execute("SET LOCAL statement_timeout = 0")
     if schemas:
@@ -237,6 +241,15 @@ def _lock(session: Session, mode: sql.Composable, names: Sequence[sql.Identifier
     """Lock tables, and tell whether all of them could be locked in time."""
     statement = sql.SQL("LOCK TABLE ONLY {} IN {}").format(sql.SQL(", ONLY ").join(names), mode)
     return _in_time(session, statement) is not None
+
+
+def _lock_those_that_are_free(session: Session, names: Sequence[sql.Identifier]) -> None:
+    """Lock tables that nobody else has locked; by few statements, if these are nearly all."""
+    middle = len(names) // 2
+    for some in (names[:middle], names[middle:]):
+        is_locked = not some or _lock(session, _HOLD + sql.SQL(" NOWAIT"), some)
+        if not is_locked and len(some) > 1:
+            _lock_those_that_are_free(session, some)
 
 
 def _hold_schemas(session: Session, schemas: Sequence[int]) -> frozenset[int]:

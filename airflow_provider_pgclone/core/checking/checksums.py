@@ -31,13 +31,17 @@ from airflow_provider_pgclone.core.checking.tables import (
     describe_tables,
 )
 from airflow_provider_pgclone.core.errors import (
-    BusyError,
     InvalidInputError,
     MismatchError,
     RestoreError,
     ToolError,
 )
-from airflow_provider_pgclone.core.postgres import CHECKSUM_TRANSACTION, Session
+from airflow_provider_pgclone.core.postgres import (
+    CHECKSUM_TRANSACTION,
+    NO_LOCK_TIMEOUT,
+    Session,
+    short_lock_timeout,
+)
 
 # The number of tables in one LOCK TABLE.
 LOCKED_AT_ONCE = 100
@@ -54,18 +58,14 @@ def lock_tables(session: Session, names: Mapping[TableName, TableName]) -> None:
     """Prevent other sessions from truncating or altering tables until the transaction ends.
 
     :param names: the values are the names of the tables in the database.
-    :raises BusyError: when another session is already waiting to alter one of the tables.
+    :raises LockNotAvailable: when another session waits to alter one of the tables.
     """
+    session.execute(short_lock_timeout())
     tables = [sql.SQL("ONLY {}").format(sql.Identifier(*name)) for name in names.values()]
     for start in range(0, len(tables), LOCKED_AT_ONCE):
         some = sql.SQL(", ").join(tables[start : start + LOCKED_AT_ONCE])
-        try:
-            session.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT").format(some))
-        except psycopg.errors.LockNotAvailable as error:
-            raise BusyError(
-                f"a table is about to be altered: {error.diag.message_primary}",
-                hint="Try again when the other session has finished.",
-            ) from error
+        session.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(some))
+    session.execute(NO_LOCK_TIMEOUT)
 
 
 def read_checksums(

@@ -20,8 +20,8 @@ from airflow_provider_pgclone.core.watching import LoadWork
 
 POLL_SECONDS = 0.5
 
-# Reads data of a unit that comes in order, and tells whether it is all of it. The rest is read when
-# the unit is restored. The next unit with such data starts when this one's is read.
+# Reads a unit's data from the output of pg_dump ahead of its restore, and tells whether all of it is
+# read. Otherwise the rest is read when the unit is restored, and the next unit of such data waits.
 ReadAhead = Callable[[Unit], bool]
 
 

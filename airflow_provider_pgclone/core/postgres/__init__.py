@@ -32,6 +32,7 @@ from airflow_provider_pgclone.core.postgres.settings import (
     LITERALS_TRANSACTION,
     LOADING,
     MASKING_TRANSACTION,
+    NO_LOCK_TIMEOUT,
     NO_TRANSACTION_TIMEOUT,
     NO_VIEWS,
     READING_SESSION,
@@ -39,6 +40,7 @@ from airflow_provider_pgclone.core.postgres.settings import (
     SAMPLING_TRANSACTION,
     SNAPSHOT_SESSION,
     USER_PATH_TRANSACTION,
+    short_lock_timeout,
 )
 from airflow_provider_pgclone.core.postgres.sql_text import (
     REDACTED,
@@ -57,6 +59,7 @@ __all__ = [
     "LITERALS_TRANSACTION",
     "LOADING",
     "MASKING_TRANSACTION",
+    "NO_LOCK_TIMEOUT",
     "NO_TRANSACTION_TIMEOUT",
     "NO_VIEWS",
     "OLDEST_CLIENT",
@@ -87,6 +90,7 @@ __all__ = [
     "redact_all_but_names",
     "redact_values",
     "run_child",
+    "short_lock_timeout",
     "to_become",
     "tool_environment",
     "tools_for_dump",

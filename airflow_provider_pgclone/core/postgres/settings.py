@@ -116,6 +116,18 @@ LITERALS_TRANSACTION = _statements({"standard_conforming_strings": "on"}, "LOCAL
 USER_PATH_TRANSACTION = "SET LOCAL search_path TO DEFAULT"
 
 
+# How long a session waits for a lock behind an ALTER TABLE that waits for another session of ours.
+# A migration gives up before, by its ``lock_timeout``, and must not end a dump of hours. One that
+# does not would wait for the end of the dump, and the dump for the end of that.
+ALTERING_SECONDS = 15
+NO_LOCK_TIMEOUT = "SET LOCAL lock_timeout = 0"
+
+
+def short_lock_timeout() -> str:
+    """Return the statement after which a transaction waits for no lock longer than that."""
+    return f"SET LOCAL lock_timeout = '{ALTERING_SECONDS}s'"
+
+
 def as_options(settings: Mapping[str, str]) -> str:
     """Return settings in the form of ``PGOPTIONS``, where a backslash keeps a space in a value.
 

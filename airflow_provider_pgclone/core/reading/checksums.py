@@ -13,6 +13,7 @@ from airflow_provider_pgclone.core.checking import (
 )
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
 from airflow_provider_pgclone.core.postgres import Session
+from airflow_provider_pgclone.core.reading.obstacles import explaining_lock
 from airflow_provider_pgclone.core.reading.snapshot import Snapshot
 from airflow_provider_pgclone.core.visible import get_log
 
@@ -25,7 +26,7 @@ def lock_checksummed(snapshot: Snapshot, toc: Toc) -> dict[TableName, TableName]
     :return: maps the names in the table of contents to the names in the database.
     :raises UnsupportedError: when a table cannot or must not be queried.
     :raises InvalidInputError: when the rows of a table are not dumped by COPY.
-    :raises BusyError: when another session is already waiting to alter one of the tables.
+    :raises BusyError: when another session waits to alter one of the tables.
     """
     copied = copied_tables(toc)
     for entry in toc.entries:
@@ -38,7 +39,8 @@ def lock_checksummed(snapshot: Snapshot, toc: Toc) -> dict[TableName, TableName]
     names = comparable(snapshot.session, copied, snapshot.encoding)
     oids = _oids(snapshot.session, names.values())
     _refuse(snapshot.masks.unreadable, oids)
-    lock_tables(snapshot.session, names)
+    with explaining_lock(snapshot.session):
+        lock_tables(snapshot.session, names)
     _refuse(unplannable_tables(snapshot.session, oids), oids)
     return names
 

@@ -21,43 +21,63 @@ from airflow_provider_pgclone.core.errors import (
 )
 from airflow_provider_pgclone.core.postgres import Database, Session, connect
 
+# Whoever waits for this lock keeps others from their locks too. A prepared transaction has no pid.
 _LOCKED = """
-SELECT nspname, relname, pid FROM pg_locks
-JOIN pg_class c ON c.oid = relation
+SELECT nspname, relname, pid, bool_or(granted) FROM pg_locks
+LEFT JOIN pg_index ON indexrelid = relation
+JOIN pg_class c ON c.oid = coalesce(indrelid, relation)
 JOIN pg_namespace n ON n.oid = relnamespace
-WHERE granted AND mode = 'AccessExclusiveLock' AND relkind IN ('r', 'p', 'm')
+WHERE mode = 'AccessExclusiveLock' AND relkind IN ('r', 'p') AND pid IS DISTINCT FROM %s
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-ORDER BY nspname, relname
+GROUP BY nspname, relname, pid ORDER BY nspname, relname
 """
+_NAMED = 3
 
 
 @contextmanager
-def telling_locked(session: Session) -> Iterator[None]:
-    """Raise an error that names a locked table, and who holds it, if the session waited too long.
+def explaining_lock(session: Session) -> Iterator[None]:
+    """Raise an error that names locked tables, and who locks them, if the session waited too long.
 
     :raises BusyError: when a lock was waited for longer than the session's ``lock_timeout``.
     """
     try:
         yield
     except psycopg.errors.LockNotAvailable as error:
-        found = None
-        # What fails here must not hide the error.
-        with suppress(PgCloneError), session.beside() as other:
-            found = other.execute(_LOCKED).fetchone()
-        what, who = "a table", "another session"
-        if found is not None:
-            schema, name, pid = found
-            what = f"the table {display_name(schema, name)}"
+        raise locked_error(session) from error
+
+
+def locked_error(session: Session) -> BusyError:
+    """Return the error of a wait for a table that another session locks, or waits to lock.
+
+    The server does not tell for which table. It is one of those that are locked now.
+
+    :param session: has waited itself, or its database is the one of the table.
+    """
+    locked: list[tuple[str, str]] = []
+    # What fails here must not hide the error.
+    with suppress(PgCloneError), session.beside() as other:
+        for schema, name, pid, is_granted in other.execute(_LOCKED, [session.pid]):
             who = f"session {pid}" if pid else "a prepared transaction"
-        raise BusyError(
-            f"{what} of {session.database.name!r} is locked by {who}",
-            hint="Try again when its transaction has ended, such as an ALTER TABLE or a VACUUM "
-            "FULL.",
-        ) from error
+            how = "locked" if is_granted else "about to be locked"
+            locked.append((display_name(schema, name), f"{how} by {who}"))
+    of = f"of {session.database.name!r}"
+    if len(locked) == 1:
+        [(name, how)] = locked
+        message = f"the table {name} {of} is {how}"
+    elif locked:
+        some = ", ".join(f"{name} ({how})" for name, how in locked[:_NAMED])
+        message = f"one of the tables {of} that others lock could not be read: {some}"
+    else:
+        message = f"a table {of} is locked by another session"
+    return BusyError(
+        message,
+        hint="Try again when the other transaction has ended, such as an ALTER TABLE or a VACUUM "
+        "FULL.",
+    )
 
 
 @contextmanager
-def telling_missing_rights(database: Database, selection: Selection) -> Iterator[None]:
+def explaining_missing_rights(database: Database, selection: Selection) -> Iterator[None]:
     """Add to an error of a program what the user has no right to read, and what to do about it."""
     try:
         yield

@@ -6,9 +6,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.archive import ArchiveReader, Toc, read_start
-from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
+from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, ToolError
 from airflow_provider_pgclone.core.postgres import Child, Database, connection_arguments, run_child
-from airflow_provider_pgclone.core.reading.snapshot import LOCK_WAIT_SECONDS, Snapshot
+from airflow_provider_pgclone.core.reading.obstacles import locked_error
+from airflow_provider_pgclone.core.reading.snapshot import Snapshot, lock_wait
 from airflow_provider_pgclone.core.reading.table_filter import (
     exclude_arguments,
     filter_lines,
@@ -22,6 +23,9 @@ SELECT name, '0' FROM pg_settings
 WHERE CASE WHEN name IN ('statement_timeout', 'transaction_timeout')
     THEN reset_val::int BETWEEN 1 AND 1000 END
 """
+
+# pg_dump makes --lock-wait-timeout the timeout of the statement that locks: getTables().
+_GAVE_UP = "canceling statement due to statement timeout"
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,13 @@ def open_skeleton(snapshot: Snapshot) -> Iterator[Skeleton]:
 
     :raises InvalidInputError: when its arguments are longer than the system allows.
     :raises ArchiveError: when pg_dump would dump rows that it was told to leave out.
-    :raises BusyError: when a table was renamed, rewritten or replaced since the snapshot.
+    :raises BusyError: when a table was renamed, rewritten or replaced since the snapshot, or stays
+        locked.
     :raises ToolError: when pg_dump failed before it wrote its table of contents.
     """
     with _running_pg_dump(snapshot) as pg_dump:
         reader = ArchiveReader(pg_dump.output())
-        with _explaining_failure(pg_dump, reader):
+        with _explaining_lock(snapshot), _explaining_failure(pg_dump, reader):
             toc = read_start(reader)
         snapshot.check(toc)  # pg_dump has locked all tables that it dumps
         yield Skeleton(pg_dump, toc, reader)
@@ -109,8 +114,7 @@ def _pg_dump_argv(snapshot: Snapshot, named: Sequence[str]) -> list[str]:
     selection = snapshot.selection
     return [
         *(snapshot.tools.path("pg_dump"), "--format=custom", "--compress=0"),
-        # A timeout in the user's arguments comes later and takes precedence.
-        f"--lock-wait-timeout={LOCK_WAIT_SECONDS}s",
+        f"--lock-wait-timeout={lock_wait(selection)}",
         *(f"--snapshot={snapshot.name}", *connection_arguments(snapshot.database)),
         *(f"--exclude-table-data={pattern}" for pattern in selection.exclude),
         *named,
@@ -120,6 +124,20 @@ def _pg_dump_argv(snapshot: Snapshot, named: Sequence[str]) -> list[str]:
         "--no-subscriptions",
         *selection.pg_dump_args,
     ]
+
+
+@contextmanager
+def _explaining_lock(snapshot: Snapshot) -> Iterator[None]:
+    """Name the locked table and the session if pg_dump gave up, where it names all tables.
+
+    A server whose messages are in another language keeps the error as it is.
+    """
+    try:
+        yield
+    except ToolError as error:
+        if _GAVE_UP not in error.message:
+            raise
+        raise locked_error(snapshot.session) from error
 
 
 @contextmanager

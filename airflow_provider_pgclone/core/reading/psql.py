@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.catalog import table_name
 from airflow_provider_pgclone.core.errors import BusyError, ToolError
 from airflow_provider_pgclone.core.postgres import (
     MASKING_TRANSACTION,
+    NO_LOCK_TIMEOUT,
     NO_TRANSACTION_TIMEOUT,
     NO_VIEWS,
     READING_SESSION,
@@ -24,6 +25,7 @@ from airflow_provider_pgclone.core.postgres import (
     connection_arguments,
     open_service_pipe,
     run_child,
+    short_lock_timeout,
 )
 from airflow_provider_pgclone.core.reading.page_ranges import PageRange, copy_query
 from airflow_provider_pgclone.core.reading.snapshot import Snapshot
@@ -34,11 +36,9 @@ _SAY_NOTHING = "\\o /dev/null\n"
 # the code.
 _CODES_ALONE, _MESSAGES = "\\set VERBOSITY sqlstate\n", "\\set VERBOSITY default\n"
 _CODES_AND_MESSAGES = "\\set VERBOSITY verbose\n"
-# A range waits behind an ALTER TABLE that waits for the session of the snapshot. A migration with a
-# ``lock_timeout`` gives up before, so that it does not end a dump of hours. One without would wait
-# for the end of the dump, and the range for the end of that.
-RANGE_LOCK_SECONDS = 15
 _LOCK_NOT_AVAILABLE = re.compile(r": +55P03\b")
+# What the most verbose messages end with: a function of the server, and its place.
+_LOCATION = re.compile(r"\s*\w+: +\w+, \w+\.[a-z]+:\d+\s*$")
 # Where COPY has a file of its own, psql knows the number of rows: HandleCopyResult() in common.c,
 # and ProcessResult() of psql 14.
 _TO_OUTPUT = "\\g /dev/stdout"
@@ -194,15 +194,16 @@ def _explaining(pages: PageRange) -> Iterator[None]:
     except ToolError as error:
         if _LOCK_NOT_AVAILABLE.search(error.message):
             raise BusyError(
-                f"the table {name} could not be read within {RANGE_LOCK_SECONDS} seconds: another "
-                "session has locked it, or waits to alter it",
+                f"the table {name} could not be read: another session has locked it, or waits to "
+                "alter it",
                 hint="Try again when the other session has finished. An ALTER TABLE that has a "
-                "lock_timeout of a few seconds does not stop a dump.",
+                "lock_timeout of a few seconds does not end a dump.",
             ) from error
+        message = _LOCATION.sub("", error.message)
         if pages.table.masked is None:
-            raise
+            raise ToolError(message) from error
         raise ToolError(
-            f"the masked rows of {name} could not be read: {error.message}",
+            f"the masked rows of {name} could not be read: {message}",
             hint="If the error is only a code, SQL in your masks or conditions failed for a row. "
             "Look up the code in PostgreSQL's list of error codes.",
         ) from error
@@ -216,8 +217,9 @@ def _before(pages: PageRange) -> list[str]:
     not wait at all: lockTableForWorker() in parallel.c.
     """
     return [
-        f"SET LOCAL lock_timeout = '{RANGE_LOCK_SECONDS}s'",
+        short_lock_timeout(),
         f"LOCK TABLE ONLY {table_name(pages.table)} IN ACCESS SHARE MODE",
+        NO_LOCK_TIMEOUT,  # COPY may wait for a REINDEX, which does not wait for us
         *([] if pages.table.masked is None else _each(MASKING_TRANSACTION)),
     ]
 

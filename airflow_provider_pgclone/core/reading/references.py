@@ -23,6 +23,7 @@ from airflow_provider_pgclone.core.postgres import (
     Session,
     qualified,
     quote_ascii,
+    short_lock_timeout,
 )
 
 # Names that no table is likely to have.
@@ -205,11 +206,11 @@ def _refers(
     rows = f"SELECT FROM ONLY {qualified(*child.name)} AS {alias} WHERE {' AND '.join(conditions)}"
     try:
         with session.transaction(rolled_back=True):
-            session.execute(f"{MASKING_TRANSACTION}; {NO_VIEWS}")
-            # pg_dump waits for us meanwhile: do not wait for what waits for pg_dump.
+            # pg_dump waits for us meanwhile: do not wait long for what waits for pg_dump.
+            session.execute(f"{MASKING_TRANSACTION}; {NO_VIEWS}; {short_lock_timeout()}")
             locked = [child.name, *(side.name for side in parents)]
             names = ", ONLY ".join(qualified(*name) for name in locked)
-            session.execute(f"LOCK TABLE ONLY {names} IN ACCESS SHARE MODE NOWAIT".encode())
+            session.execute(f"LOCK TABLE ONLY {names} IN ACCESS SHARE MODE".encode())
             query = f"SELECT EXISTS ({rows})".encode()
             (refers,) = session.execute(query, prepare=True).fetchone() or (True,)
     except psycopg.errors.LockNotAvailable as error:

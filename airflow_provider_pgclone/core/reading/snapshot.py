@@ -21,6 +21,7 @@ from airflow_provider_pgclone.core.catalog import (
 from airflow_provider_pgclone.core.errors import ArchiveError, BusyError
 from airflow_provider_pgclone.core.masking.planning import Masking, MaskPlan, plan_masking
 from airflow_provider_pgclone.core.postgres import (
+    NO_LOCK_TIMEOUT,
     SNAPSHOT_SESSION,
     ClientTools,
     Database,
@@ -30,8 +31,8 @@ from airflow_provider_pgclone.core.postgres import (
     tools_for_dump,
 )
 from airflow_provider_pgclone.core.reading.obstacles import (
-    telling_locked,
-    telling_missing_rights,
+    explaining_lock,
+    explaining_missing_rights,
 )
 from airflow_provider_pgclone.core.reading.references import check_references
 from airflow_provider_pgclone.core.reading.table_choice import (
@@ -44,7 +45,9 @@ from airflow_provider_pgclone.core.visible import get_log
 log = get_log(__name__)
 
 LOCK_WAIT_SECONDS = 60
-_LOCK_WAIT = "--lock-wait-timeout="
+_LOCK_WAIT = "--lock-wait-timeout"
+# Shorter ones fit other options of pg_dump as well.
+_SHORTEST_LOCK_WAIT = "--loc"
 _REWRITTEN = """
 SELECT convert_to(nspname, getdatabaseencoding()), convert_to(relname, getdatabaseencoding())
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
@@ -233,8 +236,12 @@ def lock_wait(selection: Selection) -> str:
     Meanwhile the snapshot keeps VACUUM from removing dead rows. And pg_dump could wait for an ALTER
     TABLE that waits for our session.
     """
-    given = [one for one in selection.pg_dump_args if one.startswith(_LOCK_WAIT)]
-    return given[-1].removeprefix(_LOCK_WAIT) if given else f"{LOCK_WAIT_SECONDS}s"
+    value = f"{LOCK_WAIT_SECONDS}s"
+    for argument in selection.pg_dump_args:
+        name, _, given = argument.partition("=")
+        if name.startswith(_SHORTEST_LOCK_WAIT) and _LOCK_WAIT.startswith(name):
+            value = given
+    return value
 
 
 @contextmanager
@@ -259,11 +266,12 @@ def open_snapshot(
     with connect(masking.keyed(database), cancellation) as session:
         tools = tools_for_dump(session.major, pg_bin_dir)
         session.execute(SNAPSHOT_SESSION)
-        with telling_locked(session):
+        with explaining_lock(session):
             session.execute("SELECT set_config('lock_timeout', %s, false)", [lock_wait(selection)])
             held = _begin(session, selection, masking, all_too=checksums)
             snapshot = _take(session, database, tools, selection, masking, held)
-        with telling_missing_rights(database, selection):
+            session.execute(NO_LOCK_TIMEOUT)
+        with explaining_missing_rights(database, selection):
             yield snapshot
         snapshot.release()
 

@@ -42,6 +42,10 @@ _HARMLESS_ARGUMENTS = frozenset(
     }
 )
 
+_HEAP_TABLES = """
+SELECT c.oid, nspname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE relkind = 'r'
+"""
 _TABLES = """
 SELECT c.oid, nspname, relname,
     coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int,
@@ -62,7 +66,7 @@ WHERE relkind = 'r' AND amname = 'heap' AND nspname !~ '^pg_'
         SELECT FROM pg_depend
         WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e'
     )
-    AND (%(oids)s::oid[] IS NULL OR c.oid = ANY(%(oids)s))
+    AND c.oid = ANY(%(oids)s)
     -- pg_dump loads these into their root: getPartitioningInfo(), forcePartitionRootLoad().
     AND NOT (relispartition AND EXISTS (
         SELECT FROM pg_partition_ancestors(c.oid) AS a
@@ -114,13 +118,17 @@ def choose_ranged(
     if not arguments <= _HARMLESS_ARGUMENTS:
         _check_unmasked(masks, sorted(arguments - _HARMLESS_ARGUMENTS))
         return [], 0  # we do not know what these arguments leave out
+    # The size of a table that is locked cannot be told, and others need not be waited for.
+    selected = [
+        oid
+        for oid, schema in session.execute(_HEAP_TABLES)
+        if oid not in excluded and selection.includes_schema(schema)
+    ]
     candidates = {
         oid: table
-        for oid, table in _tables(session, masks)
-        if oid not in excluded
-        and selection.includes_schema(table.schema)
+        for oid, table in _tables(session, masks, selected)
         # In other encodings the names could not be compared with the table of contents.
-        and (encoding == "UTF8" or "".join((table.schema, table.name, *table.columns)).isascii())
+        if (encoding == "UTF8" or "".join((table.schema, table.name, *table.columns)).isascii())
     }
     worth_it = choose_tables(_readable(candidates, masks))
     chosen = set(worth_it if room is None else first_that_fit(worth_it, room))
@@ -236,15 +244,13 @@ def _lock(session: Session, tables: Collection[Table]) -> None:
     )
 
 
-def _tables(
-    session: Session, masks: MaskPlan, oids: Sequence[int] | None = None
-) -> Iterator[tuple[int, Table]]:
+def _tables(session: Session, masks: MaskPlan, oids: Sequence[int]) -> Iterator[tuple[int, Table]]:
     """Yield the tables whose rows can be read in ranges of pages, by OID, with their masks.
 
     Tables of extensions are not among them, because the extension decides which rows pg_dump
     writes. Neither are tables with an access method other than heap, which may not have pages.
 
-    :param oids: yield only these tables; ``None`` yields all.
+    :param oids: yield only these tables.
     """
     rows = session.execute(_TABLES, {"oids": oids})
     for oid, schema, name, pages, size_bytes, columns in rows:
