@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_pgclone.core.archive.encoding import ArchiveReader
 from airflow_provider_pgclone.core.archive.toc import Toc, read_start
-from airflow_provider_pgclone.core.errors import BusyError
+from airflow_provider_pgclone.core.errors import BusyError, CancelledError, InvalidInputError
 from airflow_provider_pgclone.core.postgres import settings
 from airflow_provider_pgclone.core.reading import snapshot, table_choice
 from airflow_provider_pgclone.hooks.pgclone import PgCloneHook
@@ -160,6 +160,14 @@ def test_the_option_for_the_wait_may_be_shortened(
             make_hook(database).dump(pg_dump_args=[short])
 
 
+def test_a_wait_that_is_no_time_is_refused(
+    make_database: MakeDatabase, make_hook: MakeHook
+) -> None:
+    hook = make_hook(make_database(""))
+    with pytest.raises(InvalidInputError, match=r"^--lock-wait-timeout in pg_dump_args is 'abc'"):
+        hook.dump(pg_dump_args=["--lock-wait-timeout=abc"])
+
+
 def test_all_tables_that_are_locked_are_named(
     server: Server, make_database: MakeDatabase, make_hook: MakeHook
 ) -> None:
@@ -204,6 +212,44 @@ def test_a_locked_table_that_is_not_selected_is_not_waited_for(
         other.execute("BEGIN; LOCK TABLE audit.log")
         hook.dump(schemas=["public"])
         hook.dump(exclude_schemas=["audit"])
+
+
+@pytest.mark.parametrize(
+    ("held", "program"),
+    [
+        ("LOCK TABLE a", "pg_dump"),
+        ("ALTER VIEW v RENAME TO w", "pg_dump"),  # whose definition pg_dump asks for
+        ("REINDEX INDEX i", "psql"),
+    ],
+)
+def test_what_waits_for_a_lock_ends_with_the_dump(
+    held: str,
+    program: str,
+    server: Server,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its session would hold its snapshot and its locks as long as the other one does."""
+    read_in_ranges = 0 if program == "psql" else 1 << 40
+    monkeypatch.setattr(table_choice, "THRESHOLD_BYTES", read_in_ranges)
+    database = make_database(
+        "CREATE TABLE a AS SELECT 1 AS n; CREATE INDEX i ON a (n); CREATE VIEW v AS TABLE a"
+    )
+    hook = make_hook(database)
+    of_others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    count = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND {of_others}"
+    with server.connect(database) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(f"BEGIN; {held}".encode())
+        arguments = ["--inserts"] if held.startswith("LOCK") else []  # we read no table ourselves
+        dump = pool.submit(hook.dump, pg_dump_args=arguments)
+        wait_for_lock(server, "AccessShareLock", unless=dump)
+        hook.cancel()
+        with pytest.raises(CancelledError):
+            dump.result()
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while server.value("postgres", count) > 1:
+            assert time.monotonic() < give_up_at
 
 
 @pytest.mark.parametrize("checksums", [False, True])

@@ -20,8 +20,8 @@ from airflow_provider_pgclone.core.watching import LoadWork
 
 POLL_SECONDS = 0.5
 
-# Reads a unit's data from the output of pg_dump ahead of its restore, and tells whether all of it is
-# read. Otherwise the rest is read when the unit is restored, and the next unit of such data waits.
+# Reads a unit's data from the output of pg_dump ahead of its restore, and tells whether all of it
+# is read. Otherwise the rest is read when the unit is restored, and the next one waits for that.
 ReadAhead = Callable[[Unit], bool]
 
 

@@ -4,6 +4,7 @@ import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from signal import SIGTERM
 
 from airflow_provider_pgclone.core.archive import ArchiveReader, Toc, read_start
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, ToolError
@@ -78,6 +79,8 @@ def _running_pg_dump(snapshot: Snapshot) -> Iterator[Child]:
             cancellation=snapshot.cancellation,
             stdin=True,
             stdout=True,
+            # At this signal it ends its statement on the server, which may wait for a lock.
+            end_signal=SIGTERM,
         ) as pg_dump:
             with suppress(BrokenPipeError):  # its exit code says why it ended
                 if by_filter:  # pg_dump reads it first

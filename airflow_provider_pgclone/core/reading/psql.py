@@ -9,10 +9,11 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from queue import SimpleQueue
+from signal import SIGINT
 
 from airflow_provider_pgclone.core.archive import RowCount
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.catalog import table_name
+from airflow_provider_pgclone.core.catalog import Table, table_name
 from airflow_provider_pgclone.core.errors import BusyError, ToolError
 from airflow_provider_pgclone.core.postgres import (
     MASKING_TRANSACTION,
@@ -32,11 +33,13 @@ from airflow_provider_pgclone.core.reading.snapshot import Snapshot
 
 # Otherwise psql's own output, such as a notification of the server, would be taken for rows.
 _SAY_NOTHING = "\\o /dev/null\n"
+# A database could have messages of its own plans fill the error.
+_FEW_MESSAGES = "SET client_min_messages = error"
 # The message of an error in a masked row may quote a value from before masking, so psql shows only
 # the code.
 _CODES_ALONE, _MESSAGES = "\\set VERBOSITY sqlstate\n", "\\set VERBOSITY default\n"
 _CODES_AND_MESSAGES = "\\set VERBOSITY verbose\n"
-_LOCK_NOT_AVAILABLE = re.compile(r": +55P03\b")
+_LOCK_NOT_AVAILABLE = re.compile(r"^(psql exited with 3: )?psql:<stdin>:\d+: \w+: +55P03\b", re.M)
 # What the most verbose messages end with: a function of the server, and its place.
 _LOCATION = re.compile(r"\s*\w+: +\w+, \w+\.[a-z]+:\d+\s*$")
 # Where COPY has a file of its own, psql knows the number of rows: HandleCopyResult() in common.c,
@@ -54,6 +57,7 @@ class CopySession:
         # psql writes it after the rows of a range. It is chosen after the snapshot was taken, so
         # that no row can have it.
         self._mark = f"{secrets.token_hex(16)} "
+        self._locked: Table | None = None
 
     def end(self) -> None:
         """Let psql end, and with it its transaction."""
@@ -78,13 +82,14 @@ class CopySession:
         :raises BusyError: when the table stayed locked, or another session waits to alter it.
         :raises ToolError: when psql failed.
         """
-        # The rollback releases the locks on the table before, its indexes and its TOAST table: a
-        # server has room for few locks.
-        script = (
-            f"{_CODES_AND_MESSAGES}{_at_once('ROLLBACK TO SAVEPOINT range', *_before(pages))}"
-            f"{_MESSAGES if pages.table.masked is None else _CODES_ALONE}"
+        script = "" if self._locked is pages.table else _lock(pages.table)
+        self._locked = pages.table
+        # The rollback releases the locks on the indexes and the TOAST table: a server has room for
+        # few locks, and a REINDEX waits for them, and the next range of others for the REINDEX.
+        script += (
             f"{copy_query(pages)} {_TO_OUTPUT}\n"
             f"\\echo '{self._mark}':ROW_COUNT\n"
+            f"{_at_once('ROLLBACK TO SAVEPOINT range')}"
         )
         with _explaining(pages):
             with suppress(BrokenPipeError):  # its exit code says why it ended
@@ -150,11 +155,12 @@ def _psql(snapshot: Snapshot, cancellation: Cancellation) -> Iterator[Child]:
     ]
     start = (
         _SAY_NOTHING
-        + _at_once(SAFE_PATH, *_each(READING_SESSION), NO_VIEWS, NO_TRANSACTION_TIMEOUT)
+        + _at_once(SAFE_PATH, _FEW_MESSAGES, *_each(READING_SESSION))
+        + _at_once(NO_VIEWS, NO_TRANSACTION_TIMEOUT)
         + _at_once(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             f"SET TRANSACTION SNAPSHOT '{snapshot.name}'",
-            "SAVEPOINT range",
+            "SAVEPOINT in_table",
         )
     )
     with (
@@ -166,6 +172,8 @@ def _psql(snapshot: Snapshot, cancellation: Cancellation) -> Iterator[Child]:
             stdin=True,
             stdout=True,
             inherited=inherited,
+            # At this signal it ends its statement on the server, which may wait for a lock.
+            end_signal=SIGINT,
         ) as psql,
     ):
         with suppress(BrokenPipeError):
@@ -209,19 +217,22 @@ def _explaining(pages: PageRange) -> Iterator[None]:
         ) from error
 
 
-def _before(pages: PageRange) -> list[str]:
-    """Return the statements before the COPY of a range.
+def _lock(table: Table) -> str:
+    """Return the script that locks a table, and gives back the lock of the table before.
 
-    They lock the table, which the snapshot's session has locked already. If COPY took the lock, it
-    could wait behind an ALTER TABLE that waits for the snapshot's session, forever. pg_dump does
-    not wait at all: lockTableForWorker() in parallel.c.
+    The session of the snapshot has locked it already. If COPY took the lock, it could wait behind
+    an ALTER TABLE that waits for that session, forever. pg_dump does not wait at all:
+    lockTableForWorker() in parallel.c.
     """
-    return [
+    locking = _at_once(
+        "ROLLBACK TO SAVEPOINT in_table",
         short_lock_timeout(),
-        f"LOCK TABLE ONLY {table_name(pages.table)} IN ACCESS SHARE MODE",
+        f"LOCK TABLE ONLY {table_name(table)} IN ACCESS SHARE MODE",
         NO_LOCK_TIMEOUT,  # COPY may wait for a REINDEX, which does not wait for us
-        *([] if pages.table.masked is None else _each(MASKING_TRANSACTION)),
-    ]
+        *([] if table.masked is None else _each(MASKING_TRANSACTION)),
+        "SAVEPOINT range",
+    )
+    return f"{_CODES_AND_MESSAGES}{locking}{_MESSAGES if table.masked is None else _CODES_ALONE}"
 
 
 def _at_once(*statements: str) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psycopg
+
 from airflow_provider_pgclone.core.archive import TableName, Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import (
@@ -18,7 +20,7 @@ from airflow_provider_pgclone.core.catalog import (
     selected_of_others,
     tables_of_others,
 )
-from airflow_provider_pgclone.core.errors import ArchiveError, BusyError
+from airflow_provider_pgclone.core.errors import ArchiveError, BusyError, InvalidInputError
 from airflow_provider_pgclone.core.masking.planning import Masking, MaskPlan, plan_masking
 from airflow_provider_pgclone.core.postgres import (
     NO_LOCK_TIMEOUT,
@@ -267,13 +269,24 @@ def open_snapshot(
         tools = tools_for_dump(session.major, pg_bin_dir)
         session.execute(SNAPSHOT_SESSION)
         with explaining_lock(session):
-            session.execute("SELECT set_config('lock_timeout', %s, false)", [lock_wait(selection)])
+            _limit_wait(session, lock_wait(selection))
             held = _begin(session, selection, masking, all_too=checksums)
             snapshot = _take(session, database, tools, selection, masking, held)
             session.execute(NO_LOCK_TIMEOUT)
         with explaining_missing_rights(database, selection):
             yield snapshot
         snapshot.release()
+
+
+def _limit_wait(session: Session, time: str) -> None:
+    """Let the session wait for locks no longer than a time, as PostgreSQL writes it."""
+    try:
+        session.execute("SELECT set_config('lock_timeout', %s, false)", [time])
+    except psycopg.errors.InvalidParameterValue as error:
+        raise InvalidInputError(
+            f"{_LOCK_WAIT} in pg_dump_args is {time!r}, which is not a time",
+            hint="Write a number and its unit, such as 30s or 5min.",
+        ) from error
 
 
 def _take(
