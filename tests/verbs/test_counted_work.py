@@ -1,12 +1,17 @@
 """How much work a verb does, counted and not timed: nothing is read, sent or asked twice."""
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from airflow_provider_pgclone.core.catalog import Held
+from airflow_provider_pgclone.core.masking.planning import functions
+from airflow_provider_pgclone.core.masking.planning.table_masks import MaskedTable
+from airflow_provider_pgclone.core.postgres import Session
 from airflow_provider_pgclone.core.storage.local import LocalStorage
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.every_kind import split_small_tables
@@ -148,3 +153,26 @@ def test_a_dump_and_a_restore_take_no_more_cpu_than_some_times_what_they_need(
         hook.restore(key)
     for (spent,) in (dumping, restoring):
         assert spent < MOST_CPU_SECONDS_A_GB * gigabytes
+
+
+def test_queries_of_the_catalogs_are_not_compiled(server: Server, source: str) -> None:
+    """Where PostgreSQL is built with LLVM, that takes over a second for each."""
+    server.run("postgres", f"ALTER DATABASE {source} SET jit = on")
+    with server.session(source) as session:
+        assert session.fetch_row("SHOW jit") == ("off",)
+
+
+def test_what_masked_tables_would_call_is_asked_once(
+    make_database: MakeDatabase, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    ask = functions._called
+
+    def counted(session: Session, tables: Sequence[MaskedTable], held: Held) -> Any:
+        asked.append(len(tables))
+        return ask(session, tables, held)
+
+    monkeypatch.setattr(functions, "_called", counted)
+    database = make_database("".join(f"CREATE TABLE t{n} (id int);" for n in range(20)))
+    make_hook(database).dump(masks={"t*": {"id": "null"}})
+    assert asked == [20]

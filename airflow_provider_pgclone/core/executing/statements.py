@@ -27,8 +27,9 @@ from airflow_provider_pgclone.core.watching import LoadWork
 # Otherwise the server may count the rows of a COPY only seconds later, after those of an ANALYZE by
 # another session: pgstat_report_stat() in pgstat.c.
 _COUNT_NOW = "SELECT pg_catalog.pg_stat_force_next_flush()"
-# What pg_restore sets as well, in _doSetFixedOutputState(). The rest of it is in LOADING.
-_AS_PG_RESTORE = b"SET xmloption = content; SET row_security = off; "
+# What pg_restore sets as well, in _doSetFixedOutputState(). The rest of it is in LOADING. Keys of
+# large tables are checked by queries that are worth to be compiled.
+_AS_PG_RESTORE = b"SET xmloption = content; SET row_security = off; RESET jit; "
 # A server that is still there ends a statement at once when it is asked to. Airflow kills a task
 # 5 s after it told it to stop.
 ANSWER_SECONDS = 2.0

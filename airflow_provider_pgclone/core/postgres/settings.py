@@ -21,6 +21,8 @@ _READING = {
     "row_security": "off",
     # Otherwise the planner evaluates constraints, which may call functions of other users.
     "constraint_exclusion": "off",
+    # It takes longer to compile a query than to read a range of pages.
+    "jit": "off",
 }
 # Masks are computed with the same settings in every session and in every dump.
 _MASKING = {
@@ -29,8 +31,6 @@ _MASKING = {
     "TimeZone": "'UTC'",
     "bytea_output": "hex",
     "standard_conforming_strings": "on",
-    # It takes longer to compile a mask than to read a range of pages.
-    "jit": "off",
 }
 # The settings that determine the text of a value. The last one makes a query see all rows, or fail.
 _CHECKSUMS = {
@@ -42,6 +42,7 @@ _CHECKSUMS = {
     "lc_monetary": "'C'",
     "quote_all_identifiers": "off",
     "row_security": "off",
+    "jit": "DEFAULT",  # whole tables are read
 }
 # What a session that loads a database sets if it may, since the database or the role may set
 # something else that makes the loading fail, or changes what is loaded. All but the last group may
@@ -99,6 +100,8 @@ PATIENT_SESSION = _statements(
         **_NO_TIMEOUTS,
         "idle_session_timeout": "0",
         "client_min_messages": "warning",
+        # The estimates of queries of the catalogs are high, and to compile one takes seconds.
+        "jit": "off",
         # What must not write says so itself, in its transaction.
         "default_transaction_read_only": "off",
     }

@@ -180,10 +180,12 @@ def check_functions(
             f"{found[1]} and would run with the rights of this dump",
             hint=UNTRUSTED_HINT,
         )
-    for one in tables:
-        found = session.execute(
-            _CALLED, trusted_arguments(session, schemas=list(held.schemas), **_objects(one))
-        ).fetchone()
+    planned = list(tables)
+    if _called(session, planned, held) is None:
+        return
+    # One of them calls it: ask for each of them, to name the table.
+    for one in planned:
+        found = _called(session, [one], held)
         if found is not None:
             raise UnsupportedError(
                 f"a type, constraint or index of masked columns of {one.table.display_name} "
@@ -191,6 +193,16 @@ def check_functions(
                 "dump",
                 hint=UNTRUSTED_HINT,
             )
+    raise RuntimeError("a function that one of the tables calls is called by none of them")
+
+
+def _called(session: Session, tables: Sequence[MaskedTable], held: Held) -> tuple[str, str] | None:
+    """Return what masks of tables would call that belongs to others, and the owner."""
+    objects = _objects(tables)
+    found = session.execute(
+        _CALLED, trusted_arguments(session, schemas=list(held.schemas), **objects)
+    ).fetchone()
+    return None if found is None else (found[0], found[1])
 
 
 def check_types(
@@ -249,13 +261,18 @@ def check_materialized_views(session: Session, user_sql: Collection[UserSql]) ->
                 )
 
 
-def _objects(one: MaskedTable) -> dict[str, Sequence[int] | Sequence[str]]:
-    oid = one.table.oid
-    bounds = [oid, *one.table.parents] if any(check.oid == 0 for check in one.checks) else []
+def _objects(tables: Sequence[MaskedTable]) -> dict[str, Sequence[int] | Sequence[str]]:
+    checks = [check.oid for one in tables for check in one.checks]
+    bounds = [
+        oid
+        for one in tables
+        if any(check.oid == 0 for check in one.checks)
+        for oid in (one.table.oid, *one.table.parents)
+    ]
     return {
-        "checks": [check.oid for check in one.checks if check.oid],
-        "relations": [*(index.oid for index in one.indexes), *bounds],
-        "generated": [oid] if one.generated else [],
-        "tables": [oid] * len(one.rules),
-        "columns": list(one.rules),
+        "checks": [oid for oid in checks if oid],
+        "relations": [*(index.oid for one in tables for index in one.indexes), *bounds],
+        "generated": [one.table.oid for one in tables if one.generated],
+        "tables": [one.table.oid for one in tables for _ in one.rules],
+        "columns": [column for one in tables for column in one.rules],
     }
