@@ -12,8 +12,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.errors import BusyError, PgCloneError
-from airflow_provider_pgclone.core.reading import table_choice
+from airflow_provider_pgclone.core.masking.planning import plan, trial
+from airflow_provider_pgclone.core.reading import snapshot, table_choice
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.every_kind import split_small_tables
 from tests.support.fixtures.hooks import MakeHook
@@ -52,6 +54,7 @@ CHANGES = {
     "rename": "BEGIN; ALTER TABLE debits RENAME TO gone; ALTER TABLE gone RENAME TO debits; COMMIT",
 }
 DUMPS = 8
+OPTED_OUT = {"debits": "id NOT IN (SELECT n FROM public.optout)"}
 
 
 @pytest.fixture
@@ -238,3 +241,64 @@ def test_names_beyond_ascii_are_not_exchanged_in_other_encodings(
     during_the_plan(monkeypatch, server, "latin", exchange)
     with pytest.raises(BusyError, match=r"^public\.(été|août)(\.[ab])? was renamed while"):
         hook.copy(":c", method="stream") if verb == "copy" else hook.dump()
+
+
+@pytest.fixture
+def with_optout(server: Server, bank: str) -> str:
+    """A bank with a small table, which pg_dump alone reads."""
+    server.run(bank, "CREATE TABLE optout AS SELECT generate_series(1, 100) AS n")
+    return bank
+
+
+@pytest.mark.parametrize("verb", ["dump", "copy"])
+def test_a_table_that_a_condition_reads_is_locked_as_long_as_rows_are_read(
+    verb: str,
+    server: Server,
+    with_optout: str,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """pg_dump, which locks it too, may end hours before."""
+    held: list[int] = []
+    check = snapshot.Snapshot.check
+
+    def noted(self: snapshot.Snapshot, toc: Toc) -> None:
+        check(self, toc)
+        locks = "SELECT count(*) FROM pg_locks WHERE relation = 'optout'::regclass AND granted"
+        held.append(server.value(with_optout, f"{locks} AND pid = {self.session.pid}"))
+
+    monkeypatch.setattr(snapshot.Snapshot, "check", noted)
+    hook = make_hook(with_optout)
+    if verb == "copy":
+        hook.copy(target="restored", method="stream", rows=OPTED_OUT)
+    else:
+        make_hook("restored").restore(hook.dump(rows=OPTED_OUT))
+    assert held == [1]
+    assert server.value("restored", "SELECT count(*) FROM debits") == 9900
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "TRUNCATE optout",
+        "ALTER TABLE optout RENAME TO gone; CREATE TABLE optout AS SELECT 1 AS n WHERE false",
+    ],
+)
+def test_a_table_that_a_condition_reads_is_not_changed_before_it_is_locked(
+    change: str,
+    server: Server,
+    with_optout: str,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock = trial.lock_what_is_read
+
+    def changed(*arguments: Any) -> Any:
+        server.run(with_optout, change)
+        return lock(*arguments)
+
+    monkeypatch.setattr(plan, "lock_what_is_read", changed)
+    hook = make_hook(with_optout)
+    with pytest.raises(BusyError, match=r"public\.optout(\.n)? was (truncated|renamed)"):
+        hook.dump(rows=OPTED_OUT)
+    assert hook.ls() == []

@@ -166,14 +166,14 @@ class Snapshot:
         :raises InvalidInputError: when a foreign key refers to rows that are left out.
         """
         in_skeleton = {entry.table for entry in toc.entries if entry.has_data}
-        dumped = in_skeleton.union(self.named)
-        self._check_same_names(dumped)
-        self._check_not_rewritten(dumped)
+        read = in_skeleton.union(self.named, self.masks.read)
+        self._check_same_names(read)
+        self._check_not_rewritten(read)
         self._check_left_out(toc)
         self._check_examined(toc)
         check_references(self.session, toc, self.ranged, self.masks.unreadable)
 
-    def _check_not_rewritten(self, dumped: Collection[TableName]) -> None:
+    def _check_not_rewritten(self, read: Collection[TableName]) -> None:
         """Refuse a snapshot in which a table appears to be empty, although it is not.
 
         After TRUNCATE, or an ALTER TABLE that rewrites the table, an older snapshot does not see
@@ -181,24 +181,24 @@ class Snapshot:
         "Concurrency Control" of PostgreSQL's documentation. The query compares the file in the
         catalog, which shows the state of the snapshot, with the present file.
 
-        :param dumped: the tables whose rows are dumped, by the names that pg_dump writes.
+        :param read: the tables whose rows are read, by the names that pg_dump writes.
         """
         for row in self.session.execute(_REWRITTEN):
             schema, name = (part.decode(errors="surrogateescape") for part in row)
-            if (schema, name) in dumped:
+            if (schema, name) in read:
                 raise BusyError(
                     f"table {schema}.{name} was truncated, rewritten or replaced while the dump "
                     "was starting",
                     hint="Try again. This snapshot does not contain the rows of the table.",
                 )
 
-    def _check_same_names(self, dumped: Collection[TableName]) -> None:
+    def _check_same_names(self, read: Collection[TableName]) -> None:
         """Refuse tables and columns that were renamed after the snapshot and before the lock.
 
         COPY uses names. It would read a table that has the former name of a masked table, or a
         column that has the former name of a masked column.
         """
-        tables = sorted(dumped)
+        tables = sorted(read)
         names = {
             "schemas": [schema.encode(errors="surrogateescape") for schema, _ in tables],
             "names": [name.encode(errors="surrogateescape") for _, name in tables],

@@ -35,7 +35,11 @@ from airflow_provider_pgclone.core.masking.planning.table_masks import (
     keyed_columns,
     plan_tables,
 )
-from airflow_provider_pgclone.core.masking.planning.trial import try_masks, try_references
+from airflow_provider_pgclone.core.masking.planning.trial import (
+    lock_what_is_read,
+    try_masks,
+    try_references,
+)
 from airflow_provider_pgclone.core.masking.planning.unmasked import UnmaskedObject, find_unmasked
 from airflow_provider_pgclone.core.masking.planning.user_sql import check_volatile, may_name
 from airflow_provider_pgclone.core.masking.rules import without_values
@@ -56,6 +60,7 @@ class MaskPlan:
     :param in_scope: all tables that masking has considered; a masked dump must not hold the rows of
         any other. ``None`` without masking.
     :param unreadable: the tables that only pg_dump may read, by their OIDs, and why.
+    :param read: the tables that masks and conditions read, which are locked.
     :param facts: for the manifest, without values of rows. ``None`` without masking.
     """
 
@@ -63,6 +68,7 @@ class MaskPlan:
     names: Mapping[int, str] = field(default_factory=dict)
     in_scope: frozenset[TableName] | None = None
     unreadable: Mapping[int, Unreadable] = field(default_factory=dict)
+    read: frozenset[TableName] = frozenset()
     facts: MaskingFacts | None = None
 
     @property
@@ -112,6 +118,8 @@ def plan_masking(
     try_masks(session, planned.values())
     if masking.rows and not masking.follow_fks:
         try_references(session, assignment, row_filter)
+    reads_others = assignment.user_sql or masking.rows
+    read = lock_what_is_read(session, planned.values()) if reads_others else frozenset()
     facts = _facts(masking, assignment, planned, unmasked)
     _log(facts)
     return MaskPlan(
@@ -119,6 +127,7 @@ def plan_masking(
         names={oid: one.table.display_name for oid, one in planned.items()},
         in_scope=frozenset((one.table.schema, one.table.name) for one in assignment.in_scope),
         unreadable=unreadable,
+        read=read,
         facts=facts,
     )
 

@@ -8,7 +8,9 @@ of a row.
 from collections.abc import Collection
 
 import psycopg
+from psycopg import sql
 
+from airflow_provider_pgclone.core.archive import TableName
 from airflow_provider_pgclone.core.catalog import Index
 from airflow_provider_pgclone.core.errors import InvalidInputError, PgCloneError, UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.assignment import Assignment
@@ -28,6 +30,13 @@ from airflow_provider_pgclone.core.visible import get_log
 log = get_log(__name__)
 
 _SAMPLED_DOCUMENTS = 10_000
+# Of tables; views and materialized views are refused, or cannot be locked.
+_READ = """
+SELECT nspname::text, relname::text FROM pg_locks
+JOIN pg_class c ON c.oid = relation JOIN pg_namespace n ON n.oid = relnamespace
+WHERE pid = pg_backend_pid() AND locktype = 'relation' AND relkind IN ('r', 'p')
+    AND nspname <> 'pg_catalog'
+"""
 
 
 def try_masks(session: Session, planned: Collection[MaskedTable]) -> None:
@@ -68,6 +77,27 @@ def try_references(session: Session, assignment: Assignment, row_filter: RowFilt
                     "left out",
                     hint="Set follow_fks to true, or give the first table a condition of its own.",
                 )
+
+
+def lock_what_is_read(session: Session, planned: Collection[MaskedTable]) -> frozenset[TableName]:
+    """Lock the tables that masks and conditions read, until the transaction ends.
+
+    pg_dump may end hours before the masked rows are read. Then somebody could empty a table that a
+    condition looks into, or exchange it for another one.
+
+    :return: the names of these tables.
+    """
+    names: set[TableName] = set()
+    for one in planned:
+        with session.transaction(rolled_back=True):
+            session.execute(f"{MASKING_TRANSACTION}; {NO_VIEWS}")
+            session.execute(f"{one.rows} LIMIT 0".encode(), prepare=True)
+            names.update(session.execute(_READ))
+    if names:
+        tables = [sql.Identifier(*name) for name in sorted(names)]
+        some = sql.SQL(", ONLY ").join(tables)
+        session.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(some))
+    return frozenset(names)
 
 
 def _try_types(session: Session, one: MaskedTable) -> None:
