@@ -22,6 +22,8 @@ from airflow_provider_pgclone.task_groups import pick, restore_task_group
 with DAG(
     "manual_restore",
     schedule=None,
+    # A second run would drop what the first one has restored and waits for an approval of.
+    max_active_runs=1,
     is_paused_upon_creation=False,  # it runs only when somebody starts it
     doc_md=__doc__,
     tags=["pgclone"],

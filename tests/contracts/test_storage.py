@@ -386,7 +386,16 @@ def test_a_folder_is_named_in_several_ways(tmp_path: Path, form: str) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["gs://bucket/prefix", "s3://", "s3:///prefix", "file://host/folder", "://", "x://y"],
+    [
+        "gs://bucket/prefix",
+        "s3:/bucket",
+        "S3:bucket",
+        "s3://",
+        "s3:///prefix",
+        "file://host/folder",
+        "://",
+        "x://y",
+    ],
 )
 def test_another_location_is_refused_by_name(location: str) -> None:
     with pytest.raises(InvalidInputError, match="is not a storage location"):

@@ -363,3 +363,28 @@ def test_a_dump_does_not_wait_for_what_it_would_only_be_faster_with(
     hook = make_hook(planter)
     with holding_the_loot(server, planter):
         assert hook.inspect(hook.dump(jobs=2))["tables"]["m.loot"] == 4000
+
+
+@pytest.mark.parametrize("sql", ["public.hide(email)", "email OPERATOR(public.||) 'x'"])
+def test_functions_are_not_called_where_others_could_add_better_ones(
+    sql: str, planter: str, server: Server, make_hook: MakeHook
+) -> None:
+    """PostgreSQL chooses a function by the types of its arguments, in each session anew."""
+    server.run(
+        planter,
+        "CREATE FUNCTION public.hide(varchar) RETURNS text IMMUTABLE LANGUAGE sql AS "
+        "$$ SELECT '' $$;"
+        "CREATE OPERATOR public.|| (LEFTARG = text, RIGHTARG = text, FUNCTION = textcat);"
+        "GRANT CREATE ON SCHEMA public TO planter",
+    )
+    server.run(planter, "CREATE TABLE mine AS SELECT 'a' AS email")
+    hook = make_hook(planter)
+    masks = {"public.mine": {"email": {"sql": sql}}}
+    message = r"of the schema public, in which planter may create another one"
+    with pytest.raises(UnsupportedError, match=message):
+        hook.dump(masks=masks)
+    server.run(
+        planter,
+        "REVOKE CREATE ON SCHEMA public FROM planter; REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    )
+    hook.dump(masks=masks)

@@ -275,3 +275,24 @@ def test_the_manifest_tells_how_large_the_indexes_were(
     query = "SELECT pg_relation_size('t_pkey'), pg_relation_size('t_j')"
     ((of_key, of_gin),) = server.rows(source, query)
     assert sizes == {"t t_pkey": of_key, "t_j": of_gin}
+
+
+def test_too_many_jobs_are_named(
+    server: Server,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+    small_ranges: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = "SELECT n, repeat('x', 500) AS filler FROM generate_series(1, 5000) n"
+    database = make_database(f"CREATE TABLE a AS {rows}")
+    server.run("postgres", "CREATE ROLE few LOGIN PASSWORD 'long' CONNECTION LIMIT 4")
+    server.run("postgres", "GRANT pg_read_all_data TO few")
+    uri = server.server.uri(database).replace(server.server.password, "long")
+    monkeypatch.setenv("AIRFLOW_CONN_FEW", uri.replace(f"//{server.server.user}:", "//few:"))
+    try:
+        with pytest.raises(ToolError, match="too many connections for role") as caught:
+            make_hook(database, postgres_conn_id="few").dump(jobs=20)
+    finally:
+        server.run("postgres", "DROP ROLE few")
+    assert caught.value.hint == "Use fewer jobs: each has a session."

@@ -40,6 +40,7 @@ _FEW_MESSAGES = "SET client_min_messages = error"
 _CODES_ALONE, _MESSAGES = "\\set VERBOSITY sqlstate\n", "\\set VERBOSITY default\n"
 _CODES_AND_MESSAGES = "\\set VERBOSITY verbose\n"
 _LOCK_NOT_AVAILABLE = re.compile(r"^(psql exited with 3: )?psql:<stdin>:\d+: \w+: +55P03\b", re.M)
+_NO_ROOM = re.compile(r"connection slots|too many (clients|connections)")
 # What the most verbose messages end with: a function of the server, and its place.
 _LOCATION = re.compile(r"\s*\w+: +\w+, \w+\.[a-z]+:\d+\s*$")
 # Where COPY has a file of its own, psql knows the number of rows: HandleCopyResult() in common.c,
@@ -208,6 +209,8 @@ def _explaining(pages: PageRange) -> Iterator[None]:
                 "lock_timeout of a few seconds does not end a dump.",
             ) from error
         message = _LOCATION.sub("", error.message)
+        if _NO_ROOM.search(message):
+            raise ToolError(message, hint="Use fewer jobs: each has a session.") from error
         if pages.table.masked is None:
             raise ToolError(message) from error
         raise ToolError(

@@ -6,6 +6,7 @@ reach a backend is told in ``hooks.connections``, and ``tests/contracts`` holds 
 """
 
 import os
+import re
 from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
@@ -31,6 +32,10 @@ __all__ = [
 ]
 
 
+# With one slash or none it is a slip, and the dump would lie on the worker.
+_SCHEME = re.compile(r"(s3|gs|file|https?|azure?|abfss?):", re.IGNORECASE)
+
+
 def open_storage(location: str, s3_access: Callable[[], S3Access]) -> Storage:
     """Return the storage of a location.
 
@@ -38,7 +43,7 @@ def open_storage(location: str, s3_access: Callable[[], S3Access]) -> Storage:
     :param s3_access: returns how to reach S3; called for a bucket only.
     :raises InvalidInputError: when the location has another scheme or the bucket has no name.
     """
-    if "://" not in location:
+    if "://" not in location and not _SCHEME.match(location):
         from airflow_provider_pgclone.core.storage.local import LocalStorage
 
         return LocalStorage(os.path.expanduser(location))

@@ -22,7 +22,11 @@ from airflow_provider_pgclone.core.catalog import (
 )
 from airflow_provider_pgclone.core.errors import UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.table_masks import MaskedTable
-from airflow_provider_pgclone.core.masking.planning.user_sql import UserSql, may_name
+from airflow_provider_pgclone.core.masking.planning.user_sql import (
+    UserSql,
+    may_name,
+    schemas_of_called,
+)
 from airflow_provider_pgclone.core.postgres import Session
 
 # The fields of a tree that name a type, but for that of a column, which is not coerced.
@@ -162,6 +166,35 @@ FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_roles ON pg_ro
 WHERE relkind = 'm' AND {NOT_TRUSTED}
 ORDER BY 1, 2
 """
+
+# Who may create a function there may create one that fits the arguments of a call better.
+_MAY_CREATE = f"""
+SELECT nspname, rolname
+FROM pg_namespace n JOIN pg_roles r ON has_schema_privilege(r.oid, n.oid, 'CREATE')
+WHERE nspname = ANY(%(called)s) AND nspname <> 'pg_catalog' AND rolname !~ '^pg_' AND {NOT_TRUSTED}
+ORDER BY nspname, rolname
+"""
+
+
+def check_schemas_of_called(session: Session, user_sql: Collection[UserSql]) -> None:
+    """Refuse SQL that calls functions of schemas in which people create who are not trusted.
+
+    The planner chooses the function anew in each session of a dump.
+
+    :raises UnsupportedError: naming the schema and one of them.
+    """
+    for one in user_sql:
+        called = sorted(schemas_of_called(one.sql))
+        found = session.execute(_MAY_CREATE, trusted_arguments(session, called=called)).fetchone()
+        if found is not None:
+            schema, role = found
+            raise UnsupportedError(
+                f"{one.subject} calls a function or operator of the schema {schema}, in which "
+                f"{role} may create another one that is called in its place, with the rights of "
+                "this dump",
+                hint=f"Move it to a schema of its own, revoke CREATE on the schema from {role}, or "
+                f"from PUBLIC if that has it, or name {role} in trusted_owners.",
+            )
 
 
 def check_functions(

@@ -25,6 +25,7 @@ from airflow_provider_pgclone.core.masking.planning.assignment import Assignment
 from airflow_provider_pgclone.core.masking.planning.functions import (
     check_functions,
     check_materialized_views,
+    check_schemas_of_called,
     check_types,
 )
 from airflow_provider_pgclone.core.masking.planning.policy import check_policy
@@ -104,6 +105,7 @@ def plan_masking(
     in_scope = [table.oid for table in tables_in_scope(session, catalog, selection)]
     assignment = assign_rules(masking, catalog, in_scope, _instant(session))
     check_volatile(session, assignment.user_sql)
+    check_schemas_of_called(session, assignment.user_sql)
     row_filter = RowFilter(assignment, follow_fks=masking.follow_fks)
     planned = plan_tables(assignment, row_filter)
     _check_key(planned, has_key=masking.key is not None)

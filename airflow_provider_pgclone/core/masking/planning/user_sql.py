@@ -33,7 +33,12 @@ _CURRENT = (
 _MOMENT = re.compile(
     r"(?:'|\$\w*\$)\s*(?:now|today|tomorrow|yesterday)\s*(?:['$\d+-])", re.IGNORECASE
 )
-_CALLED = re.compile(r'([^\W\d][\w$]*|"(?:[^"]|"")+")\s*\(')
+_NAME = r'([^\W\d][\w$]*|"(?:[^"]|"")+")'
+_CALLED = re.compile(rf"{_NAME}\s*\(")
+_OF_SCHEMAS = (
+    re.compile(rf"{_NAME}\s*\.\s*(?={_NAME}\s*\()"),
+    re.compile(rf"\boperator\s*\(\s*{_NAME}\s*\.", re.IGNORECASE),
+)
 # https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-INTERPOLATION
 # psql sets only variables in capital letters.
 _PSQL_VARIABLE = re.compile(r"(?<!:):(?:['\"{]|[A-Z])")
@@ -82,6 +87,12 @@ def at_instant(text: str, instant: datetime) -> str:
     return outside_literals(text, replaced)
 
 
+def schemas_of_called(text: str) -> set[str]:
+    """Return the schemas that SQL names before functions and operators."""
+    bare = without_literals(text)
+    return {_plain(found[1]) for one in _OF_SCHEMAS for found in one.finditer(bare)}
+
+
 def check_volatile(session: Session, user_sql: Iterable[UserSql]) -> None:
     """Refuse SQL that may return another value each time: rows would not fit together.
 
@@ -121,11 +132,15 @@ def _check_one_expression(text: str, bare: str) -> None:
 
 
 def _volatile_functions(session: Session, text: str) -> list[str]:
-    called = _CALLED.findall(without_literals(text))
-    names = [name[1:-1].replace('""', '"') if name[0] == '"' else name.lower() for name in called]
+    names = [_plain(name) for name in _CALLED.findall(without_literals(text))]
     rows = session.execute(
         "SELECT DISTINCT proname::text FROM pg_proc WHERE proname = ANY(%s) AND provolatile = 'v' "
         "ORDER BY 1",
         [names],
     )
     return [name for (name,) in rows]
+
+
+def _plain(name: str) -> str:
+    """Return a name as the catalogs have it."""
+    return name[1:-1].replace('""', '"') if name[0] == '"' else name.lower()
