@@ -43,6 +43,9 @@ _CONTEXT = "CONTEXT: "
 # The names in a statement that it has made may be values, too. A name may have line breaks.
 _RAISED = re.compile(r"PL/pgSQL.*\b(?:RAISE|ASSERT|EXECUTE)\b|PL/(?!pgSQL)|Traceback", re.DOTALL)
 _COPY_CONTEXT = re.compile(r"(?:CONTEXT: +)?(COPY .+?, line \d+(?:, column [^:]+)?)(?::|$)")
+# What a cast of a value to regclass and its like says, which looks the value up as a name. In a
+# function it is rather a name that the function has.
+_LOOKED_UP = re.compile(r"does not exist|too many dotted names|more than one|invalid name syntax")
 # Extensions are made before there are rows, so what they raise then is not of a row.
 _CREATE_EXTENSION = "CREATE EXTENSION "
 _CREATE_PUBLIC = "CREATE SCHEMA public;"
@@ -292,6 +295,8 @@ def _said(lines: list[str], *, may_have_rows: bool) -> str:
     """Return the part of an error that can be logged, without row data."""
     first, *rest = lines
     is_raised = may_have_rows and _RAISED.search("\n".join(rest)) is not None
+    if any(line.startswith(_CONTEXT) and _COPY_CONTEXT.match(line) for line in rest):
+        is_raised = is_raised or _LOOKED_UP.search(first) is not None
     shown = [redact_values(first, is_raised=is_raised)]
     # An error with a context comes from a row or a function, so its hint may contain row data.
     if not may_have_rows or not any(line.startswith(_CONTEXT) for line in rest):

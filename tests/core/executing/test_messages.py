@@ -251,6 +251,11 @@ LEAKS = [
     copy_error(f"ERREUR:  syntaxe en entrée invalide pour le type : « {SECRET} »"),
     # In Spanish an error is called as in English.
     copy_error(f"ERROR:  la sintaxis de entrada no es válida para tipo integer: «{SECRET}»"),
+    copy_error(f'ERROR:  relation "{SECRET}" does not exist', 'CONTEXT:  COPY users, line 1: "x"'),
+    copy_error(
+        f"ERROR:  improper relation name (too many dotted names): {SECRET}.a.b.c",
+        'CONTEXT:  COPY users, line 1: "x"',
+    ),
     copy_error("ERROR:  duplicate key", f"DETAIL:  Key (email)=({SECRET}) already exists."),
     copy_error("ERROR:  x", f'CONTEXT:  COPY users, line 1: "1	{SECRET}"'),
     copy_error("ERROR:  x", f"CONTEXT:  JSON data, line 1: {SECRET}", 'COPY users, line 1: "x"'),
