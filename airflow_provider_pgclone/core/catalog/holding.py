@@ -29,9 +29,7 @@ log = get_log(__name__)
 HOLD_SECONDS = 30
 # Where nothing is gained but time: VACUUM, or another dump, may hold one of many tables for hours.
 # An autovacuum gives way after deadlock_timeout: ProcSleep() in proc.c.
-_MILLISECONDS_FOR_SPEED = (
-    "SELECT setting::int + 1000 FROM pg_settings WHERE name = 'deadlock_timeout'"
-)
+_GIVES_WAY = "SELECT setting::int FROM pg_settings WHERE name = 'deadlock_timeout'"
 
 # LockTableAclCheck() in lockcmds.c.
 _RIGHTS_TO_HOLD = (
@@ -188,7 +186,8 @@ def begin_holding(
     """
     milliseconds = HOLD_SECONDS * 1000
     if for_speed:
-        (milliseconds,) = session.fetch_row(_MILLISECONDS_FOR_SPEED)
+        (gives_way_after,) = session.fetch_row(_GIVES_WAY)
+        milliseconds = min(milliseconds, gives_way_after + 1000)
     if warns:
         _warn_of_superuser(session, tables)
     wants_casts = casts and _wants_casts(session)

@@ -41,8 +41,6 @@ _CODES_ALONE, _MESSAGES = "\\set VERBOSITY sqlstate\n", "\\set VERBOSITY default
 _CODES_AND_MESSAGES = "\\set VERBOSITY verbose\n"
 _LOCK_NOT_AVAILABLE = re.compile(r"^(psql exited with 3: )?psql:<stdin>:\d+: \w+: +55P03\b", re.M)
 _NO_ROOM = re.compile(r"connection slots|too many (clients|connections)")
-# What the most verbose messages end with: a function of the server, and its place.
-_LOCATION = re.compile(r"\s*\w+: +\w+, \w+\.[a-z]+:\d+\s*$")
 # Where COPY has a file of its own, psql knows the number of rows: HandleCopyResult() in common.c,
 # and ProcessResult() of psql 14.
 _TO_OUTPUT = "\\g /dev/stdout"
@@ -208,13 +206,12 @@ def _explaining(pages: PageRange) -> Iterator[None]:
                 hint="Try again when the other session has finished. An ALTER TABLE that has a "
                 "lock_timeout of a few seconds does not end a dump.",
             ) from error
-        message = _LOCATION.sub("", error.message)
-        if _NO_ROOM.search(message):
-            raise ToolError(message, hint="Use fewer jobs: each has a session.") from error
+        if _NO_ROOM.search(error.message):
+            raise ToolError(error.message, hint="Use fewer jobs: each has a session.") from error
         if pages.table.masked is None:
-            raise ToolError(message) from error
+            raise
         raise ToolError(
-            f"the masked rows of {name} could not be read: {message}",
+            f"the masked rows of {name} could not be read: {error.message}",
             hint="If the error is only a code, SQL in your masks or conditions failed for a row. "
             "Look up the code in PostgreSQL's list of error codes.",
         ) from error
