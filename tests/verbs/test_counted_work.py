@@ -34,10 +34,17 @@ SMALL_TABLES = 300
 
 
 @pytest.fixture
-def source(server: Server, make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database with a table that is read in ranges."""
+def counts_in_time(server: Server) -> None:
+    """A server that counts what a session has done before the session has ended."""
     if int(server.value("postgres", "SHOW server_version_num")) < 150000:
         pytest.skip("the numbers of PostgreSQL 14 may come too late")
+
+
+@pytest.fixture
+def source(
+    counts_in_time: None, make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """A database with a table that is read in ranges."""
     split_small_tables(monkeypatch, 4 * MIB)
     return make_database(SQL)
 
@@ -123,7 +130,7 @@ def test_a_copy_by_stream_reads_and_writes_each_row_once(
 
 
 def test_more_tables_do_not_mean_more_questions_for_each(
-    server: Server, make_database: MakeDatabase, make_hook: MakeHook
+    counts_in_time: None, server: Server, make_database: MakeDatabase, make_hook: MakeHook
 ) -> None:
     """What a dump asks does not grow with the tables, and a restore asks a few things of each."""
     asked: dict[int, tuple[int, int]] = {}
