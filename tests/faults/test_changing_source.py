@@ -6,6 +6,7 @@ every moment the two have the same rows and the same sum.
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from airflow_provider_pgclone.core.archive import Toc
 from airflow_provider_pgclone.core.errors import BusyError, PgCloneError
 from airflow_provider_pgclone.core.masking.planning import plan, trial
+from airflow_provider_pgclone.core.postgres import settings
 from airflow_provider_pgclone.core.reading import snapshot, table_choice
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.every_kind import split_small_tables
@@ -302,3 +304,56 @@ def test_a_table_that_a_condition_reads_is_not_changed_before_it_is_locked(
     with pytest.raises(BusyError, match=r"public\.optout(\.n)? was (truncated|renamed)"):
         hook.dump(rows=OPTED_OUT)
     assert hook.ls() == []
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_alter_table_of_what_a_condition_reads_does_not_hold_all_up(
+    jobs: int,
+    server: Server,
+    with_optout: str,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It waits for the session of the snapshot, and COPY would wait for it for ever."""
+    monkeypatch.setattr(settings, "ALTERING_SECONDS", 1)
+    check = snapshot.Snapshot.check
+    with server.connect(with_optout) as altering, ThreadPoolExecutor(1) as pool:
+
+        def then_alter(self: snapshot.Snapshot, toc: Toc) -> None:
+            check(self, toc)
+            pool.submit(altering.execute, "ALTER TABLE optout ADD z int")
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while not server.value("postgres", waiting):
+                pass
+
+        monkeypatch.setattr(snapshot.Snapshot, "check", then_alter)
+        with pytest.raises(BusyError, match=r"^the table public\.debits could not be read"):
+            make_hook(with_optout).dump(rows=OPTED_OUT, jobs=jobs)
+
+
+def test_rights_to_query_suffice_where_those_to_lock_are_missing(
+    server: Server,
+    with_optout: str,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server.run("postgres", "CREATE ROLE reader LOGIN PASSWORD 'long'")
+    server.run(
+        with_optout,
+        "CREATE SCHEMA app; ALTER TABLE debits SET SCHEMA app; GRANT USAGE ON SCHEMA app TO reader;"
+        "CREATE SCHEMA hidden; CREATE TABLE hidden.t (); CREATE VIEW app.v AS TABLE hidden.t;"
+        "GRANT SELECT ON app.debits, app.v TO reader; GRANT SELECT (n) ON optout TO reader",
+    )
+    uri = server.server.uri("").replace(server.server.password, "long")
+    monkeypatch.setenv("AIRFLOW_CONN_READER", uri.replace(f"//{server.server.user}:", "//reader:"))
+    rows = {f"app.{table}": condition for table, condition in OPTED_OUT.items()}
+    hook = make_hook(with_optout, postgres_conn_id="reader")
+    try:
+        key = hook.dump(rows=rows, schemas=["app"])
+        assert hook.inspect(key)["tables"]["app.debits"] == 9900
+    finally:
+        server.run(with_optout, "DROP OWNED BY reader")
+        server.run("postgres", "DROP ROLE reader")
+    assert "masks or conditions read public.optout, which the user" in caplog.text
+    assert "hidden" not in caplog.text

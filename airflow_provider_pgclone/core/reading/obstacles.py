@@ -31,7 +31,7 @@ WHERE mode = 'AccessExclusiveLock' AND relkind IN ('r', 'p') AND pid IS DISTINCT
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 GROUP BY nspname, relname, pid ORDER BY nspname, relname
 """
-_NAMED = 3
+_NAMED = 10
 
 
 @contextmanager

@@ -49,10 +49,14 @@ _COUNT_BYTES = 21
 
 
 class CopySession:
-    """A psql that reads one range after another: its start takes longer than a small table."""
+    """A psql that reads one range after another: its start takes longer than a small table.
 
-    def __init__(self, psql: Child) -> None:
+    :param reads_others: whether masks or conditions read other tables.
+    """
+
+    def __init__(self, psql: Child, *, reads_others: bool = False) -> None:
         self._psql = psql
+        self._reads_others = reads_others
         # psql writes it after the rows of a range. It is chosen after the snapshot was taken, so
         # that no row can have it.
         self._mark = f"{secrets.token_hex(16)} "
@@ -81,8 +85,10 @@ class CopySession:
         :raises BusyError: when the table stayed locked, or another session waits to alter it.
         :raises ToolError: when psql failed.
         """
-        script = "" if self._locked is pages.table else _lock(pages.table)
-        self._locked = pages.table
+        script = ""
+        if self._locked is not pages.table:
+            script = _lock(pages.table, reads_others=self._reads_others)
+            self._locked = pages.table
         # The rollback releases the locks on the indexes and the TOAST table: a server has room for
         # few locks, and a REINDEX waits for them, and the next range of others for the REINDEX.
         script += (
@@ -142,7 +148,8 @@ def open_range_reader(
     """
     with ExitStack() as stack:
         opened = [stack.enter_context(_psql(snapshot, cancellation)) for _ in range(sessions)]
-        yield RangeReader([CopySession(psql) for psql in opened])
+        reads_others = bool(snapshot.masks.read)
+        yield RangeReader([CopySession(psql, reads_others=reads_others) for psql in opened])
 
 
 @contextmanager
@@ -201,8 +208,8 @@ def _explaining(pages: PageRange) -> Iterator[None]:
     except ToolError as error:
         if _LOCK_NOT_AVAILABLE.search(error.message):
             raise BusyError(
-                f"the table {name} could not be read: another session has locked it, or waits to "
-                "alter it",
+                f"the table {name} could not be read: another session has locked it, or one that "
+                "its masks read, or waits to alter it",
                 hint="Try again when the other session has finished. An ALTER TABLE that has a "
                 "lock_timeout of a few seconds does not end a dump.",
             ) from error
@@ -217,7 +224,7 @@ def _explaining(pages: PageRange) -> Iterator[None]:
         ) from error
 
 
-def _lock(table: Table) -> str:
+def _lock(table: Table, *, reads_others: bool) -> str:
     """Return the script that locks a table, and gives back the lock of the table before.
 
     The session of the snapshot has locked it already. If COPY took the lock, it could wait behind
@@ -228,7 +235,9 @@ def _lock(table: Table) -> str:
         "ROLLBACK TO SAVEPOINT in_table",
         short_lock_timeout(),
         f"LOCK TABLE ONLY {table_name(table)} IN ACCESS SHARE MODE",
-        NO_LOCK_TIMEOUT,  # COPY may wait for a REINDEX, which does not wait for us
+        # COPY may wait for a REINDEX, which does not wait for us. But it must not wait for an ALTER
+        # TABLE of another table that a condition reads, which waits for the snapshot's session.
+        *([] if reads_others and table.masked is not None else [NO_LOCK_TIMEOUT]),
         *([] if table.masked is None else _each(MASKING_TRANSACTION)),
         "SAVEPOINT range",
     )

@@ -34,10 +34,12 @@ _MOMENT = re.compile(
     r"(?:'|\$\w*\$)\s*(?:now|today|tomorrow|yesterday)\s*(?:['$\d+-])", re.IGNORECASE
 )
 _NAME = r'([^\W\d][\w$]*|"(?:[^"]|"")+")'
+_ESCAPED_NAME = re.compile(r'\bu&\s*"', re.IGNORECASE)
 _CALLED = re.compile(rf"{_NAME}\s*\(")
 _OF_SCHEMAS = (
     re.compile(rf"{_NAME}\s*\.\s*(?={_NAME}\s*\()"),
-    re.compile(rf"\boperator\s*\(\s*{_NAME}\s*\.", re.IGNORECASE),
+    # A database may stand before the schema.
+    re.compile(rf"\boperator\s*\([^()]*?{_NAME}\s*\.\s*(?![\w\"\s])", re.IGNORECASE),
 )
 # https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-INTERPOLATION
 # psql sets only variables in capital letters.
@@ -123,6 +125,11 @@ def _check_one_expression(text: str, bare: str) -> None:
         raise InvalidInputError(
             f"{bare.strip()!r} has a comment",
             hint="Remove the comment: it could hide the SQL after it.",
+        )
+    if _ESCAPED_NAME.search(bare):
+        raise InvalidInputError(
+            f"{bare.strip()!r} has a name with Unicode escapes",
+            hint="Write the name itself.",
         )
     if _MOMENT.search(text):
         raise InvalidInputError(
