@@ -5,7 +5,7 @@ every moment the two have the same rows and the same sum.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from airflow_provider_pgclone.core.archive import Toc
+from airflow_provider_pgclone.core.archive import TableName, Toc
 from airflow_provider_pgclone.core.errors import BusyError, PgCloneError
 from airflow_provider_pgclone.core.masking.planning import plan, trial
 from airflow_provider_pgclone.core.postgres import settings
@@ -262,12 +262,14 @@ def test_a_table_that_a_condition_reads_is_locked_as_long_as_rows_are_read(
 ) -> None:
     """pg_dump, which locks it too, may end hours before."""
     held: list[int] = []
+    read: list[Collection[TableName]] = []
     check = snapshot.Snapshot.check
 
     def noted(self: snapshot.Snapshot, toc: Toc) -> None:
         check(self, toc)
         locks = "SELECT count(*) FROM pg_locks WHERE relation = 'optout'::regclass AND granted"
         held.append(server.value(with_optout, f"{locks} AND pid = {self.session.pid}"))
+        read.append(self.masks.read)
 
     monkeypatch.setattr(snapshot.Snapshot, "check", noted)
     hook = make_hook(with_optout)
@@ -276,6 +278,7 @@ def test_a_table_that_a_condition_reads_is_locked_as_long_as_rows_are_read(
     else:
         make_hook("restored").restore(hook.dump(rows=OPTED_OUT))
     assert held == [1]
+    assert read == [{("public", "optout")}]  # not its own table, for which COPY has no limit
     assert server.value("restored", "SELECT count(*) FROM debits") == 9900
 
 

@@ -61,7 +61,7 @@ class MaskPlan:
     :param in_scope: all tables that masking has considered; a masked dump must not hold the rows of
         any other. ``None`` without masking.
     :param unreadable: the tables that only pg_dump may read, by their OIDs, and why.
-    :param read: the tables that masks and conditions read, which are locked.
+    :param read: the tables that masks and conditions read beside their own, which are locked.
     :param facts: for the manifest, without values of rows. ``None`` without masking.
     """
 
@@ -120,8 +120,8 @@ def plan_masking(
     try_masks(session, planned.values())
     if masking.rows and not masking.follow_fks:
         try_references(session, assignment, row_filter)
-    reads_others = assignment.user_sql or masking.rows
-    read = lock_what_is_read(session, planned.values()) if reads_others else frozenset()
+    may_read = assignment.user_sql or masking.rows
+    read = lock_what_is_read(session, planned.values()) if may_read else frozenset()
     facts = _facts(masking, assignment, planned, unmasked)
     _log(facts)
     return MaskPlan(

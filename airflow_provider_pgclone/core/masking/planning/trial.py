@@ -81,7 +81,7 @@ def try_references(session: Session, assignment: Assignment, row_filter: RowFilt
 
 
 def lock_what_is_read(session: Session, planned: Collection[MaskedTable]) -> frozenset[TableName]:
-    """Lock the tables that masks and conditions read, until the transaction ends.
+    """Lock the tables that masks and conditions read beside their own, until the transaction ends.
 
     pg_dump may end hours before the masked rows are read. Then somebody could empty a table that a
     condition looks into, or exchange it for another one. What functions read is not known, and
@@ -95,7 +95,7 @@ def lock_what_is_read(session: Session, planned: Collection[MaskedTable]) -> fro
             session.execute(f"{MASKING_TRANSACTION}; {NO_VIEWS}")
             query = f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {one.rows}".encode()
             ((plan,),) = session.execute(query, prepare=True)
-            found.update(_relations(plan))
+            found.update({*_relations(plan)} - {(one.table.schema, one.table.name)})
     names = [list(part) for part in zip(*sorted(found), strict=True)] or [[], []]
     lockable = {(schema, name): may for schema, name, may in session.execute(_LOCKABLE, names)}
     unlocked = [display_name(*name) for name, may in lockable.items() if not may]
