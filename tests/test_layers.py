@@ -45,7 +45,7 @@ OPERATORS: dict[Verb, type[PgCloneBaseOperator]] = {
 }
 # What a verb works on; it is no option, since no configuration could give it.
 SUBJECTS: dict[Verb, tuple[str, ...]] = {
-    "choices": ("prefix",),
+    "choices": ("prefix", "check_target"),
     "current": (),
     "dump": (),
     "ls": ("prefix",),

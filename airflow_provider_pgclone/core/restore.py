@@ -8,7 +8,7 @@ from functools import partial
 from airflow_provider_pgclone.core.archive import required_signing_key, rights_on_database
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking import check_sql
-from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, UnsupportedError
+from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
 from airflow_provider_pgclone.core.executing import LoadOptions, loading_for
 from airflow_provider_pgclone.core.loading import Analysis, load_archive
 from airflow_provider_pgclone.core.meter import REPORT_SECONDS, ProgressMeter
@@ -24,10 +24,9 @@ from airflow_provider_pgclone.core.replacing import (
     Marker,
     Properties,
     check_database_name,
-    check_kept_database,
     check_kept_names,
+    check_local_source,
     check_makeable,
-    check_source,
     check_target,
     creation_for,
     drop_attempt,
@@ -220,6 +219,27 @@ def drop_temp(maintenance: Database, temp_name: str, *, cancellation: Cancellati
             drop_attempt(session, marker)
 
 
+def check_restore_over(
+    target: str,
+    maintenance: Database,
+    restore_over: AllowedTargets,
+    *,
+    create_target: bool,
+    cancellation: Cancellation,
+) -> None:
+    """Refuse a target that a restore would refuse, before a person is asked what to restore.
+
+    :raises NotAllowedError: when a setting does not allow it.
+    :raises NotFoundError: when it does not exist and may not be made.
+    :raises UnsupportedError: when it cannot be replaced.
+    """
+    check_database_name(target)
+    restore_over.check(target)
+    with connect(maintenance, cancellation) as session:
+        check_target(session, target)
+        check_makeable(session, target, create=create_target)
+
+
 def check_local_key(
     target: str,
     maintenance: Database,
@@ -243,9 +263,10 @@ def check_local_key(
             f"{key} is a database of the server, and not a dump under the prefix",
             hint="Choose a dump under the prefix, :pre or :post, or change the prefix in the DAG.",
         )
-    _check_local_masked(key, require_masked=require_masked)
+    if require_masked:
+        local_key.check_masked()
     with connect(maintenance, cancellation) as session:
-        _check_local_source(session, local_key, target, require_masked=require_masked)
+        check_local_source(session, local_key, target, require_masked=require_masked)
     return key
 
 
@@ -266,7 +287,8 @@ def _check_local(options: RestoreOptions) -> None:
     """Refuse a local database if it must be masked, and warn of options that it ignores."""
     if options.reversible:
         log.warning(":pre and :post stay as they are: a local restore is not reversible")
-    _check_local_masked(options.key, require_masked=options.require_masked)
+    if options.require_masked:
+        LocalKey.parse(options.key).check_masked()
     wanted = (
         *(options.require_verified, options.require_masked, options.require_signed),
         options.checksums,
@@ -276,24 +298,6 @@ def _check_local(options: RestoreOptions) -> None:
             "%s is not a dump: it has no verification, signature, checksums or manifest",
             options.key,
         )
-
-
-def _check_local_masked(key: str, *, require_masked: bool) -> None:
-    if require_masked and not LocalKey.parse(key).is_reserved:
-        raise UnsupportedError(
-            f"{key} is not known to be masked, and only masked databases may be restored",
-            hint="Restore a masked dump. :pre and :post may be restored too, since they come from "
-            "earlier restores.",
-        )
-
-
-def _check_local_source(
-    session: Session, key: LocalKey, target: str, *, require_masked: bool
-) -> None:
-    source = key.database_name(target)
-    check_source(session, source, target)
-    if key.is_reserved:
-        check_kept_database(session, source, target, require_masked=require_masked)
 
 
 def _local_source(
@@ -306,9 +310,7 @@ def _local_source(
     """
     key = LocalKey.parse(options.key)
     source = key.database_name(target)
-    check = partial(
-        _check_local_source, session, key, target, require_masked=options.require_masked
-    )
+    check = partial(check_local_source, session, key, target, require_masked=options.require_masked)
     check()
 
     def fill(attempt: Attempt) -> None:

@@ -3,10 +3,29 @@
 from typing import TYPE_CHECKING
 
 from airflow_provider_pgclone.hooks.call import Call
+from airflow_provider_pgclone.options import check_allowed
 
 if TYPE_CHECKING:
     from airflow_provider_pgclone.core.cancellation import Cancellation
     from airflow_provider_pgclone.core.repository import Choice, Wanted
+
+
+def check_target_of(call: Call, cancellation: "Cancellation") -> None:
+    """Refuse the database of a call, if a restore with the same options would refuse to replace it.
+
+    :raises NotAllowedError: when restores are forbidden, or the database is not allowed.
+    :raises NotFoundError: when it does not exist and may not be made.
+    """
+    from airflow_provider_pgclone.core.restore import check_restore_over
+
+    check_allowed("restore", call.guards)
+    check_restore_over(
+        call.database.name,
+        call.maintenance,
+        call.allowed_targets(),
+        create_target=call.value("create_target", bool),
+        cancellation=cancellation,
+    )
 
 
 class Choices:
@@ -57,4 +76,4 @@ class Choices:
     def _wanted(self) -> "Wanted":
         from airflow_provider_pgclone.core.repository import Wanted
 
-        return self._call.fill(Wanted, prefix=self._prefix)
+        return self._call.fill(Wanted, prefix=self._prefix, signing_key=self._call.signing_key())

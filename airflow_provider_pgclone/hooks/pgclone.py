@@ -9,7 +9,7 @@ from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import CancelledError, PgCloneError
 from airflow_provider_pgclone.core.meter import REPORT_SECONDS
 from airflow_provider_pgclone.hooks.call import Call, check_texts, resolve_call
-from airflow_provider_pgclone.hooks.choices import Choices
+from airflow_provider_pgclone.hooks.choices import Choices, check_target_of
 from airflow_provider_pgclone.hooks.copying import check_options, choose_key, copy_database
 from airflow_provider_pgclone.hooks.pruning import prune_dumps
 from airflow_provider_pgclone.hooks.waiting import WaitingDatabase
@@ -260,14 +260,18 @@ class PgCloneHook(BaseHook):
         check_texts({"key": key})
         return read_details(self._storage(), key)
 
-    def choices(self, prefix: str = "", **options: Unpack[ChoiceArguments]) -> Choices:
-        """Return the dumps from which a person chooses one to restore, by ``list()``.
-
-        Its ``check(key)`` returns the key that was chosen, after another look at the storage.
+    def choices(
+        self, prefix: str = "", *, check_target: bool = False, **options: Unpack[ChoiceArguments]
+    ) -> Choices:
+        """Return the dumps to choose from, by ``list()``; ``check(key)`` looks at storage again.
 
         :param prefix: whole leading parts of a key; empty for all dumps.
+        :param check_target: whether to refuse a database that a restore could not replace.
         """
-        return Choices(self._call("choices", options, prefix=prefix), prefix, self._cancellation)
+        call = self._call("choices", options, prefix=prefix)
+        if check_target:
+            check_target_of(call, self._cancellation)
+        return Choices(call, prefix, self._cancellation)
 
     def waiting(self, temp_database: str) -> WaitingDatabase:
         """Return a database that ``restore(swap=False)`` left, to work on it or to look at it.

@@ -1,6 +1,6 @@
 """Let a person pick the dump to restore."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
@@ -35,6 +35,8 @@ class PgClonePickDumpOperator(PgCloneBaseOperator, HITLOperator):  # type: ignor
     such as ``response_timeout``, ``assigned_users`` and ``notifiers``, are taken too.
 
     :param prefix: whole leading parts of the keys to choose from; empty for all dumps.
+    :param check_target: whether ``database`` is what a restore then replaces: it is checked before
+        anybody is asked. Default: False; True in a :func:`restore_task_group`.
     :param database: the database to dump, to restore over or to copy. Default: the connection's.
     :param storage_location: where dumps are stored: ``s3://bucket/prefix/``, ``file:///folder/`` or
         the path of a folder. Default: none; it must be set.
@@ -46,23 +48,41 @@ class PgClonePickDumpOperator(PgCloneBaseOperator, HITLOperator):  # type: ignor
     :param require_masked: whether only masked databases are made: restores and drills take masked
         dumps alone, and copies go by ``stream``, with masks; if one source requires it, no other
         can lift it. Default: False.
+    :param restore_over: the only databases that may be replaced or made, as patterns such as
+        ``shop_staging*`` in the syntax of Python's fnmatch; if several sources set it, each must
+        allow the database. Default: all.
+    :param create_target: whether a restore, a swap or a copy by ``stream`` makes its target if no
+        database has that name; otherwise it is refused, as a wrong name would be. A swap makes none
+        either if its restore may not. Default: True.
+    :param require_signed: whether to take only dumps that the signing key signed, under the key
+        that they have; if one source requires it, no other can lift it. Default: False.
+    :param signing_key: the secret that signs dumps, and by which ``require_signed`` knows them; it
+        has at least 16 characters. Default: none.
+    :param signing_key_conn_id: the Airflow connection whose password is the signing key. Default:
+        none.
     :param maintenance_database: the database to connect to while other databases are created,
         renamed and dropped. Default: postgres.
     """
 
     verb = "choices"
-    subjects = ("prefix",)
+    subjects = ("prefix", "check_target")
 
     def __init__(
         self,
         *,
         prefix: "str | XComArg" = "",
+        check_target: bool = False,
         database: str | None = None,
         storage_location: str | None = None,
         storage_conn_id: str | None = None,
         limit: int | str | None = None,
         require_verified: bool | str | None = None,
         require_masked: bool | str | None = None,
+        restore_over: str | Sequence[str] | None = None,
+        create_target: bool | str | None = None,
+        require_signed: bool | str | None = None,
+        signing_key: str | None = None,
+        signing_key_conn_id: str | None = None,
         maintenance_database: str | None = None,
         **kwargs: Any,
     ) -> None:

@@ -117,12 +117,15 @@ class SwapArguments(TypedDict, total=False):
     wait_seconds: WaitSeconds
 
 
-class ChoiceArguments(TypedDict, total=False):
-    """Which dumps a person may choose from."""
+class ChoiceArguments(SigningArguments, total=False):
+    """Which dumps a person may choose from, and what they are restored over."""
 
     limit: Limit
+    restore_over: RestoreOver
+    create_target: CreateTarget
     require_verified: RequireVerified
     require_masked: RequireMasked
+    require_signed: RequireSigned
 
 
 class CopyArguments(ReadingArguments, MaskingArguments, LoadingArguments, total=False):

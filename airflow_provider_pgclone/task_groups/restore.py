@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 # Of the restore's arguments, those that other tasks need as well.
 _OF_STORAGE = ("storage_location", "storage_conn_id")
-_OF_CHOICES = (*_OF_STORAGE, "database", "require_masked", "require_verified")
+_OF_CHOICES = (
+    *(*_OF_STORAGE, "database", "restore_over", "create_target"),
+    *("require_masked", "require_verified", "require_signed"),
+    *("signing_key", "signing_key_conn_id"),
+)
 _OF_SWAP = ("restore_over", "wait_seconds")
 
 
@@ -89,7 +93,7 @@ def _chosen(dump: Any, server: Mapping[str, Any], options: Mapping[str, Any]) ->
         return dump
     from airflow_provider_pgclone.operators import PgClonePickDumpOperator
 
-    given = {**server, **_some(options, _OF_CHOICES), **dump.arguments}
+    given = {"check_target": True, **server, **_some(options, _OF_CHOICES), **dump.arguments}
     return PgClonePickDumpOperator(task_id="pick", prefix=dump.prefix, **given)
 
 

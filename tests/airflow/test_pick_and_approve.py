@@ -145,13 +145,17 @@ def test_without_a_dump_to_pick_the_task_says_so(
 
 
 @pytest.mark.parametrize("database", [shop.PRODUCTION, "shop_stagin"])
-def test_a_database_that_is_not_staging_is_refused(
-    manual_restore: DAG, shop_server: Server, database: str
+@pytest.mark.parametrize("is_given", [False, True])
+def test_a_database_that_is_not_staging_is_refused_before_anybody_is_asked(
+    manual_restore: DAG, shop_server: Server, database: str, *, is_given: bool
 ) -> None:
     """Production is on the server of the staging connection."""
     key, before = masked_dump(), shop_server.names()
-    run: Any = manual_restore.test(run_conf={"dump_key": key, "database": database})
-    assert states(run)["restore.restore"] == "failed"
+    conf = {"database": database, **({"dump_key": key} if is_given else {})}
+    with answering(pick_and(APPROVE, key)) as asked:
+        run: Any = manual_restore.test(run_conf=conf)
+    assert states(run)["restore.pick"] == "failed"
+    assert asked == []
     assert shop_server.names() == before
     assert orders(shop_server) == 90
 

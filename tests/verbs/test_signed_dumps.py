@@ -75,6 +75,20 @@ def test_what_is_not_signed_by_the_key_is_refused_before_anything_is_made(
     assert [dump.finding for dump in hook.ls()] == [None, None]
 
 
+def test_a_person_is_offered_only_what_a_restore_takes(
+    server: Server, shop: str, make_hook: MakeHook
+) -> None:
+    make_hook(shop).dump()
+    key, other = make_hook(shop).dump(signing_key=KEY), make_hook(shop).dump(signing_key=OTHER_KEY)
+    choices = make_hook("restored").choices(**SIGNED)
+    assert [choice.key for choice in choices.list()] == [key]
+    assert choices.check(key) == key
+    with pytest.raises(NotAllowedError, match="does not fit"):
+        choices.check(other)
+    with pytest.raises(InvalidInputError, match="needs the signing key, and none was given"):
+        make_hook("restored").choices(require_signed=True).list()
+
+
 def test_a_changed_or_moved_dump_is_refused(
     shop: str, make_hook: MakeHook, local_storage: Path
 ) -> None:

@@ -40,7 +40,7 @@ from airflow_provider_pgclone.core.replacing.properties import (
 )
 from airflow_provider_pgclone.core.replacing.sessions import wait_for_readers
 from airflow_provider_pgclone.core.replacing.target import (
-    check_kept_database,
+    check_local_source,
     check_makeable,
     check_may_create,
     check_may_replace,
@@ -65,8 +65,8 @@ __all__ = [
     "Properties",
     "attempt_database_name",
     "check_database_name",
-    "check_kept_database",
     "check_kept_names",
+    "check_local_source",
     "check_makeable",
     "check_may_create",
     "check_may_replace",

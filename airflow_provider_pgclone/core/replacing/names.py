@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 
-from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 
 LOCAL_MARK = ":"
 PRE = "pre"
@@ -53,6 +53,18 @@ class LocalKey:
         if self.is_reserved:
             raise InvalidInputError(
                 f"{self} is a reserved name", hint="Give the copy another name."
+            )
+
+    def check_masked(self) -> None:
+        """Refuse a database of which it is not known whether it is masked.
+
+        :raises UnsupportedError: for all but ``:pre`` and ``:post``.
+        """
+        if not self.is_reserved:
+            raise UnsupportedError(
+                f"{self} is not known to be masked, and only masked databases may be restored",
+                hint="Restore a masked dump. :pre and :post may be restored too, since they come "
+                "from earlier restores.",
             )
 
     def database_name(self, target: str) -> str:

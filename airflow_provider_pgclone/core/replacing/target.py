@@ -16,6 +16,7 @@ from airflow_provider_pgclone.core.replacing.names import (
     LOCAL_MARK,
     POST,
     PRE,
+    LocalKey,
     check_database_name,
     kept_database_name,
 )
@@ -166,6 +167,21 @@ def check_source(session: Session, source: str, name: str) -> None:
             f"the local database {source!r} does not exist",
             hint="List the local databases to see their names.",
         )
+
+
+def check_local_source(
+    session: Session, key: LocalKey, target: str, *, require_masked: bool
+) -> None:
+    """Refuse a local key whose database cannot be restored over a target.
+
+    :param require_masked: as for :func:`check_kept_database`.
+    :raises NotFoundError: when its database does not exist; others as :func:`check_source` and
+        :func:`check_kept_database`.
+    """
+    source = key.database_name(target)
+    check_source(session, source, target)
+    if key.is_reserved:
+        check_kept_database(session, source, target, require_masked=require_masked)
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,31 @@
 """The dumps among which a person chooses the one to restore, and the check of the choice."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
+from airflow_provider_pgclone.core.archive import required_signing_key
 from airflow_provider_pgclone.core.cancellation import Cancellation
-from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError, NotFoundError
+from airflow_provider_pgclone.core.errors import (
+    ArchiveError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+    UnsupportedError,
+)
 from airflow_provider_pgclone.core.progress import format_age, format_bytes
-from airflow_provider_pgclone.core.repository.dumps import newest_first
+from airflow_provider_pgclone.core.repository.dumps import Dump, newest_first
 from airflow_provider_pgclone.core.repository.keys import KeyPrefix
 from airflow_provider_pgclone.core.repository.lookup import find_dump
-from airflow_provider_pgclone.core.repository.requirements import check_masked, check_verified
-from airflow_provider_pgclone.core.repository.stored_archive import open_archive
+from airflow_provider_pgclone.core.repository.requirements import (
+    check_masked,
+    check_signed,
+    check_verified,
+)
+from airflow_provider_pgclone.core.repository.stored_archive import Archive, open_archive
 from airflow_provider_pgclone.core.repository.summaries import DumpSummary, read_summaries
 from airflow_provider_pgclone.core.storage import Storage
 from airflow_provider_pgclone.core.visible import get_log, visible_text
@@ -22,6 +34,8 @@ log = get_log(__name__)
 
 # A person reads no more, nor does a form show them well.
 DEFAULT_CHOICES = 100
+# The check of a signature is a few small reads, which mostly wait for storage.
+_READERS = 8
 
 
 @dataclass(frozen=True)
@@ -31,11 +45,28 @@ class Wanted:
     :param prefix: whole leading parts of their keys; empty for all dumps.
     :param require_masked: whether only masked dumps.
     :param require_verified: whether only dumps that a verification has found whole.
+    :param require_signed: whether only dumps that were signed with the signing key.
+    :param signing_key: the secret with which dumps were signed.
     """
 
     prefix: str = ""
     require_masked: bool = False
     require_verified: bool = False
+    require_signed: bool = False
+    signing_key: str | None = field(default=None, repr=False)
+
+    def check(self, archive: Archive) -> None:
+        """Refuse a dump that lacks what is required.
+
+        :raises UnsupportedError: when it is not masked, verified or signed, and must be.
+        :raises NotAllowedError: when its signature is not that of the signing key.
+        """
+        if self.require_signed:
+            check_signed(archive, required_signing_key(self.signing_key))
+        if self.require_verified:
+            check_verified(archive)
+        if self.require_masked:
+            check_masked(archive)
 
 
 @dataclass(frozen=True)
@@ -66,6 +97,8 @@ def list_choices(
     )
     found: list[DumpSummary] = []
     while len(found) < most and (some := list(islice(dumps, most))):
+        if wanted.require_signed:
+            some = list(_fit(storage, some, wanted, cancellation))
         for one in read_summaries(storage, some, known={}, cancellation=cancellation):
             if one.problem:
                 log.warning("%s cannot be chosen: %s", one.key, one.problem)
@@ -97,7 +130,8 @@ def check_choice(storage: Storage, text: str, wanted: Wanted) -> str:
     :raises NotFoundError: when there is no such dump.
     :raises InvalidInputError: when it is not under the prefix.
     :raises ArchiveError: when it is damaged.
-    :raises UnsupportedError: when it is not masked or verified, and must be.
+    :raises UnsupportedError: when it is not masked, verified or signed, and must be.
+    :raises NotAllowedError: when its signature is not that of the signing key.
     """
     dump = find_dump(storage, text)
     if not dump.key.startswith(str(KeyPrefix.parse(wanted.prefix))):
@@ -110,12 +144,30 @@ def check_choice(storage: Storage, text: str, wanted: Wanted) -> str:
             f"{dump.key} was found to be damaged by a verification",
             hint="Choose another dump, or verify it again.",
         )
-    archive = open_archive(storage, dump)
-    if wanted.require_verified:
-        check_verified(archive)
-    if wanted.require_masked:
-        check_masked(archive)
+    wanted.check(open_archive(storage, dump))
     return dump.key
+
+
+def _fit(
+    storage: Storage, dumps: Sequence[Dump], wanted: Wanted, cancellation: Cancellation
+) -> Iterator[Dump]:
+    """Yield the dumps that have what is required, by their archives; log why others have not."""
+    required_signing_key(wanted.signing_key)
+
+    def problem(dump: Dump) -> str:
+        cancellation.check()
+        try:
+            wanted.check(open_archive(storage, dump))
+        except (ArchiveError, NotAllowedError, NotFoundError, UnsupportedError) as error:
+            return error.message
+        return ""
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        for dump, why in zip(dumps, pool.map(problem, dumps), strict=True):
+            if why:
+                log.warning("%s cannot be chosen: %s", dump.key, why)
+            else:
+                yield dump
 
 
 def _label(one: DumpSummary, at: datetime) -> str:
@@ -135,6 +187,7 @@ def _label(one: DumpSummary, at: datetime) -> str:
 def _nothing(storage: Storage, wanted: Wanted) -> NotFoundError:
     kinds = ["masked"] if wanted.require_masked else []
     kinds += ["verified"] if wanted.require_verified else []
+    kinds += ["signed"] if wanted.require_signed else []
     kind = " and ".join(kinds)
     where = f"under the prefix {wanted.prefix!r} in" if wanted.prefix else "in"
     return NotFoundError(
