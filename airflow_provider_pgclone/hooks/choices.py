@@ -36,6 +36,12 @@ class Choices:
         self._prefix = prefix
         self._cancellation = cancellation
 
+    @property
+    def required(self) -> tuple[str, ...]:
+        """What dumps must be: ``masked``, ``verified`` and ``signed``, as far as it is required."""
+        kinds = ("masked", "verified", "signed")
+        return tuple(kind for kind in kinds if self._call.value(f"require_{kind}", bool))
+
     def list(self) -> "list[Choice]":
         """Return the dumps, each with its ``key`` and a ``label`` that no other has.
 

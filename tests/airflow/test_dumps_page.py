@@ -9,6 +9,9 @@ import pytest
 
 from airflow_provider_pgclone.core.archive import HEAD_BYTES, Manifest, manifest_block, read_footer
 from airflow_provider_pgclone.core.archive.footer import read_manifest
+from airflow_provider_pgclone.plugins.dumps_page.catalog import state_of_target
+from airflow_provider_pgclone.plugins.dumps_page.configuration import read_configuration
+from airflow_provider_pgclone.plugins.dumps_page.sources import hook_of
 from tests.support.fixtures.databases import Server
 from tests.support.fixtures.dumps_page import PageClient, token_of
 from tests.support.fixtures.hooks import MakeHook
@@ -147,6 +150,19 @@ def test_a_dump_is_listed_and_described(
 
     state = page.get("api/target", SHOP_READER, target="Staging").json()
     assert (state["name"], state["pre"]) == (shop, None)
+
+
+def test_a_target_tells_what_it_requires_of_dumps(
+    page: PageClient, postgres_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def required() -> Any:
+        return page.get("api/target", target="Staging", fresh="true").json()["requires"]
+
+    assert required() == []
+    options = {postgres_connection: {"require_masked": True, "require_signed": True}}
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", json.dumps(options))
+    target = read_configuration().target("Staging")
+    assert state_of_target(hook_of(target))["requires"] == ("masked", "signed")
 
 
 def forge(path: Path, **facts: Any) -> None:

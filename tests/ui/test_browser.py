@@ -95,6 +95,17 @@ def _look_at_the_dumps(person: Person) -> None:
     person.page.get_by_role("combobox").filter(has_text="Masked or not").select_option("no")
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("Not masked")
+    _see_that_staging_does_not_take_it(person, rows)
+
+
+def _see_that_staging_does_not_take_it(person: Person, rows: Locator) -> None:
+    rows.get_by_role("link").first.click()
+    person.page.get_by_role("button", name="Restore…").click()
+    dialog = person.page.get_by_role("dialog")
+    expect(dialog.get_by_text(f"{shop.STAGING} takes only masked dumps.")).to_be_visible()
+    expect(dialog.get_by_role("button", name=f"Restore over {shop.STAGING}")).to_be_disabled()
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_have_count(0)
 
 
 def _open_the_third_oldest(person: Person) -> dict[str, int]:
@@ -172,9 +183,9 @@ def _trigger(person: Person, **fields: str) -> str:
 
 
 def _see_it_refused(person: Person, database: str) -> None:
-    run = _trigger(person, database=database, dump_key="prod_masked/shop")
+    run = _trigger(person, database=database)
     assert person.state_of_run(run) == "failed"
-    person.page.goto(f"{run}/tasks/restore.restore")
+    person.page.goto(f"{run}/tasks/restore.pick")
     expect(
         person.page.get_by_text(f"database '{database}' may not be replaced").first
     ).to_be_visible()

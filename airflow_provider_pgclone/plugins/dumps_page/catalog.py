@@ -97,9 +97,17 @@ def publish_target(name: str, hook: PgCloneHook) -> None:
     """Publish what a target holds."""
     Variable.set(
         variable_of("target", name),
-        _packed({"current": asdict(hook.current())}),
+        _packed({"current": state_of_target(hook)}),
         description=f"What the target {name} holds, for the page Dumps.",
     )
+
+
+def state_of_target(hook: PgCloneHook) -> dict[str, Any]:
+    """Return what a target holds, and what it requires of a dump that is restored over it.
+
+    What the DAG that restores requires beyond it is not known here.
+    """
+    return {**asdict(hook.current()), "requires": hook.choices().required}
 
 
 def read_store(name: str) -> PublishedStore:

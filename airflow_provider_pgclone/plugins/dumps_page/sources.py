@@ -4,7 +4,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Protocol
@@ -139,7 +139,7 @@ class LiveTarget:
             age = time.monotonic() - self._read_at
             if self._state is None or age > (1 if fresh else FRESH_SECONDS):
                 as_of = datetime.now(UTC)
-                self._state = TargetState(asdict(self._hook.current()), as_of)
+                self._state = TargetState(catalog.state_of_target(self._hook), as_of)
                 self._read_at = time.monotonic()
             return self._state
 

@@ -14,7 +14,7 @@ const Started = ({ dag, run, isWaiting }) =>
     }, "Go to the run")));
 
 // A button that starts a run, and what came of it.
-const Start = ({ dag, conf, label, isDangerous, isOff }) => {
+const Start = ({ dag, conf, label, isDangerous, isOff, onClose }) => {
   const [state, setState] = useState({});
   const start = () => {
     setState({ isBusy: true });
@@ -28,8 +28,10 @@ const Start = ({ dag, conf, label, isDangerous, isOff }) => {
   return h("footer", null,
     state.problem && h(Problem, null, state.problem),
     h("span", { className: "pgc-muted" }, "Starts the DAG ", h("code", null, dag), "."),
-    h("button", { className: `pgc-button ${isDangerous ? "pgc-danger" : "pgc-primary"}`, onClick: start,
-      disabled: isOff || state.isBusy }, state.isBusy ? "Starting…" : label));
+    h("span", { className: "pgc-actions" },
+      h("button", { className: "pgc-button", onClick: onClose }, "Cancel"),
+      h("button", { className: `pgc-button ${isDangerous ? "pgc-danger" : "pgc-primary"}`, onClick: start,
+        disabled: isOff || state.isBusy }, state.isBusy ? "Starting…" : label)));
 };
 
 export const held = (state) => {
@@ -48,8 +50,7 @@ export const Held = ({ state }) => {
   return h("span", { title: state.key || undefined }, held(state), time && [" (", h(Age, { key: "age", at: time }), ")"]);
 };
 
-const Now = ({ target }) => {
-  const { data, problem, isLoading } = useRoute("target", { target: target.name });
+const Now = ({ answer: { data, problem, isLoading } }) => {
   if (problem) return h(Problem, null, problem);
   if (!data) return isLoading ? h(Waiting, { lines: 2 }) : null;
   return h(Facts, { rows: [
@@ -61,11 +62,19 @@ const Now = ({ target }) => {
   ] });
 };
 
-export const Restore = ({ dump, targets, onClose }) => {
+// Why a target does not take a dump, by what its configuration requires.
+const lacks = (dump, isSigned, requires = []) => {
+  const has = { masked: dump.is_masked === true, verified: Boolean(dump.finding), signed: isSigned !== false };
+  return requires.filter((kind) => has[kind] === false);
+};
+
+export const Restore = ({ dump, isSigned, targets, onClose }) => {
   const able = targets.filter((one) => one.may_restore);
   const [name, setName] = useState(able[0]?.name);
   const [isReversible, setReversible] = useState(true);
   const target = able.find((one) => one.name === name);
+  const now = useRoute("target", { target: name }, Boolean(name));
+  const lacking = now.isLoading ? [] : lacks(dump, isSigned, now.data?.requires);
   const warnings = [
     dump.problem && `Its manifest cannot be read: ${dump.problem}.`,
     dump.is_masked === false && "This dump is not masked: the target will hold the values of its source.",
@@ -83,12 +92,14 @@ export const Restore = ({ dump, targets, onClose }) => {
           h("input", { type: "radio", name: "pgc-target", checked: one.name === name, onChange: () => setName(one.name) }),
           one.name, h("code", null, one.database)))),
       able.length === 1 && h("p", null, target.name, " ", h("code", null, target.database)),
-      target && h(Now, { key: target.name, target }),
+      target && h(Now, { answer: now }),
+      lacking.length > 0 && h(Problem, null, `${target.database} takes only ${lacking.join(" and ")} dumps.`),
       h("label", { className: "pgc-check" },
         h("input", { type: "checkbox", checked: isReversible, onChange: (event) => setReversible(event.target.checked) }),
         h("span", null, "Keep what it holds now as ", h("code", null, ":pre"), ", so that Undo can bring it back. An older ",
           h("code", null, ":pre"), " is dropped."))),
-    target && h(Start, { dag: target.dag, label: `Restore over ${target.database}`, isDangerous: true,
+    target && h(Start, { dag: target.dag, label: `Restore over ${target.database}`, isDangerous: true, onClose,
+      isOff: lacking.length > 0 || now.isLoading,
       conf: { dump_key: dump.key, database: target.database, reversible: isReversible } }));
 };
 
@@ -102,7 +113,7 @@ export const Undo = ({ target, state, onClose }) =>
         ["Size", h(Size, { value: state.pre.size_bytes })],
       ] }),
       h("p", null, "What it holds now is given up: ", h("code", null, ":pre"), " takes its place, and this cannot be undone.")),
-    h(Start, { dag: target.dag, label: `Turn ${target.database} back`, isDangerous: true,
+    h(Start, { dag: target.dag, label: `Turn ${target.database} back`, isDangerous: true, onClose,
       conf: { dump_key: ":pre", database: target.database, reversible: false } }));
 
 export const Verify = ({ dump, dag, onClose }) =>
@@ -111,4 +122,4 @@ export const Verify = ({ dump, dag, onClose }) =>
       h("h3", null, `${dump.database}, ${short(dump.created_at)}`),
       h("p", { className: "pgc-keyline" }, h("code", null, dump.key)),
       h("p", null, "A verification reads the whole dump and notes beside it whether it is intact. Nothing is changed.")),
-    h(Start, { dag, label: "Verify", conf: { dump_key: dump.key } }));
+    h(Start, { dag, label: "Verify", onClose, conf: { dump_key: dump.key } }));

@@ -118,6 +118,6 @@ export const DumpPage = ({ store, dumpKey, targets, onBack }) => {
         ["A verification found this dump damaged", ...Object.values(data.verification.details ?? {})].join(": ")),
       summary.problem && h(Problem, null, `It cannot be read: ${summary.problem}.`),
       h(Body, { answer: data }),
-      dialog === "restore" && h(Restore, { dump: summary, targets, onClose: close }),
+      dialog === "restore" && h(Restore, { dump: summary, isSigned: data.is_signed, targets, onClose: close }),
       dialog === "verify" && h(Verify, { dump: summary, dag: store.verify_dag, onClose: close })));
 };
