@@ -11,6 +11,7 @@ from airflow_provider_pgclone.core.progress import (
     Progress,
     ProgressCallback,
     format_bytes,
+    format_count,
 )
 from airflow_provider_pgclone.core.time_spent import TimeSpent
 from airflow_provider_pgclone.core.visible import get_log, visible_text
@@ -246,7 +247,8 @@ class ProgressMeter:
         seconds = {name: value for name, value in self.seconds().items() if name != "done"}
         total = sum(seconds.values())
         size = f", {format_bytes(self._bytes_done)}" if self._bytes_done else ""
-        lines = [f"{title}: {self.tables:,} tables, {self._rows_done:,} rows{size}, {total:.1f} s"]
+        counts = f"{format_count(self.tables, 'table')}, {format_count(self._rows_done, 'row')}"
+        lines = [f"{title}: {counts}{size}, {total:.1f} s"]
         for name, value in seconds.items():
             lines.append(f"  {name:<12}{value:>10.1f} s {value / total if total else 0:>5.0%}")
         lines.append(f"  limited by  {limit or 'nothing alone'}")

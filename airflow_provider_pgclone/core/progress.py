@@ -96,9 +96,14 @@ def format_bytes(count: int) -> str:
     return f"{value:.1f} {_UNITS[-1]}"
 
 
+def format_count(count: int, thing: str) -> str:
+    """Return a number of things, such as ``1 table`` or ``2,000 rows``."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def format_age(seconds: float) -> str:
     """Return an age in its largest unit, such as ``3 hours``."""
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if (count := int(seconds // size)) > 0:
-            return f"{count} {unit}{'' if count == 1 else 's'}"
+            return format_count(count, unit)
     return "less than a minute"

@@ -256,9 +256,12 @@ def _check_columns(tables: Sequence[CatalogTable], pattern: str, rules: Mapping[
     for name in rules:
         having = [table for table in tables if name in table.by_name]
         if not having:
+            columns = sorted({column for table in tables for column in table.by_name})
+            near = difflib.get_close_matches(name, columns, n=1)
+            meant = [f"Did you mean {near[0]!r}?"] if near else []
+            hint = " ".join([*meant, "Correct it, so that no column is left unmasked by mistake."])
             raise InvalidInputError(
-                f"no table that matches {pattern!r} has the column {name!r} of masks",
-                hint="Correct it, so that no column is dumped unmasked by mistake.",
+                f"no table that matches {pattern!r} has the column {name!r} of masks", hint=hint
             )
         for table in having:
             if table.by_name[name].generation is not None:

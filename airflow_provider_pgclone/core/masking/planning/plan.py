@@ -124,6 +124,8 @@ def plan_masking(
     read = lock_what_is_read(session, planned.values()) if may_read else frozenset()
     facts = _facts(masking, assignment, planned, unmasked)
     _log(facts)
+    if masking.masks and not facts.columns:
+        log.warning("nothing is masked: no mask is for a column of the tables that are taken")
     return MaskPlan(
         tables={oid: one.masked for oid, one in planned.items()},
         names={oid: one.table.display_name for oid, one in planned.items()},
@@ -228,4 +230,4 @@ def _log(facts: MaskingFacts) -> None:
         subjects = [subject for kind, subject in facts.reported if kind == what]
         for start in range(0, len(subjects), _NAMES_A_LINE):
             named = ", ".join(subjects[start : start + _NAMES_A_LINE])
-            log.warning("not masked, and dumped as it is: %s: %s", what, named)
+            log.warning("not masked, and taken as it is: %s: %s", what, named)

@@ -23,7 +23,7 @@ const Empty = ({ page }) =>
       h("pre", { key: "how" }, EXAMPLE)]);
 
 // A link may name a dump alone: then the first store that has it is meant.
-const Finding = ({ stores, dumpKey, onFound }) => {
+const Finding = ({ stores, dumpKey, onFound, onBack }) => {
   const [problem, setProblem] = useState(null);
   useEffect(() => {
     const stop = new AbortController();
@@ -40,8 +40,11 @@ const Finding = ({ stores, dumpKey, onFound }) => {
     find();
     return () => stop.abort();
   }, [dumpKey]);
-  return problem ? h(Problem, null, problem) : h(Waiting, null);
+  return problem ? h(NotFound, { onBack }, problem) : h(Waiting, null);
 };
+
+const NotFound = ({ onBack, children }) =>
+  h("div", null, h("button", { className: "pgc-link pgc-back", onClick: onBack }, "← All dumps"), h(Problem, null, children));
 
 const Overview = ({ page, store, params, go }) => {
   const [turn, setTurn] = useState(undefined);
@@ -85,10 +88,10 @@ const Content = () => {
   const named = params.get("store");
   const dumpKey = params.get("dump");
   if (dumpKey && !named)
-    return h(Finding, { stores: page.stores, dumpKey, onFound: (store) => go({ store }, true) });
+    return h(Finding, { stores: page.stores, dumpKey, onBack: () => go({ dump: "" }), onFound: (store) => go({ store }, true) });
   const store = page.stores.find((one) => one.name === named) ?? (named ? undefined : page.stores[0]);
   if (!store)
-    return named ? h(Problem, null, `There is no store ${named} that you may see.`)
+    return named ? h(NotFound, { onBack: () => go({ store: "", dump: "" }) }, `There is no store ${named} that you may see.`)
       : h(Targets, { targets: page.targets, onOpen: () => {} });
   if (dumpKey)
     return h(DumpPage, { key: dumpKey, store, dumpKey, targets: page.targets, onBack: () => go({ dump: "", store: store.name }) });

@@ -83,6 +83,7 @@ def refusal(hook: PgCloneHook, **arguments: Any) -> str:
         ("bound", "place", "hash", "exclusion constraint"),
         ("bound", "doubled", "null", "is generated"),
         ("bound", "nothing", "null", "has the column 'nothing'"),
+        ("bound", "requird", "null", "Did you mean 'required'?"),
         ("bound", "at", {"bucket": 5}, "a bucket is a word"),
         ("bound", "positive", {"bucket": "month"}, "a bucket is a number"),
         ("bound", "code", {"sql": "no_such(code)"}, "mask of the column public.bound.code"),
@@ -103,6 +104,23 @@ def test_a_mask_that_does_not_fit_is_refused(
 ) -> None:
     masks = {f"public.{table}": {column: rule}}
     assert reason in refusal(make_hook(bound), masks=masks)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"masks": {"public.bound": {"code": "keep"}}},
+        {"masks": {"public.bound": {"mood": "null"}}, "exclude": ["public.bound"]},
+    ],
+)
+def test_masks_that_mask_nothing_are_told(
+    bound: str, make_hook: MakeHook, caplog: pytest.LogCaptureFixture, options: dict[str, Any]
+) -> None:
+    make_hook(bound).dump(**options)
+    assert "nothing is masked" in caplog.text
+    caplog.clear()
+    make_hook(bound).dump(masks={"public.bound": {"mood": {"constant": "happy"}}})
+    assert "nothing is masked" not in caplog.text
 
 
 def test_both_sides_of_a_foreign_key_are_masked_alike(
