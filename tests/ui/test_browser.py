@@ -90,6 +90,7 @@ def _see_that_a_damaged_dump_is_not_restored(person: Person, rows: Locator) -> N
 def _look_at_the_dumps(person: Person) -> None:
     _see_that_a_damaged_dump_is_not_restored(person, _open_dumps(person))
     rows = _open_dumps(person)
+    expect(person.page.locator("figcaption")).to_contain_text("sizedamagedpartialduration")
     for word in ("Damaged", "Partial", "Not masked", "Verified by restore"):
         expect(rows.filter(has_text=word)).to_have_count(1)
     person.page.get_by_role("combobox").filter(has_text="Masked or not").select_option("no")

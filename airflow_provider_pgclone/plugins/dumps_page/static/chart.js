@@ -16,6 +16,8 @@ const ceilingOfBytes = (value) => {
   const unit = 1024 ** Math.floor(Math.log2(value) / 10);
   return ceiling(value / unit) * unit;
 };
+// The kinds of dumps whose bars have another colour.
+const KINDS = { bad: "damaged", warn: "partial" };
 const kindOf = (point) => (point.finding === "damaged" ? "bad" : point.is_partial ? "warn" : "bar");
 const wordsOf = (point) => [short(point.created_at), bytes(point.size_bytes),
   typeof point.seconds === "number" ? `took ${duration(point.seconds)}` : "duration unknown",
@@ -47,6 +49,8 @@ export const Chart = ({ points, onOpen }) => {
     h(Drawing, { points, width, at, setAt, onOpen })),
     h("figcaption", null,
       h("span", { className: "pgc-key" }, h("i", { className: "pgc-key-bar" }), "size"),
+      Object.entries(KINDS).filter(([kind]) => points.some((one) => kindOf(one) === kind)).map(([kind, word]) =>
+        h("span", { key: kind, className: "pgc-key" }, h("i", { className: `pgc-key-bar pgc-key-${kind}` }), word)),
       h("span", { className: "pgc-key" }, h("i", { className: "pgc-key-line" }), "duration"),
       h("output", { "aria-live": "polite", className: "pgc-number" }, shown ? wordsOf(shown) : "")));
 };
