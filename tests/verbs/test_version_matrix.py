@@ -166,7 +166,7 @@ def test_what_an_older_server_does_not_understand_leaves_its_database_alone(
     older.run("postgres", "CREATE DATABASE old")
     older.run("old", "CREATE TABLE mine AS SELECT 42 AS answer")
     before = older.names()
-    with pytest.raises(RestoreError, match=r"pg_restore failed: .*syntax error"):
+    with pytest.raises(RestoreError, match="syntax error"):
         versions.hook(target, "old").restore(key)
     assert older.names() == before
     assert older.value("old", "SELECT answer FROM mine") == 42
