@@ -239,6 +239,7 @@ def _write_archive(work: _Dump, skeleton: Skeleton, upload: Upload) -> None:
         def tell(name: str) -> None:
             meter.work_on(f"taking the checksum of {name}")
 
+        snapshot.check_same_names()
         written = manifest.rows_of_tables
         checksums = take_checksums(snapshot, toc, checksummed, written, tell)
         meter.complete("checksums")

@@ -15,7 +15,7 @@ import pytest
 
 from airflow_provider_pgclone.core.archive import TableName, Toc
 from airflow_provider_pgclone.core.errors import BusyError, PgCloneError
-from airflow_provider_pgclone.core.masking.planning import plan, trial
+from airflow_provider_pgclone.core.masking.planning import plan, read_beside
 from airflow_provider_pgclone.core.postgres import settings
 from airflow_provider_pgclone.core.reading import snapshot, table_choice
 from tests.support.fixtures.databases import MakeDatabase, Server
@@ -296,7 +296,7 @@ def test_a_table_that_a_condition_reads_is_not_changed_before_it_is_locked(
     make_hook: MakeHook,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lock = trial.lock_what_is_read
+    lock = read_beside.lock_what_is_read
 
     def changed(*arguments: Any) -> Any:
         server.run(with_optout, change)

@@ -5,6 +5,12 @@ columns, and the queries that read the rows of a table. Masking rules do not bel
 neither does anything that runs pg_dump, writes an archive or changes a database.
 """
 
+from airflow_provider_pgclone.core.catalog.changes import (
+    Families,
+    check_not_rewritten,
+    check_same_names,
+    check_same_schemas,
+)
 from airflow_provider_pgclone.core.catalog.families import Family, families, owner
 from airflow_provider_pgclone.core.catalog.holding import (
     Held,
@@ -79,6 +85,7 @@ __all__ = [
     "Column",
     "ColumnPattern",
     "ColumnType",
+    "Families",
     "Family",
     "ForeignKey",
     "Held",
@@ -91,7 +98,10 @@ __all__ = [
     "Unreadable",
     "begin_holding",
     "check_encodable",
+    "check_not_rewritten",
     "check_readable_tables",
+    "check_same_names",
+    "check_same_schemas",
     "check_schemas",
     "check_trusted_owners",
     "describe_missing",

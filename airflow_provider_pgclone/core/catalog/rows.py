@@ -32,11 +32,15 @@ class Masked:
     :param alias: the name of the table in the other parameters.
     :param values: one expression for each column, in the order of the columns.
     :param condition: the rows to read; ``None`` reads all rows.
+    :param reads: the names of the tables that it reads beside its own, which can be locked.
+    :param may_read_more: whether it may read others, such as by a function.
     """
 
     alias: str
     values: tuple[str, ...]
     condition: str | None = None
+    reads: tuple[tuple[str, str], ...] = ()
+    may_read_more: bool = False
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,12 @@ _NAMED = 10
 def explaining_lock(session: Session) -> Iterator[None]:
     """Raise an error that names locked tables, and who locks them, if the session waited too long.
 
-    :raises BusyError: when a lock was waited for longer than the session's ``lock_timeout``.
+    :raises BusyError: when a lock was waited for longer than the session's ``lock_timeout``, or by
+        each for the other.
     """
     try:
         yield
-    except psycopg.errors.LockNotAvailable as error:
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise locked_error(session) from error
 
 

@@ -25,6 +25,7 @@ from airflow_provider_pgclone.core.postgres import (
     Child,
     connection_arguments,
     open_service_pipe,
+    qualified,
     run_child,
     short_lock_timeout,
 )
@@ -39,7 +40,10 @@ _FEW_MESSAGES = "SET client_min_messages = error"
 # the code.
 _CODES_ALONE, _MESSAGES = "\\set VERBOSITY sqlstate\n", "\\set VERBOSITY default\n"
 _CODES_AND_MESSAGES = "\\set VERBOSITY verbose\n"
-_LOCK_NOT_AVAILABLE = re.compile(r"^(psql exited with 3: )?psql:<stdin>:\d+: \w+: +55P03\b", re.M)
+# 55P03 is lock_not_available, 40P01 deadlock_detected.
+_NO_LOCK = re.compile(
+    r"^(psql exited with 3: )?psql:<stdin>:\d+: \w+: +(55P03|40P01)\b", re.MULTILINE
+)
 _NO_ROOM = re.compile(r"connection slots|too many (clients|connections)")
 # Where COPY has a file of its own, psql knows the number of rows: HandleCopyResult() in common.c,
 # and ProcessResult() of psql 14.
@@ -49,14 +53,10 @@ _COUNT_BYTES = 21
 
 
 class CopySession:
-    """A psql that reads one range after another: its start takes longer than a small table.
+    """A psql that reads one range after another: its start takes longer than a small table."""
 
-    :param reads_others: whether masks or conditions read other tables.
-    """
-
-    def __init__(self, psql: Child, *, reads_others: bool = False) -> None:
+    def __init__(self, psql: Child) -> None:
         self._psql = psql
-        self._reads_others = reads_others
         # psql writes it after the rows of a range. It is chosen after the snapshot was taken, so
         # that no row can have it.
         self._mark = f"{secrets.token_hex(16)} "
@@ -87,7 +87,7 @@ class CopySession:
         """
         script = ""
         if self._locked is not pages.table:
-            script = _lock(pages.table, reads_others=self._reads_others)
+            script = _lock(pages.table)
             self._locked = pages.table
         # The rollback releases the locks on the indexes and the TOAST table: a server has room for
         # few locks, and a REINDEX waits for them, and the next range of others for the REINDEX.
@@ -148,8 +148,7 @@ def open_range_reader(
     """
     with ExitStack() as stack:
         opened = [stack.enter_context(_psql(snapshot, cancellation)) for _ in range(sessions)]
-        reads_others = bool(snapshot.masks.read)
-        yield RangeReader([CopySession(psql, reads_others=reads_others) for psql in opened])
+        yield RangeReader([CopySession(psql) for psql in opened])
 
 
 @contextmanager
@@ -206,7 +205,7 @@ def _explaining(pages: PageRange) -> Iterator[None]:
     try:
         yield
     except ToolError as error:
-        if _LOCK_NOT_AVAILABLE.search(error.message):
+        if _NO_LOCK.search(error.message):
             raise BusyError(
                 f"the table {name} could not be read: another session has locked it, or one that "
                 "its masks read, or waits to alter it",
@@ -224,24 +223,27 @@ def _explaining(pages: PageRange) -> Iterator[None]:
         ) from error
 
 
-def _lock(table: Table, *, reads_others: bool) -> str:
+def _lock(table: Table) -> str:
     """Return the script that locks a table, and gives back the lock of the table before.
 
-    The session of the snapshot has locked it already. If COPY took the lock, it could wait behind
-    an ALTER TABLE that waits for that session, forever. pg_dump does not wait at all:
-    lockTableForWorker() in parallel.c.
+    The session of the snapshot has locked it already, with those that its masks and condition read.
+    If COPY took the locks, it could wait behind an ALTER TABLE that waits for that session,
+    forever. pg_dump does not wait at all: lockTableForWorker() in parallel.c.
     """
+    masked = table.masked
+    beside = () if masked is None else (qualified(*name) for name in masked.reads)
+    names = ", ONLY ".join((table_name(table), *beside))
     locking = _at_once(
         "ROLLBACK TO SAVEPOINT in_table",
         short_lock_timeout(),
-        f"LOCK TABLE ONLY {table_name(table)} IN ACCESS SHARE MODE",
+        f"LOCK TABLE ONLY {names} IN ACCESS SHARE MODE",
         # COPY may wait for a REINDEX, which does not wait for us. But it must not wait for an ALTER
-        # TABLE of another table that a condition reads, which waits for the snapshot's session.
-        *([] if reads_others and table.masked is not None else [NO_LOCK_TIMEOUT]),
-        *([] if table.masked is None else _each(MASKING_TRANSACTION)),
+        # TABLE of a table that only a function reads, which waits for the snapshot's session.
+        *([] if masked is not None and masked.may_read_more else [NO_LOCK_TIMEOUT]),
+        *([] if masked is None else _each(MASKING_TRANSACTION)),
         "SAVEPOINT range",
     )
-    return f"{_CODES_AND_MESSAGES}{locking}{_MESSAGES if table.masked is None else _CODES_ALONE}"
+    return f"{_CODES_AND_MESSAGES}{locking}{_MESSAGES if masked is None else _CODES_ALONE}"
 
 
 def _at_once(*statements: str) -> str:

@@ -1,26 +1,30 @@
 """Takes the snapshot of a dump, and decides how each table is read."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 
 from airflow_provider_pgclone.core.archive import TableName, Toc
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.catalog import (
+    Families,
     Held,
     Selection,
     Table,
     begin_holding,
     check_encodable,
+    check_not_rewritten,
+    check_same_names,
+    check_same_schemas,
     check_schemas,
     check_trusted_owners,
     excluded_tables,
     selected_of_others,
     tables_of_others,
 )
-from airflow_provider_pgclone.core.errors import ArchiveError, BusyError, InvalidInputError
+from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
 from airflow_provider_pgclone.core.masking.planning import Masking, MaskPlan, plan_masking
 from airflow_provider_pgclone.core.postgres import (
     NO_LOCK_TIMEOUT,
@@ -50,12 +54,6 @@ LOCK_WAIT_SECONDS = 60
 _LOCK_WAIT = "--lock-wait-timeout"
 # Shorter ones fit other options of pg_dump as well.
 _SHORTEST_LOCK_WAIT = "--loc"
-_REWRITTEN = """
-SELECT convert_to(nspname, getdatabaseencoding()), convert_to(relname, getdatabaseencoding())
-FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-WHERE relkind = 'r' AND relfilenode <> 0
-    AND relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid)
-"""
 
 # Partitions have a row of their own for each foreign key of their table.
 _REFERRING = """
@@ -63,22 +61,6 @@ SELECT conrelid FROM pg_constraint WHERE contype = 'f' AND convalidated AND conf
 """
 
 _PARTITIONS_AMONG = "SELECT inhrelid FROM pg_inherits WHERE inhrelid = ANY(%s)"
-
-# The catalog tables show the state of the snapshot; the functions return the present names. Names
-# are compared as bytes: pg_dump writes them in the encoding of the database. LIMIT would make the
-# planner compare each name with each other.
-_RENAMED = """
-SELECT concat_ws('.', nspname, relname, attname)
-FROM unnest(%(schemas)s::bytea[], %(names)s::bytea[]) AS dumped (schema, name)
-JOIN pg_namespace n ON convert_to(nspname, getdatabaseencoding()) = schema
-JOIN pg_class c ON relnamespace = n.oid AND convert_to(relname, getdatabaseencoding()) = name
-LEFT JOIN pg_attribute ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
-WHERE to_regclass(format('%%I.%%I', nspname, relname)) IS DISTINCT FROM c.oid::regclass
-    OR CASE WHEN attnum IS NOT NULL THEN
-        (pg_identify_object('pg_class'::regclass, c.oid, attnum)).identity
-            IS DISTINCT FROM format('%%I.%%I.%%I', nspname, relname, attname)
-    END
-"""
 
 
 @dataclass(frozen=True)
@@ -113,6 +95,7 @@ class Snapshot:
     ranged: Sequence[Table]
     small_bytes: int
     masks: MaskPlan
+    _read: set[TableName] = field(default_factory=set, repr=False)
 
     def small_sizes(self, toc: Toc) -> dict[int, int]:
         """Return the size of each entry with data that pg_dump reads, by its id: the mean of all.
@@ -144,9 +127,27 @@ class Snapshot:
         return [*self.excluded_partitions, *ranged]
 
     def release(self) -> None:
-        """Release the snapshot, when it is not needed any more."""
-        if not self.session.is_idle:
-            self.session.execute("COMMIT")
+        """Release the snapshot, when all rows are read.
+
+        :raises BusyError: when something had another name while they were read, or other children.
+        """
+        if self.session.is_idle:
+            return
+        self.check_same_names()
+        families = Families(self.session, self.masks.read)
+        self.session.execute("COMMIT")
+        families.check_unchanged(self.session)
+
+    def check_same_names(self) -> None:
+        """Check that what is read by its name has the same one as in the snapshot.
+
+        :raises BusyError: naming what was renamed since.
+        """
+        when = "while the dump ran"
+        check_same_schemas(self.session, self._read, when=when)
+        # Tables that pg_dump has read are not locked any more, and may be renamed.
+        ranged = {(table.schema, table.name) for table in self.ranged}
+        check_same_names(self.session, ranged.union(self.masks.read), when=when)
 
     def tool_environment(self, database: Database) -> dict[str, str]:
         """Return the environment variables of pg_dump or psql, with the encoding of the database.
@@ -167,45 +168,12 @@ class Snapshot:
         """
         in_skeleton = {entry.table for entry in toc.entries if entry.has_data}
         read = in_skeleton.union(self.named, self.masks.read)
-        self._check_same_names(read)
-        self._check_not_rewritten(read)
+        check_same_names(self.session, read, when="while the dump was starting")
+        check_not_rewritten(self.session, read)
+        self._read.update(read)
         self._check_left_out(toc)
         self._check_examined(toc)
         check_references(self.session, toc, self.ranged, self.masks.unreadable)
-
-    def _check_not_rewritten(self, read: Collection[TableName]) -> None:
-        """Refuse a snapshot in which a table appears to be empty, although it is not.
-
-        After TRUNCATE, or an ALTER TABLE that rewrites the table, an older snapshot does not see
-        any rows. The same is true if a new table replaced the table. See "Caveats" in the chapter
-        "Concurrency Control" of PostgreSQL's documentation. The query compares the file in the
-        catalog, which shows the state of the snapshot, with the present file.
-
-        :param read: the tables whose rows are read, by the names that pg_dump writes.
-        """
-        for row in self.session.execute(_REWRITTEN):
-            schema, name = (part.decode(errors="surrogateescape") for part in row)
-            if (schema, name) in read:
-                raise BusyError(
-                    f"table {schema}.{name} was truncated, rewritten or replaced while the dump "
-                    "was starting",
-                    hint="Try again. This snapshot does not contain the rows of the table.",
-                )
-
-    def _check_same_names(self, read: Collection[TableName]) -> None:
-        """Refuse tables and columns that were renamed after the snapshot and before the lock.
-
-        COPY uses names. It would read a table that has the former name of a masked table, or a
-        column that has the former name of a masked column.
-        """
-        tables = sorted(read)
-        names = {
-            "schemas": [schema.encode(errors="surrogateescape") for schema, _ in tables],
-            "names": [name.encode(errors="surrogateescape") for _, name in tables],
-        }
-        row = self.session.execute(_RENAMED, names).fetchone()
-        if row is not None:
-            raise BusyError(f"{row[0]} was renamed while the dump was starting", hint="Try again.")
 
     def _check_left_out(self, toc: Toc) -> None:
         """Refuse to go on if pg_dump would dump rows that it was told to leave out."""

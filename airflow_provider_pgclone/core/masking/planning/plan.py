@@ -29,6 +29,7 @@ from airflow_provider_pgclone.core.masking.planning.functions import (
     check_types,
 )
 from airflow_provider_pgclone.core.masking.planning.policy import check_policy
+from airflow_provider_pgclone.core.masking.planning.read_beside import lock_what_is_read
 from airflow_provider_pgclone.core.masking.planning.request import Masking
 from airflow_provider_pgclone.core.masking.planning.row_filter import RowFilter
 from airflow_provider_pgclone.core.masking.planning.table_masks import (
@@ -36,14 +37,10 @@ from airflow_provider_pgclone.core.masking.planning.table_masks import (
     keyed_columns,
     plan_tables,
 )
-from airflow_provider_pgclone.core.masking.planning.trial import (
-    lock_what_is_read,
-    try_masks,
-    try_references,
-)
-from airflow_provider_pgclone.core.masking.planning.unmasked import UnmaskedObject, find_unmasked
+from airflow_provider_pgclone.core.masking.planning.trial import try_masks, try_references
 from airflow_provider_pgclone.core.masking.planning.user_sql import check_volatile, may_name
 from airflow_provider_pgclone.core.masking.rules import without_values
+from airflow_provider_pgclone.core.masking.unmasked import UnmaskedObject, find_unmasked
 from airflow_provider_pgclone.core.postgres import LITERALS_TRANSACTION, Session
 from airflow_provider_pgclone.core.visible import get_log
 
@@ -120,18 +117,17 @@ def plan_masking(
     try_masks(session, planned.values())
     if masking.rows and not masking.follow_fks:
         try_references(session, assignment, row_filter)
-    may_read = assignment.user_sql or masking.rows
-    read = lock_what_is_read(session, planned.values()) if may_read else frozenset()
+    read = lock_what_is_read(session, catalog, planned)
     facts = _facts(masking, assignment, planned, unmasked)
     _log(facts)
     if masking.masks and not facts.columns:
         log.warning("nothing is masked: no mask is for a column of the tables that are taken")
     return MaskPlan(
-        tables={oid: one.masked for oid, one in planned.items()},
+        tables=read.masked,
         names={oid: one.table.display_name for oid, one in planned.items()},
         in_scope=frozenset((one.table.schema, one.table.name) for one in assignment.in_scope),
         unreadable=unreadable,
-        read=read,
+        read=read.tables,
         facts=facts,
     )
 

@@ -7,7 +7,7 @@ from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.masking.discovery import find_suspects
 from airflow_provider_pgclone.core.masking.planning.assignment import Assignment
 from airflow_provider_pgclone.core.masking.planning.request import Policy
-from airflow_provider_pgclone.core.masking.planning.unmasked import LARGE_OBJECTS, UnmaskedObject
+from airflow_provider_pgclone.core.masking.unmasked import LARGE_OBJECTS, UnmaskedObject
 from airflow_provider_pgclone.core.postgres import Session
 
 _MOST_NAMED = 20

@@ -5,14 +5,11 @@ read as a whole, to see whether their masked rows meet them. No result and no er
 of a row.
 """
 
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection
 
 import psycopg
-from psycopg import sql
 
-from airflow_provider_pgclone.core.archive import TableName
-from airflow_provider_pgclone.core.catalog import Index, display_name
+from airflow_provider_pgclone.core.catalog import Index
 from airflow_provider_pgclone.core.errors import InvalidInputError, PgCloneError, UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.assignment import Assignment
 from airflow_provider_pgclone.core.masking.planning.row_filter import RowFilter, alias_of
@@ -31,13 +28,6 @@ from airflow_provider_pgclone.core.visible import get_log
 log = get_log(__name__)
 
 _SAMPLED_DOCUMENTS = 10_000
-# Rights that suffice to query a table, such as those on some columns, may not suffice to lock it.
-_LOCKABLE = """
-SELECT nspname::text, relname::text, has_table_privilege(c.oid, 'SELECT')
-FROM unnest(%s::text[], %s::text[]) AS read (schema, name)
-JOIN pg_namespace n ON nspname = schema JOIN pg_class c ON relnamespace = n.oid AND relname = name
-WHERE relkind IN ('r', 'p')
-"""
 
 
 def try_masks(session: Session, planned: Collection[MaskedTable]) -> None:
@@ -78,49 +68,6 @@ def try_references(session: Session, assignment: Assignment, row_filter: RowFilt
                     "left out",
                     hint="Set follow_fks to true, or give the first table a condition of its own.",
                 )
-
-
-def lock_what_is_read(session: Session, planned: Collection[MaskedTable]) -> frozenset[TableName]:
-    """Lock the tables that masks and conditions read beside their own, until the transaction ends.
-
-    pg_dump may end hours before the masked rows are read. Then somebody could empty a table that a
-    condition looks into, or exchange it for another one. What functions read is not known, and
-    materialized views cannot be locked.
-
-    :return: the names of these tables.
-    """
-    found: set[TableName] = set()
-    for one in planned:
-        with session.transaction(rolled_back=True):
-            session.execute(f"{MASKING_TRANSACTION}; {NO_VIEWS}")
-            query = f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {one.rows}".encode()
-            ((plan,),) = session.execute(query, prepare=True)
-            found.update({*_relations(plan)} - {(one.table.schema, one.table.name)})
-    names = [list(part) for part in zip(*sorted(found), strict=True)] or [[], []]
-    lockable = {(schema, name): may for schema, name, may in session.execute(_LOCKABLE, names)}
-    unlocked = [display_name(*name) for name, may in lockable.items() if not may]
-    if unlocked:
-        log.warning(
-            "masks or conditions read %s, which the user of the connection has no right to lock: "
-            "let nobody empty or alter it while the dump runs",
-            ", ".join(sorted(unlocked)),
-        )
-    tables = [sql.Identifier(*name) for name, may in sorted(lockable.items()) if may]
-    if tables:
-        some = sql.SQL(", ONLY ").join(tables)
-        session.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(some))
-    return frozenset(lockable)
-
-
-def _relations(plan: Any) -> Iterator[TableName]:
-    """Yield the names of what a plan scans."""
-    if isinstance(plan, list):
-        for one in plan:
-            yield from _relations(one)
-    elif isinstance(plan, dict):
-        if "Relation Name" in plan:
-            yield plan["Schema"], plan["Relation Name"]
-        yield from _relations([*plan.values()])
 
 
 def _try_types(session: Session, one: MaskedTable) -> None:

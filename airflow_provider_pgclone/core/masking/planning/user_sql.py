@@ -41,6 +41,7 @@ _OF_SCHEMAS = (
     # A database may stand before the schema.
     re.compile(rf"\boperator\s*\([^()]*?{_NAME}\s*\.\s*(?![\w\"\s])", re.IGNORECASE),
 )
+_CAST_TO_SCHEMA = re.compile(rf"(?:::|\bas\b)\s*{_NAME}\s*\.", re.IGNORECASE)
 # https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-INTERPOLATION
 # psql sets only variables in capital letters.
 _PSQL_VARIABLE = re.compile(r"(?<!:):(?:['\"{]|[A-Z])")
@@ -93,6 +94,17 @@ def schemas_of_called(text: str) -> set[str]:
     """Return the schemas that SQL names before functions and operators."""
     bare = without_literals(text)
     return {_plain(found[1]) for one in _OF_SCHEMAS for found in one.finditer(bare)}
+
+
+def may_run_functions(text: str) -> bool:
+    """Tell whether SQL may run functions that are not PostgreSQL's own: rather one too many.
+
+    A cast to a type of a schema runs those of its domain, too.
+    """
+    bare = without_literals(text)
+    return _CAST_TO_SCHEMA.search(bare) is not None or bool(
+        schemas_of_called(text) - {"pg_catalog"}
+    )
 
 
 def check_volatile(session: Session, user_sql: Iterable[UserSql]) -> None:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from airflow_provider_pgclone.core.catalog import Selection
-from airflow_provider_pgclone.core.masking.planning.credentials import find_options
-from airflow_provider_pgclone.core.masking.planning.literals import (
+from airflow_provider_pgclone.core.masking.unmasked.credentials import find_options
+from airflow_provider_pgclone.core.masking.unmasked.literals import (
     COMMENT,
     PUBLICATION,
     QUERIES,
