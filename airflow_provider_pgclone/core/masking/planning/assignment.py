@@ -247,9 +247,10 @@ def _hint_of(catalog: Catalog, text: str) -> str:
         for one in catalog.tables.values()
     }
     near = difflib.get_close_matches(text.replace('"', "").lower(), by_letters, n=1)
+    meant = "Correct it"
     if near:
-        return f"There is {by_letters[near[0]]}; capital letters and signs need double quotes."
-    return "Correct it; in place of a view, name the tables that it reads."
+        meant = f"There is {by_letters[near[0]]}; capital letters and signs need double quotes"
+    return f"{meant}. In place of a view, name the tables that it reads."
 
 
 def _check_columns(tables: Sequence[CatalogTable], pattern: str, rules: Mapping[str, Any]) -> None:

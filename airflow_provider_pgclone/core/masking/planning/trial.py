@@ -5,7 +5,7 @@ read as a whole, to see whether their masked rows meet them. No result and no er
 of a row.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import psycopg
 
@@ -28,6 +28,13 @@ from airflow_provider_pgclone.core.visible import get_log
 log = get_log(__name__)
 
 _SAMPLED_DOCUMENTS = 10_000
+_HINTS: Mapping[type[psycopg.Error], str] = {
+    psycopg.errors.DatatypeMismatch: "Correct it. A condition is true or false, such as n > 0.",
+    psycopg.errors.UndefinedColumn: "Correct it, so that it names columns of the table.",
+    psycopg.errors.SyntaxError: "Correct it. It stands in parentheses, in a longer statement.",
+    psycopg.errors.InvalidTextRepresentation: "A value in it is none of its type, such as a label "
+    "that an enum does not have.",
+}
 
 
 def try_masks(session: Session, planned: Collection[MaskedTable]) -> None:
@@ -227,5 +234,9 @@ def _refusal(error: psycopg.Error, subject: str, *, shows: bool) -> PgCloneError
     reason = error.diag.message_primary if shows and is_of_syntax else type(error).__name__
     return InvalidInputError(
         f"{subject} does not work: {reason}",
-        hint="Names of functions and types need their schema, unless they are PostgreSQL's own.",
+        hint=_HINTS.get(
+            type(error),
+            "Correct it. Names of tables, functions and types need their schema, unless they are "
+            "PostgreSQL's own.",
+        ),
     )

@@ -77,7 +77,7 @@ export const Restore = ({ dump, isSigned, targets, onClose }) => {
   const lacking = now.isLoading ? [] : lacks(dump, isSigned, now.data?.requires);
   const warnings = [
     dump.problem && `Its manifest cannot be read: ${dump.problem}.`,
-    dump.is_masked === false && "This dump is not masked: the target will hold the values of its source.",
+    dump.is_masked === false && !lacking.length && "This dump is not masked: the target will hold the values of its source.",
     dump.left_out?.length > 0 && `This dump is partial. It left out: ${dump.left_out.join("; ")}.`,
   ].filter(Boolean);
   return h(Dialog, { title: "Restore a dump", onClose },
@@ -93,7 +93,7 @@ export const Restore = ({ dump, isSigned, targets, onClose }) => {
           one.name, h("code", null, one.database)))),
       able.length === 1 && h("p", null, target.name, " ", h("code", null, target.database)),
       target && h(Now, { answer: now }),
-      lacking.length > 0 && h(Problem, null, `${target.database} takes only ${lacking.join(" and ")} dumps.`),
+      lacking.length > 0 && h(Problem, null, `The target takes only ${lacking.join(" and ")} dumps.`),
       h("label", { className: "pgc-check" },
         h("input", { type: "checkbox", checked: isReversible, onChange: (event) => setReversible(event.target.checked) }),
         h("span", null, "Keep what it holds now as ", h("code", null, ":pre"), ", so that Undo can bring it back. An older ",
@@ -112,7 +112,8 @@ export const Undo = ({ target, state, onClose }) =>
         ["Replaced", state.since ? exact(state.since) : "unknown"],
         ["Size", h(Size, { value: state.pre.size_bytes })],
       ] }),
-      h("p", null, "What it holds now is given up: ", h("code", null, ":pre"), " takes its place, and this cannot be undone.")),
+      h("p", null, "What it holds now is given up: ", h("code", null, ":pre"), " takes its place. As it was right after the restore it is kept as ",
+        h("code", null, ":post"), "; what was written since is lost.")),
     h(Start, { dag: target.dag, label: `Turn ${target.database} back`, isDangerous: true, onClose,
       conf: { dump_key: ":pre", database: target.database, reversible: false } }));
 
