@@ -18,6 +18,7 @@ CONNECTIONS_KEY = "connections"
 DUMPS_PAGE_KEY = "dumps_page"
 CONFIGS_VARIABLE = "pgclone_configs"
 EXTRA_KEY = "pgclone"
+_CONNECTIONS_LABEL = f"the key {CONNECTIONS_KEY} of the section [{SECTION}]"
 # How alike two ids are of which one may be meant by the other, such as prod and prd.
 _NEAR = 0.75
 # Airflow reads an option that is declared sensitive from a command or a secrets backend, too:
@@ -84,12 +85,14 @@ def connection_sources(connection: Connection) -> list[OptionSource]:
 def source_of_connection_id(conn_id: str) -> OptionSource:
     """Return the options that the section gives a connection, whether or not it exists.
 
+    The case of the id does not count: Airflow finds a connection of the environment in any.
+
+    :raises InvalidInputError: when two ids in the section differ in case only.
     :raises UnknownOptionError: when it has a key that is not an option.
     """
-    key = f"the key {CONNECTIONS_KEY} of the section [{SECTION}]"
-    values = _section_mapping(CONNECTIONS_KEY).get(conn_id) or {}
-    label = f"connection {conn_id!r} in {key}"
-    source = OptionSource(label, _mapping(values, label))
+    written, values = _connection_options().get(_folded(conn_id), (conn_id, {}))
+    label = f"connection {written!r} in {_CONNECTIONS_LABEL}"
+    source = OptionSource(label, _mapping(values or {}, label))
     source.check()
     return source
 
@@ -100,9 +103,35 @@ def dumps_page_values() -> dict[str, Any]:
 
 
 def near_connection_ids(conn_id: str) -> list[str]:
-    """Return the ids in the section that are spelled like one which the section does not have."""
-    ids = [str(one) for one in _section_mapping(CONNECTIONS_KEY)]
-    return [] if conn_id in ids else get_close_matches(conn_id, ids, cutoff=_NEAR)
+    """Return the ids in the section that are spelled like one, which may have another case."""
+    ids = {folded: written for folded, (written, _) in _connection_options().items()}
+    if (folded := _folded(conn_id)) in ids:
+        return [] if ids[folded] == conn_id else [ids[folded]]
+    return [ids[near] for near in get_close_matches(folded, ids, cutoff=_NEAR)]
+
+
+def is_same_id(conn_id: str, other: str) -> bool:
+    """Tell whether Airflow may take two ids for one connection."""
+    return _folded(conn_id) == _folded(other)
+
+
+def _connection_options() -> dict[str, tuple[str, Any]]:
+    """Return what the section gives connections, by their folded ids, with each id as written."""
+    found: dict[str, tuple[str, Any]] = {}
+    for conn_id, values in _section_mapping(CONNECTIONS_KEY).items():
+        other, _ = found.setdefault(_folded(conn_id), (conn_id, values))
+        if other != conn_id:
+            raise InvalidInputError(
+                f"{_CONNECTIONS_LABEL} has both {other!r} and {conn_id!r}, which differ in case "
+                "only",
+                hint="Write the options of both under one id. The case of an id does not count.",
+            )
+    return found
+
+
+def _folded(conn_id: str) -> str:
+    # As Airflow makes the name of a connection's environment variable.
+    return conn_id.upper()
 
 
 def _declare_sensitive() -> None:

@@ -342,8 +342,10 @@ def _kind_to_list(sources: Sequence[OptionSource]) -> str:
 
 def _storage_guards(options: Mapping[str, Any]) -> list[OptionSource]:
     """Return the sources of the guards of the connection of a bucket."""
+    from airflow_provider_pgclone.core.storage import is_bucket
+
     location, conn_id = options.get("storage_location"), options.get("storage_conn_id")
-    if conn_id is None or not (location or "").startswith("s3://"):
+    if conn_id is None or location is None or not is_bucket(location):
         return []
     try:
         found = connection_sources(get_connection(conn_id))

@@ -14,6 +14,7 @@ from airflow_provider_pgclone.settings import (
     CONNECTIONS_KEY,
     EXTRA_KEY,
     SECTION,
+    is_same_id,
     near_connection_ids,
 )
 
@@ -54,6 +55,8 @@ def warn_if_misspelled(conn_id: str) -> None:
     Nobody can tell all connections: they may be in backends that cannot be listed.
     """
     for near in near_connection_ids(conn_id):
+        if is_same_id(near, conn_id):
+            continue
         try:
             BaseHook.get_connection(near)
         except AirflowNotFoundException:

@@ -112,6 +112,56 @@ def test_the_section_guards_a_bucket_by_its_connection(
         make_hook(shop, storage_location="s3://dumps/").dump()
 
 
+@pytest.mark.parametrize(("written", "asked"), [("prod", "Prod"), ("Staging", "staging")])
+def test_the_case_of_a_connection_id_lifts_no_guard(
+    written: str,
+    asked: str,
+    shop: str,
+    make_hook: MakeHook,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for conn_id in ("PROD", "STAGING"):  # Airflow finds them in any case
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id}", os.environ["AIRFLOW_CONN_PG"])
+    connections = {written: {"allow_restore": False, "restore_over": [], "instance": "guarded"}}
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", json.dumps(connections))
+    hook = make_hook(shop, postgres_conn_id=asked)
+    key = hook.dump()
+    assert key.startswith("guarded/")
+    with pytest.raises(NotAllowedError, match=f"connection '{written}' .* sets allow_restore"):
+        hook.restore(key)
+    with pytest.raises(NotAllowedError, match=r"'copied' .*restore_over"):
+        make_hook(shop).copy(target="copied", target_postgres_conn_id=asked)
+    assert "none for" not in caplog.text
+
+
+def test_the_case_of_a_bucket_lifts_no_guard(
+    shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_S3", '{"conn_type": "aws"}')
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", '{"S3": {"allow_dump": false}}')
+    for location in ("s3://dumps/", "S3://dumps/"):
+        with pytest.raises(NotAllowedError, match="'S3'"):
+            make_hook(shop, storage_location=location, storage_conn_id="s3").dump()
+
+
+def test_ids_of_connections_that_differ_in_case_only_are_refused(
+    shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = {"prod": {"allow_restore": False}, "Prod": {}}
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", json.dumps(connections))
+    with pytest.raises(InvalidInputError, match="has both 'prod' and 'Prod'"):
+        make_hook(shop).ls()
+
+
+def test_a_connection_id_in_another_case_is_told_if_it_does_not_exist(
+    shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__PGCLONE__CONNECTIONS", '{"prod": {}}')
+    with pytest.raises(NotFoundError, match=r"'Prod' does not exist.*Did you mean 'prod'\?"):
+        make_hook(shop, postgres_conn_id="Prod").ls()
+
+
 def test_a_connection_id_that_is_misspelled_in_the_section_is_told(
     shop: str,
     make_hook: MakeHook,

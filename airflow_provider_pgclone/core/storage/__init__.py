@@ -27,6 +27,7 @@ __all__ = [
     "Storage",
     "StoredObject",
     "Upload",
+    "is_bucket",
     "open_storage",
     "pages",
 ]
@@ -34,6 +35,11 @@ __all__ = [
 
 # With one slash or none it is a slip, and the dump would lie on the worker.
 _SCHEME = re.compile(r"(s3|gs|file|https?|azure?|abfss?):", re.IGNORECASE)
+
+
+def is_bucket(location: str) -> bool:
+    """Tell whether a location is one in S3, in the same way as :func:`open_storage`."""
+    return urlsplit(location).scheme == "s3"
 
 
 def open_storage(location: str, s3_access: Callable[[], S3Access]) -> Storage:
