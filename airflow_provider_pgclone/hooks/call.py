@@ -174,15 +174,28 @@ class Call:
         return self._secret("signing_key", sources)
 
     def _secret(self, name: str, sources: Sequence[OptionSource]) -> str | None:
-        """Return a secret option, or else the password of the connection that another names.
+        """Return a secret option, or the password of the connection that another names.
 
-        Airflow's log hides it.
+        The nearest source that gives one of the two decides. Airflow's log hides the secret.
+
+        :raises InvalidInputError: when it gives both, or the connection has no password.
         """
         from airflow.sdk.log import mask_secret
 
-        secret: str | None = value_of(name, sources)
-        conn_id: str | None = value_of(f"{name}_conn_id", sources)
-        if secret is None and conn_id is not None:
+        by_connection = f"{name}_conn_id"
+        given = next(
+            (one for one in sources if (one.get(name) or one.get(by_connection)) is not None), None
+        )
+        if given is None:
+            return None
+        secret: str | None = given.get(name)
+        conn_id: str | None = given.get(by_connection)
+        if secret is not None and conn_id is not None:
+            raise InvalidInputError(
+                f"{given.label}: {name} and {by_connection} are both given",
+                hint="Give one of them: the secret itself, or the connection whose password it is.",
+            )
+        if conn_id is not None:
             secret = get_connection(conn_id).password
             if not secret:
                 raise InvalidInputError(

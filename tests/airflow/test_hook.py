@@ -299,6 +299,28 @@ def test_an_argument_that_was_mistyped_is_told_with_what_was_meant(name: str, me
         PgCloneHook("no_such").dump(**{name: "x"})  # type: ignore[arg-type]
 
 
+def test_the_nearest_source_of_a_secret_decides_in_which_way_it_is_given(
+    shop: str, make_hook: MakeHook, set_extra: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_KEYS", '{"conn_type": "generic", "password": "of the keys"}')
+    monkeypatch.setenv("AIRFLOW__PGCLONE__MASK_KEY", "of the section")
+    of_hook = {"postgres_conn_id": "pg"}
+
+    def mask_key(**given: str) -> str | None:
+        return resolve_call("dump", None, of_hook, given).masking().key
+
+    assert mask_key(mask_key_conn_id="keys") == "of the keys"
+    assert mask_key() == "of the section"
+    set_extra(mask_key_conn_id="keys")
+    assert mask_key() == "of the keys"
+    assert mask_key(mask_key="of the call") == "of the call"
+    with pytest.raises(InvalidInputError, match="the arguments: mask_key and mask_key_conn_id"):
+        mask_key(mask_key="of the call", mask_key_conn_id="keys")
+    set_extra(signing_key="of the extra", signing_key_conn_id="keys")
+    with pytest.raises(InvalidInputError, match=r"the extra .*: signing_key and signing_key_conn"):
+        resolve_call("dump", None, of_hook, {}).signing_key()
+
+
 def test_the_options_of_a_call_fill_the_dataclasses_of_the_core(
     shop: str, make_hook: MakeHook, postgres_connection: str
 ) -> None:
