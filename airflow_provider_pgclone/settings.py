@@ -54,10 +54,13 @@ def configuration_source(name: str | None) -> OptionSource:
     """Return the options of a named configuration; none if no name is given.
 
     :raises NotFoundError: when the configuration does not exist.
+    :raises InvalidInputError: when its name stands for no configuration in keys.
     :raises UnknownOptionError: when it has a key that is not an option.
     """
     if name is None:
         return OptionSource("no configuration", {})
+    from airflow_provider_pgclone.core.repository import NO_CONFIG  # which loads the storages
+
     configurations = {**_section_mapping(CONFIGS_KEY), **_variable_configurations()}
     if name not in configurations:
         known = ", ".join(sorted(configurations)) or "none"
@@ -65,6 +68,12 @@ def configuration_source(name: str | None) -> OptionSource:
             f"the configuration {name!r} does not exist",
             hint=f"The configurations of the Variable {CONFIGS_VARIABLE} and of the key "
             f"{CONFIGS_KEY} in the section [{SECTION}] are: {known}.",
+        )
+    if name == NO_CONFIG:
+        raise InvalidInputError(
+            f"no configuration may be named {name!r}: the keys of its dumps would be those of "
+            "dumps without a configuration, and a prune would count them together",
+            hint="Rename the configuration.",
         )
     source = OptionSource(f"the configuration {name!r}", _mapping(configurations[name], name))
     source.check()

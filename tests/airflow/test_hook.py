@@ -79,6 +79,14 @@ def test_an_unknown_configuration_is_named(
         make_hook(shop, config="nihgtly").dump()
 
 
+def test_a_configuration_of_the_name_that_stands_for_none_in_keys_is_refused(
+    shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_PGCLONE_CONFIGS", '{"none": {"exclude": ["orders"]}}')
+    with pytest.raises(InvalidInputError, match=r"no configuration may be named 'none'.*Rename"):
+        make_hook(shop, config="none").dump()
+
+
 def test_an_unknown_option_of_a_configuration_is_named(
     shop: str, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
