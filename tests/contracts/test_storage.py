@@ -395,10 +395,33 @@ def test_a_folder_is_named_in_several_ways(tmp_path: Path, form: str) -> None:
         "file://host/folder",
         "://",
         "x://y",
+        "s3://[bucket",
     ],
 )
 def test_another_location_is_refused_by_name(location: str) -> None:
     with pytest.raises(InvalidInputError, match="is not a storage location"):
+        open_storage(location, no_access)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        " /dumps",
+        "/dumps ",
+        "/dumps /",
+        "/dumps\n",
+        "dumps\t/",
+        " file:///dumps/",
+        "file:///dumps /",
+        " s3://bucket/prefix/",
+        "s3://bucket/prefix/ ",
+        "s3://bucket/prefix /",
+        "s3://bucket /prefix/",
+        "s3:// bucket/",
+    ],
+)
+def test_blanks_around_a_location_are_refused(location: str) -> None:
+    with pytest.raises(InvalidInputError, match="has blanks around a name"):
         open_storage(location, no_access)
 
 
