@@ -1,12 +1,14 @@
 """Dumps that do not have the whole database: a prune counts them alone, and restores say so."""
 
 import logging
+import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from airflow_provider_pgclone.core.errors import UnsupportedError
+from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from example_dags.services import PostgresServer
 from tests.support.fixtures.databases import MakeDatabase, Server
 from tests.support.fixtures.hooks import MakeHook
@@ -110,3 +112,73 @@ def test_a_database_that_has_no_rows_is_restored_by_a_prefix(
     hook = make_hook(make_database(statements))
     key = hook.dump(instance="prod", pg_dump_args=["--no-comments"])
     assert hook.restore("prod") == key
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        {"schemas": ["audit"], "exclude_schemas": ["audit"]},
+        {"exclude_schemas": ["*"]},
+        {"pg_dump_args": ["--exclude-table=*.*"]},
+    ],
+)
+def test_a_selection_that_leaves_nothing_is_refused(
+    selection: dict[str, Any], server: Server, audited: str, make_hook: MakeHook
+) -> None:
+    hook = make_hook(audited)
+    given = " and ".join(f"{name}={value}" for name, value in selection.items())
+    told = re.escape(f"nothing of database {audited!r} is left by {given}, although it has tables")
+    with pytest.raises(InvalidInputError, match=told):
+        hook.dump(**selection)
+    if "pg_dump_args" not in selection:  # which a copy does not have
+        with pytest.raises(InvalidInputError, match=told):
+            hook.copy(target="copied", method="stream", **selection)
+    assert hook.ls() == []
+    assert server.names() == {audited}
+
+
+@pytest.mark.parametrize(
+    ("statements", "selection"),
+    [
+        ("CREATE SCHEMA empty", {"exclude_schemas": ["empty"]}),
+        (
+            "CREATE TABLE t AS SELECT 1 AS id; CREATE SCHEMA api; "
+            "CREATE FUNCTION api.one() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            {"schemas": ["api"]},
+        ),
+    ],
+)
+def test_a_selection_may_leave_no_table(
+    statements: str,
+    selection: dict[str, Any],
+    server: Server,
+    make_database: MakeDatabase,
+    make_hook: MakeHook,
+) -> None:
+    hook = make_hook(make_database(statements))
+    key = hook.dump(instance="prod", **selection)
+    with pytest.raises(UnsupportedError, match="has no rows of any table, since it was made with"):
+        hook.restore("prod")
+    assert hook.restore(key) == key
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"exclude": ["users"], "schemas": ["public"], "rows": {"public.events": "id > 1"}},
+        {"pg_dump_args": ["--exclude-table-data=*.users", "--table=users", "--table=empty"]},
+    ],
+)
+def test_a_dump_whose_rows_are_all_left_out_is_restored_only_by_its_whole_key(
+    options: dict[str, Any], server: Server, audited: str, make_hook: MakeHook
+) -> None:
+    server.run(audited, "CREATE TABLE empty (id int)")
+    hook = make_hook(audited)
+    key = hook.dump(instance="prod", **options)
+    with pytest.raises(UnsupportedError, match="has no rows of any table, since it was made with"):
+        hook.restore("prod")
+    with pytest.raises(UnsupportedError, match="has no rows of any table"):
+        hook.choices("prod").check(f"prod/{audited}")
+    assert hook.choices("prod").check(key) == key
+    assert server.value(audited, "SELECT count(*) FROM users") == 1
+    assert hook.restore(key) == key

@@ -26,6 +26,9 @@ _TEXTS = (
 _NUMBERS = ("toc_bytes", "has_rows", "database_bytes")
 # No size, count or time is larger, and sums of these are still numbers that can be shown.
 _MAX_NUMBER = 1 << 63
+# The arguments of pg_dump among the options in a manifest.
+_ARGUMENTS = "pg_dump_args"
+_NO_DATA = "--no-data"
 
 Names = tuple[tuple[str, ...], ...]
 
@@ -201,6 +204,15 @@ class Manifest:
         return [*found, *([f"conditions on the rows of {', '.join(tables)}"] if tables else [])]
 
     @property
+    def lost_all_rows(self) -> bool:
+        """Whether no table has a row, and the options of the dump may be the reason."""
+        if not self.has_rows or any(self.rows_of_tables.values()):
+            return False
+        chosen = any(value for name, value in self.content.items() if name != _ARGUMENTS)
+        leaves_out = any(map(_may_leave_rows_out, self.content.get(_ARGUMENTS, ())))
+        return chosen or leaves_out or bool(self.masking and self.masking.rows)
+
+    @property
     def masks_columns(self) -> bool:
         """Whether any column is masked."""
         return self.masking is not None and bool(self.masking.columns)
@@ -257,6 +269,11 @@ class Manifest:
                 [*name, *checksum.as_json()] for name, checksum in self.checksums.items()
             ]
         return facts
+
+
+def _may_leave_rows_out(argument: str) -> bool:
+    """Tell whether an argument of pg_dump may leave out rows; --no-owner and its like do not."""
+    return not argument.startswith("--no-") or _NO_DATA.startswith(argument)
 
 
 def _names_of(kind: type[Manifest] | type[MaskingFacts] | type[Block]) -> Iterable[str]:

@@ -60,6 +60,13 @@ _REFERRING = """
 SELECT conrelid FROM pg_constraint WHERE contype = 'f' AND convalidated AND confrelid = ANY(%s)
 """
 
+_A_TABLE = """
+SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE relkind IN ('r', 'p', 'f') AND c.oid >= 16384 AND nspname !~ '^pg_' AND NOT EXISTS (
+    SELECT FROM pg_depend WHERE objid = c.oid AND classid = 'pg_class'::regclass AND deptype = 'e'
+) LIMIT 1
+"""
+
 _PARTITIONS_AMONG = "SELECT inhrelid FROM pg_inherits WHERE inhrelid = ANY(%s)"
 
 
@@ -164,8 +171,10 @@ class Snapshot:
         :raises BusyError: when a table was renamed, rewritten or replaced since the snapshot.
         :raises ArchiveError: when pg_dump would dump rows that it was told to leave out, or rows
             that masking did not examine.
-        :raises InvalidInputError: when a foreign key refers to rows that are left out.
+        :raises InvalidInputError: when a foreign key refers to rows that are left out, or the user
+            has left out everything.
         """
+        self._check_not_empty(toc)
         in_skeleton = {entry.table for entry in toc.entries if entry.has_data}
         read = in_skeleton.union(self.named, self.masks.read)
         check_same_names(self.session, read, when="while the dump was starting")
@@ -174,6 +183,18 @@ class Snapshot:
         self._check_left_out(toc)
         self._check_examined(toc)
         check_references(self.session, toc, self.ranged, self.masks.unreadable)
+
+    def _check_not_empty(self, toc: Toc) -> None:
+        """Refuse a selection that leaves nothing of a database with tables: it must be a slip."""
+        if self.ranged or any(entry.namespace for entry in toc.entries):
+            return
+        given = [f"{name}={value}" for name, value in self.selection.as_dict().items() if value]
+        if given and self.session.execute(_A_TABLE).fetchone():
+            raise InvalidInputError(
+                f"nothing of database {self.database.name!r} is left by {' and '.join(given)}, "
+                "although it has tables",
+                hint="Correct what is selected. A restore or copy would leave an empty database.",
+            )
 
     def _check_left_out(self, toc: Toc) -> None:
         """Refuse to go on if pg_dump would dump rows that it was told to leave out."""

@@ -21,6 +21,7 @@ from airflow_provider_pgclone.core.repository.dumps import Dump, newest_first
 from airflow_provider_pgclone.core.repository.keys import KeyPrefix
 from airflow_provider_pgclone.core.repository.lookup import find_dump
 from airflow_provider_pgclone.core.repository.requirements import (
+    check_data,
     check_masked,
     check_signed,
     check_verified,
@@ -130,7 +131,8 @@ def check_choice(storage: Storage, text: str, wanted: Wanted) -> str:
     :raises NotFoundError: when there is no such dump.
     :raises InvalidInputError: when it is not under the prefix.
     :raises ArchiveError: when it is damaged.
-    :raises UnsupportedError: when it is not masked, verified or signed, and must be.
+    :raises UnsupportedError: when it is not masked, verified or signed, and must be, or a prefix
+        was chosen and it lacks all rows.
     :raises NotAllowedError: when its signature is not that of the signing key.
     """
     dump = find_dump(storage, text)
@@ -144,7 +146,10 @@ def check_choice(storage: Storage, text: str, wanted: Wanted) -> str:
             f"{dump.key} was found to be damaged by a verification",
             hint="Choose another dump, or verify it again.",
         )
-    wanted.check(open_archive(storage, dump))
+    archive = open_archive(storage, dump)
+    wanted.check(archive)
+    if text != dump.key:
+        check_data(archive)
     return dump.key
 
 

@@ -61,12 +61,12 @@ def check_verified(archive: Archive) -> None:
 
 
 def check_data(archive: Archive) -> None:
-    """Refuse a dump that has tables but no rows of any, which a prefix cannot have meant.
+    """Refuse a dump that lacks all rows of its database, which a prefix cannot have meant.
 
     :raises UnsupportedError: when the dump is such.
     """
     dump, manifest = archive.dump, archive.manifest
-    if archive.toc.lacks_data:
+    if archive.toc.lacks_data or (manifest is not None and manifest.lost_all_rows):
         key = DumpKey.parse(dump.key)
         full = f"{key.instance}/{key.database}/{NO_CONFIG}"
         other = "the key of another" if key.config == NO_CONFIG else f"a prefix such as {full}"
