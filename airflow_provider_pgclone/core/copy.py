@@ -47,6 +47,7 @@ def copy_by_template(
     *,
     strategy: str | None,
     replace: bool,
+    why_not_replace: str,
     restore_over: AllowedTargets,
     wait_seconds: float,
     cancellation: Cancellation,
@@ -61,6 +62,7 @@ def copy_by_template(
     :param key: the name of the copy; not ``:pre`` or ``:post``.
     :param strategy: ``wal_log``, ``file_copy`` or ``None`` for the server's default.
     :param replace: whether to replace an existing database of that name once the copy is complete.
+    :param why_not_replace: what says that it may not be replaced, for an error.
     :param restore_over: which names a setting allows.
     :param wait_seconds: the longest wait for another copy to the same name, and for a dump of the
         source or of what it replaces, in seconds.
@@ -75,7 +77,7 @@ def copy_by_template(
         check_target(session, key.name)
         check_strategy(session, strategy)
         check_source(session, source.name, key.name)
-        check_replaceable(session, key.name, replace=replace)
+        check_replaceable(session, key.name, replace=replace, why_not=why_not_replace)
         attempt = Attempt(
             session,
             Marker("temp", key.name, secrets.token_hex(4)),
@@ -100,6 +102,7 @@ class StreamCopyOptions:
     :param load: how to load the target.
     :param analyze: whether to analyze the copied tables.
     :param replace: whether to replace an existing target once the copy is complete.
+    :param why_not_replace: what says that it may not be replaced, for an error.
     :param restore_over: which targets a setting allows.
     :param create_target: whether the target is made if it does not exist.
     :param require_masked: whether to refuse a copy in which no column is masked.
@@ -112,6 +115,7 @@ class StreamCopyOptions:
     load: LoadOptions = field(default_factory=LoadOptions)
     analyze: bool = True
     replace: bool = True
+    why_not_replace: str = ""
     restore_over: AllowedTargets = field(default_factory=AllowedTargets)
     create_target: bool = True
     require_masked: bool = False
@@ -150,7 +154,9 @@ def copy_by_stream(
     ):
         properties = _source_properties(session, source, target)
         check_target(session, target.name)
-        check_replaceable(session, target.name, replace=options.replace)
+        check_replaceable(
+            session, target.name, replace=options.replace, why_not=options.why_not_replace
+        )
         check_makeable(session, target.name, create=options.create_target)
         attempt = Attempt(
             session,

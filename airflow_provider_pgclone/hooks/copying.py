@@ -124,13 +124,14 @@ def _method(call: Call) -> str:
 def _copy_by_template(call: Call, key: "LocalKey", cancellation: "Cancellation") -> None:
     from airflow_provider_pgclone.core.copy import copy_by_template
 
+    why_not = _why_not_replace(call, call)
     copy_by_template(
         call.database,
         call.maintenance,
         key,
         strategy=call.optional("strategy", str),
-        # A replaced database is gone, as it is after a restore.
-        replace=call.value("replace", bool) and call.may_restore,
+        replace=not why_not,
+        why_not_replace=why_not,
         restore_over=call.allowed_targets(),
         wait_seconds=call.value("wait_seconds", float),
         cancellation=cancellation,
@@ -147,7 +148,7 @@ def _copy_by_stream(
 ) -> None:
     from airflow_provider_pgclone.core.copy import StreamCopyOptions, copy_by_stream
 
-    may_replace = source.value("replace", bool) and server.may_restore
+    why_not = _why_not_replace(source, server)
     copy_by_stream(
         source.database,
         server.server.named(name),
@@ -162,9 +163,25 @@ def _copy_by_stream(
             restore_over=server.allowed_targets(),
             require_masked=source.value("require_masked", bool)
             or server.value("require_masked", bool),
-            replace=may_replace and server.value("replace", bool),
+            replace=not why_not,
+            why_not_replace=why_not,
         ),
         on_progress=on_progress,
         cancellation=cancellation,
         report_seconds=report_seconds,
     )
+
+
+def _why_not_replace(source: Call, server: Call) -> str:
+    """Return what does not let the copy replace a database, empty if it may.
+
+    A replaced database is gone, as it is after a restore.
+    """
+    for guard in server.guards:
+        if guard.get("allow_restore") is False:
+            return f"allow_restore is set to false by {guard.label}"
+    for call in (source, server):
+        if not call.value("replace", bool):
+            label = next(one.label for one in call.sources if one.get("replace") is not None)
+            return f"replace is set to false by {label}"
+    return ""

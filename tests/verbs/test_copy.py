@@ -107,7 +107,11 @@ def test_what_may_not_be_restored_over_may_not_be_replaced_by_a_copy(
 ) -> None:
     precious = make_database("CREATE TABLE users (id int)")
     monkeypatch.setenv("AIRFLOW__PGCLONE__ALLOW_RESTORE", "False")
-    with pytest.raises(InvalidInputError, match=f"'{precious}' exists and may not be replaced"):
+    told = (
+        f"'{precious}' exists and may not be replaced: allow_restore is set to false by the section"
+    )
+    with pytest.raises(InvalidInputError, match=told) as raised:
         make_hook(shop).copy(f":{precious}")
+    assert raised.value.hint == "Choose another name for the copy."  # not to drop it
     make_hook(shop).copy(":new_copy")
     assert server.names() == {shop, precious, "new_copy"}

@@ -179,7 +179,15 @@ def test_a_target_of_somebody_else_is_told(
     ok, said = hook.test_connection()
     assert not ok
     assert said.startswith(f"target: the user '{role}' may not rename database '{shop}', which")
-    assert said.endswith(f'. Grant it: GRANT "{server.server.user}" TO "{role}".')
+    # Not GRANT: the owner is a superuser.
+    assert said.endswith(
+        f'. Give the database to the user: ALTER DATABASE "{shop}" OWNER TO "{role}".'
+    )
+    owner = make_role("probe_owner", "")
+    server.run("postgres", f'ALTER DATABASE "{shop}" OWNER TO {owner}')
+    ok, said = hook.test_connection()
+    assert not ok
+    assert said.endswith(f'. Grant it: GRANT "{owner}" TO "{role}".')
 
 
 def test_sessions_that_cannot_be_ended_are_told(

@@ -289,8 +289,12 @@ def test_the_connection_of_the_target_may_forbid_the_copy(
     with pytest.raises(NotAllowedError, match="allow_copy to false"):
         hook.copy(target="new", target_postgres_conn_id="allow_copy")
     hook.copy(target="new", target_postgres_conn_id="allow_restore")
-    with pytest.raises(InvalidInputError, match="'new' exists and may not be replaced"):
+    told = "'new' exists and may not be replaced: allow_restore is set to false by the extra"
+    with pytest.raises(InvalidInputError, match=told):
         hook.copy(target="new", target_postgres_conn_id="allow_restore")
+    told = "'new' exists and may not be replaced: replace is set to false by the arguments"
+    with pytest.raises(InvalidInputError, match=told):
+        hook.copy(target="new", method="stream", replace=False)
     assert server.names() == {shop, "new"}
 
 

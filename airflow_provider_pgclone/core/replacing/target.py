@@ -72,12 +72,13 @@ def check_may_replace(session: Session, name: str) -> None:
     # A superuser is a member of every role.
     target = session.execute(
         "SELECT datistemplate, datconnlimit = -2, pg_has_role(current_user, datdba, 'MEMBER'), "
-        "pg_get_userbyid(datdba), current_user FROM pg_database WHERE datname = %s",
+        "pg_get_userbyid(datdba), current_user, "
+        "(SELECT rolsuper FROM pg_roles WHERE oid = datdba) FROM pg_database WHERE datname = %s",
         [name],
     ).fetchone()
     if target is None:
         return
-    is_template, is_half_dropped, is_member, owner, user = target
+    is_template, is_half_dropped, is_member, owner, user, is_of_superuser = target
     if is_template:
         raise InvalidInputError(f"database {name!r} is a template and cannot be replaced")
     if is_half_dropped:
@@ -86,9 +87,12 @@ def check_may_replace(session: Session, name: str) -> None:
             hint="Drop it.",
         )
     if not is_member:
+        hint = f'Grant it: GRANT "{owner}" TO "{user}".'
+        if is_of_superuser:  # whose rights the user must not get
+            hint = f'Give the database to the user: ALTER DATABASE "{name}" OWNER TO "{user}".'
         raise UnsupportedError(
             f"the user {user!r} may not rename database {name!r}, which belongs to {owner!r}",
-            hint=f'Grant it: GRANT "{owner}" TO "{user}".',
+            hint=hint,
         )
     check_nothing_bound(session, name)
 
@@ -117,15 +121,17 @@ def check_may_create(session: Session) -> None:
         )
 
 
-def check_replaceable(session: Session, name: str, *, replace: bool) -> None:
-    """Refuse a target that exists, unless it may be replaced.
+def check_replaceable(session: Session, name: str, *, replace: bool, why_not: str = "") -> None:
+    """Refuse a target of a copy that exists, unless it may be replaced.
 
+    :param why_not: says what does not let it be replaced.
     :raises InvalidInputError: when the target exists and ``replace`` is false.
     """
     if not replace and database_exists(session, name):
+        reason = f": {why_not}" if why_not else ""
         raise InvalidInputError(
-            f"database {name!r} exists and may not be replaced",
-            hint="Drop it first, or allow its replacement by replace and allow_restore.",
+            f"database {name!r} exists and may not be replaced{reason}",
+            hint="Choose another name for the copy.",
         )
 
 
