@@ -34,7 +34,11 @@ class PgCloneError(Exception):
         super().__init__(self.message, self.hint)
 
     def __str__(self) -> str:
-        return f"{self.message}. {self.hint}" if self.hint else self.message
+        if not self.hint:
+            return self.message
+        # A server's message may end in a sentence.
+        stop = "" if self.message.endswith((".", "?", "!")) else "."
+        return f"{self.message}{stop} {self.hint}"
 
 
 class PermanentError(PgCloneError):

@@ -67,3 +67,9 @@ def test_no_module_has_a_log_of_another_kind() -> None:
             if isinstance(node, ast.Attribute)
         }
         assert "getLogger" not in names, path
+
+
+@pytest.mark.parametrize(("end", "stop"), [("", "."), (".", ""), ("?", ""), (")", ".")])
+def test_a_hint_follows_one_full_stop(end: str, stop: str) -> None:
+    error = InvalidInputError(f"is the server running{end}", hint="Start it.")
+    assert str(error) == f"is the server running{end}{stop} Start it."

@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from airflow_provider_pgclone.core.reading import page_ranges
 from airflow_provider_pgclone.core.repository import find_dump, open_archive
 from airflow_provider_pgclone.core.storage.local import LocalStorage
 from tests.support.fixtures.children import running
-from tests.support.fixtures.databases import MakeDatabase, Server
+from tests.support.fixtures.databases import SHOP_SQL, MakeDatabase, Server
 from tests.support.fixtures.every_kind import EVERY_KIND_SQL, split_small_tables
 from tests.support.fixtures.fingerprint import fingerprint
 from tests.support.fixtures.hooks import MakeHook
@@ -295,4 +295,39 @@ def test_too_many_jobs_are_named(
             make_hook(database, postgres_conn_id="few").dump(jobs=20)
     finally:
         server.run("postgres", "DROP ROLE few")
-    assert caught.value.hint == "Use fewer jobs: each has a session."
+    assert str(caught.value.hint).startswith("Use fewer jobs, since each has a session, or raise")
+
+
+def test_a_server_without_room_for_a_session_is_told(
+    server: Server, make_hook: MakeHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.run("postgres", "CREATE ROLE few CREATEDB LOGIN PASSWORD 'long'")
+    server.run("postgres", "CREATE DATABASE shop_of_few OWNER few")
+    server.run("shop_of_few", f"SET ROLE few; {SHOP_SQL}")
+    uri = server.server.uri("").replace(server.server.password, "long")
+    monkeypatch.setenv("AIRFLOW_CONN_FEW", uri.replace(f"//{server.server.user}:", "//few:"))
+    hook = make_hook("shop_of_few", postgres_conn_id="few")
+    key = hook.dump()
+
+    def refused(call: Callable[..., object], jobs: int) -> list[str]:
+        """Let the role have one session more until it suffices; others are refused elsewhere."""
+        told: list[str] = []
+        for limit in range(20):
+            server.run("postgres", f"ALTER ROLE few CONNECTION LIMIT {limit}")
+            try:
+                call(jobs=jobs)
+                break
+            except PgCloneError as error:
+                told.append(str(error))
+        return told
+
+    try:
+        told = refused(hook.dump, 1)
+        for jobs in (1, 4):
+            told += refused(lambda jobs: hook.restore(key, jobs=jobs), jobs)
+        assert len(told) > 6
+        assert [one for one in told if "Use fewer jobs" not in one] == []
+    finally:
+        for name in server.names():
+            server.drop(name)
+        server.run("postgres", "DROP ROLE few")

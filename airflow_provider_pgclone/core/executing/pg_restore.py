@@ -25,7 +25,7 @@ from airflow_provider_pgclone.core.executing.messages import RestoreMonitor
 from airflow_provider_pgclone.core.executing.settings import Loading
 from airflow_provider_pgclone.core.executing.sinks import Feed
 from airflow_provider_pgclone.core.meter import ProgressMeter
-from airflow_provider_pgclone.core.postgres import Child, Database, run_child
+from airflow_provider_pgclone.core.postgres import Child, Database, hint_for_room, run_child
 from airflow_provider_pgclone.core.watching import LoadWork, RunWork
 
 
@@ -141,10 +141,21 @@ def _pg_restore(
                 child.kill()  # before its input ends, which it would report
                 raise
             has_read_all = _close(child)
-        monitor.raise_for_result(child.wait(), child)
+        with _explaining_no_room():
+            monitor.raise_for_result(child.wait(), child)
         if not has_read_all:
             raise RestoreError("pg_restore has ended before it had read the whole archive")
     run.finish()
+
+
+@contextmanager
+def _explaining_no_room() -> Iterator[None]:
+    try:
+        yield
+    except RestoreError as error:
+        if (hint := hint_for_room(error.message)) is None:
+            raise
+        raise RestoreError(error.message, hint=hint) from error
 
 
 class _EndedError(Exception):

@@ -13,7 +13,11 @@ from airflow_provider_pgclone.core.postgres.clients import (
     tools_for_dump,
     tools_for_restore,
 )
-from airflow_provider_pgclone.core.postgres.database import APPLICATION_NAME, Database
+from airflow_provider_pgclone.core.postgres.database import (
+    APPLICATION_NAME,
+    Database,
+    hint_for_room,
+)
 from airflow_provider_pgclone.core.postgres.processes import Child, run_child
 from airflow_provider_pgclone.core.postgres.redaction import redact_all_but_names, redact_values
 from airflow_provider_pgclone.core.postgres.service import without_service
@@ -80,6 +84,7 @@ __all__ = [
     "database_oid",
     "drop_database",
     "has_comment",
+    "hint_for_room",
     "is_standby",
     "literal",
     "open_service_pipe",

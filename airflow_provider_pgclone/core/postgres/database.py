@@ -1,5 +1,6 @@
 """A database, and the parameters with which psycopg and PostgreSQL's programs connect to it."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -19,6 +20,8 @@ PASSING_APPLICATION_NAME = f"{APPLICATION_NAME} passing"
 _KEEPALIVES = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
 # The parameters for which programs have no variables, but which are no secrets.
 _OF_SOCKETS = frozenset({"keepalives", "tcp_user_timeout", *_KEEPALIVES})
+# libpq does not tell the code of an error that ends a connection while it is opened.
+_NO_ROOM = re.compile(r"connection slots|too many (clients|connections)")
 _NAMES_OF_SESSIONS = frozenset({"application_name", "fallback_application_name"})
 
 
@@ -116,6 +119,16 @@ def _variables() -> Mapping[str, str]:
         for option in pq.Conninfo.get_defaults()
         if option.envvar and (keyword := option.keyword.decode()) not in NEVER_GIVEN
     }
+
+
+def hint_for_room(message: str) -> str | None:
+    """Return what to do if an error says that there is no room for another session."""
+    if _NO_ROOM.search(message) is None:
+        return None
+    return (
+        "Use fewer jobs, since each has a session, or raise max_connections of the server, or the "
+        "connection limit of the role or database."
+    )
 
 
 @cache

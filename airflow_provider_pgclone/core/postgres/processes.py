@@ -15,6 +15,7 @@ from typing import IO, cast
 
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import ToolError
+from airflow_provider_pgclone.core.postgres.database import hint_for_room
 from airflow_provider_pgclone.core.postgres.parent_death import before_exec, with_parent_death
 from airflow_provider_pgclone.core.postgres.redaction import redact_output
 from airflow_provider_pgclone.core.postgres.service import without_service
@@ -157,7 +158,8 @@ class Child:
         """
         code = self.wait()
         if code != 0:
-            raise ToolError(self.failure(code))
+            failure = self.failure(code)
+            raise ToolError(failure, hint=hint_for_room(failure))
 
     def failure(self, code: int) -> str:
         """Return how the program ended, and the last lines that it wrote to stderr."""

@@ -17,6 +17,7 @@ from airflow_provider_pgclone.core.postgres.database import (
     APPLICATION_NAME,
     PASSING_APPLICATION_NAME,
     Database,
+    hint_for_room,
 )
 from airflow_provider_pgclone.core.postgres.settings import (
     NO_TRANSACTION_TIMEOUT,
@@ -202,7 +203,8 @@ def _open(
             ) from error
         raise ServerError(
             f"cannot connect to database {database.name!r}: {message}",
-            hint="Check the host, port, user and password of the connection to the server.",
+            hint=hint_for_room(message)
+            or "Check the host, port, user and password of the connection to the server.",
         ) from error
 
 

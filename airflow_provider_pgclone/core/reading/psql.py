@@ -24,6 +24,7 @@ from airflow_provider_pgclone.core.postgres import (
     SAFE_PATH,
     Child,
     connection_arguments,
+    hint_for_room,
     open_service_pipe,
     qualified,
     run_child,
@@ -44,7 +45,6 @@ _CODES_AND_MESSAGES = "\\set VERBOSITY verbose\n"
 _NO_LOCK = re.compile(
     r"^(psql exited with 3: )?psql:<stdin>:\d+: \w+: +(55P03|40P01)\b", re.MULTILINE
 )
-_NO_ROOM = re.compile(r"connection slots|too many (clients|connections)")
 # Where COPY has a file of its own, psql knows the number of rows: HandleCopyResult() in common.c,
 # and ProcessResult() of psql 14.
 _TO_OUTPUT = "\\g /dev/stdout"
@@ -212,9 +212,7 @@ def _explaining(pages: PageRange) -> Iterator[None]:
                 hint="Try again when the other session has finished. An ALTER TABLE that has a "
                 "lock_timeout of a few seconds does not end a dump.",
             ) from error
-        if _NO_ROOM.search(error.message):
-            raise ToolError(error.message, hint="Use fewer jobs: each has a session.") from error
-        if pages.table.masked is None:
+        if pages.table.masked is None or hint_for_room(error.message) is not None:
             raise
         raise ToolError(
             f"the masked rows of {name} could not be read: {error.message}",
