@@ -47,12 +47,18 @@ def prepare(
 
 
 def main() -> None:
-    from airflow.utils.db import initdb, merge_conn
+    from airflow.models.connection import Connection
+    from airflow.utils.db import initdb
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
 
     task = json.load(sys.stdin)
     initdb()
-    for conn_id, value in task["connections"].items():
-        merge_conn(_connection(conn_id, value))
+    given = task["connections"]
+    with create_session() as session:
+        # PostgreSQL has another port at each start.
+        session.execute(delete(Connection).where(Connection.conn_id.in_(given)))
+        session.add_all(_connection(conn_id, value) for conn_id, value in given.items())
     if "history" in task:
         values = task["history"]["server"]
         folders = {name: Path(values[name]) for name in ("bin_dir", "data_dir")}

@@ -1,13 +1,16 @@
-"""Airflow's own metadata database comes back from S3 equal: schema, rows and sequences."""
+"""Airflow's own metadata database: it comes back from S3 equal, and the demo renews a part."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_pgclone.hooks import PgCloneHook
+from example_dags.demo.prepare import prepare
 from example_dags.services import PostgresServer
 from tests.support import REPOSITORY
 from tests.support.fixtures.databases import MakeDatabase, Server
@@ -68,3 +71,21 @@ def test_the_metadata_database_comes_back_equal_from_s3(
     assert fingerprint(server, metadata_database) == drifted
     assert hook.swap(hook.temp_database) == metadata_database
     assert fingerprint(server, metadata_database) == before
+
+
+def test_the_demo_replaces_the_connections_of_an_earlier_start(
+    airflow_database: None, airflow_home: Path, tmp_path: Path
+) -> None:
+    """PostgreSQL gets another port at each start."""
+    database = tmp_path / "airflow.db"
+    with (
+        closing(sqlite3.connect(airflow_home / "airflow.db")) as read,
+        closing(sqlite3.connect(database)) as connection,
+    ):
+        read.backup(connection)
+        uri = f"sqlite:///{database}"
+        environment = {**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": uri}
+        for port in (5001, 5002):
+            prepare(environment, {"demo": f"postgresql://localhost:{port}/shop"}, None)
+            found = connection.execute("SELECT port FROM connection WHERE conn_id = 'demo'")
+            assert found.fetchall() == [(port,)]
