@@ -1,6 +1,7 @@
 """Dump keys and their prefixes. No other module formats or parses them."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -10,6 +11,8 @@ from airflow_provider_pgclone.core.errors import InvalidInputError
 SUFFIX = ".dump"
 NO_CONFIG = "none"
 PREFIX_HINT = "A prefix is made of whole parts of <instance>/<database>/<config>/<timestamp>."
+# As restores and copies take it for a database on the server.
+_LOCAL_MARK = ":"
 _TIMESTAMP_FORMAT = "%Y-%m-%d-%H-%M-%S-%f"
 _PART = re.compile(r"[A-Za-z0-9_-]+")
 _OTHER_CHARACTER = re.compile(r"[^A-Za-z0-9_-]")
@@ -112,20 +115,26 @@ class KeyPrefix:
     def parse(cls, text: str) -> "KeyPrefix":
         """Read a prefix. An empty prefix means all keys.
 
-        :raises InvalidInputError: when no key can start with the text.
+        :raises InvalidInputError: when no key can start with the text, such as a local key.
         """
+        if text.startswith(_LOCAL_MARK):
+            raise InvalidInputError(
+                f"{text!r} is a local key, and no local key is taken here",
+                hint="Give the key of a dump, or a prefix. A local key names a database.",
+            )
         whole = text.rstrip("/")
         parts = whole.removesuffix(SUFFIX).split("/") if whole else []
         folders, timestamp = tuple(parts[:3]), "/".join(parts[3:])
         valid = all(_PART.fullmatch(part) for part in folders)
         if not valid or not re.fullmatch(r"[0-9-]*", timestamp):
+            wrong = [part for part in folders if part and not _PART.fullmatch(part)]
+            blanks = _told_blanks([*folders, timestamp])
             written = [
-                f"Write {key_part(part)} for {part!r}."
-                for part in folders
-                if part and not _PART.fullmatch(part)
+                f"Write {key_part(part)} for {part!r}." for part in wrong if part == part.strip()
             ]
             raise InvalidInputError(
-                f"no dump key starts with {text!r}", hint=" ".join([PREFIX_HINT, *written])
+                f"no dump key starts with {text!r}",
+                hint=" ".join([PREFIX_HINT, *blanks, *written]),
             )
         return cls(folders, timestamp)
 
@@ -150,5 +159,15 @@ def _without_hash(name: str) -> str:
 def _not_a_key(text: str) -> InvalidInputError:
     return InvalidInputError(
         f"{text!r} is not a dump key",
-        hint="A dump key is <instance>/<database>/<config>/<timestamp>.dump.",
+        hint=" ".join(
+            [
+                "A dump key is <instance>/<database>/<config>/<timestamp>.dump.",
+                *_told_blanks(text.split("/")),
+            ]
+        ),
     )
+
+
+def _told_blanks(parts: Iterable[str]) -> list[str]:
+    """Return a sentence about each part that begins or ends with a blank."""
+    return [f"There are blanks around {part!r}." for part in parts if part != part.strip()]

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 
@@ -101,7 +102,6 @@ def test_an_empty_part_is_refused_by_name(empty: str) -> None:
         f"more/{KEY}",
         f"/{KEY}",
         f"{KEY}/",
-        f"{KEY}\n",
         KEY.removesuffix(".dump"),
         f"{KEY}.dump",
         f"{KEY}#1",
@@ -197,6 +197,33 @@ def test_a_prefix_with_the_name_of_a_database_is_told_the_part_of_its_keys() -> 
     assert caught.value.hint == (
         "A prefix is made of whole parts of <instance>/<database>/<config>/<timestamp>."
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (" sm/shop ", ("' sm'", "'shop '")),
+        ("prod/shop/none/2026-11 ", ("'2026-11 '",)),
+        (" :pre", ("' :pre'",)),
+    ],
+)
+def test_blanks_around_a_part_of_a_prefix_are_told(text: str, told: Sequence[str]) -> None:
+    with pytest.raises(InvalidInputError, match="no dump key starts with") as caught:
+        KeyPrefix.parse(text)
+    shown = " ".join(f"There are blanks around {part}." for part in told)
+    assert str(caught.value.hint).endswith(f"<timestamp>. {shown}")
+
+
+@pytest.mark.parametrize(("text", "part"), [(f" {KEY}", "' prod'"), (f"{KEY}\n", r"'.*dump\\n'")])
+def test_blanks_around_a_key_are_told(text: str, part: str) -> None:
+    with pytest.raises(InvalidInputError, match=rf"is not a dump key.* blanks around {part}\."):
+        DumpKey.parse(text)
+
+
+@pytest.mark.parametrize("text", [":before_migration", ":pre"])
+def test_a_local_key_is_no_prefix(text: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"'{text}' is a local key, and no local key is"):
+        KeyPrefix.parse(text)
 
 
 def test_a_local_key_is_a_colon_and_a_database_name() -> None:
