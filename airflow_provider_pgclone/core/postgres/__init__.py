@@ -47,6 +47,7 @@ from airflow_provider_pgclone.core.postgres.settings import (
     short_lock_timeout,
 )
 from airflow_provider_pgclone.core.postgres.sql_text import (
+    LETTERS,
     REDACTED,
     has_comment,
     literal,
@@ -60,6 +61,7 @@ from airflow_provider_pgclone.core.postgres.sql_text import (
 __all__ = [
     "APPLICATION_NAME",
     "CHECKSUM_TRANSACTION",
+    "LETTERS",
     "LITERALS_TRANSACTION",
     "LOADING",
     "MASKING_TRANSACTION",

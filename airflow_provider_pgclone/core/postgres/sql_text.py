@@ -4,14 +4,17 @@ import re
 from collections.abc import Callable
 
 REDACTED = "…"
+# PostgreSQL takes every character beyond ASCII for a letter, also spaces and signs: ident_start in
+# https://github.com/postgres/postgres/blob/master/src/backend/parser/scan.l
+LETTERS = r"A-Za-z_\x80-\U0010ffff"
 # Double quotes contain a name. Comments and all other quotes may contain anything.
 _TOKEN = re.compile(
-    r"""
+    rf"""
     (?P<name>"(?:[^"]|"")*")
-    | (?<![\w$])[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)
+    | (?<![{LETTERS}0-9$])[eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)
     | '(?:[^']|'')*(?:'|\Z)
     | "[^"]*\Z
-    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+    | (?<![{LETTERS}0-9$])\$(?P<tag>(?:[{LETTERS}][{LETTERS}0-9]*)?)\$.*?(?:\$(?P=tag)\$|\Z)
     | --[^\n]*
     | /\*.*?(?:\*/|\Z)
     """,

@@ -1,12 +1,14 @@
 """Prepares SQL that the user wrote, so that it means the same in all sessions of a dump."""
 
 import re
-from collections.abc import Iterable
+import string
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from airflow_provider_pgclone.core.errors import InvalidInputError
 from airflow_provider_pgclone.core.postgres import (
+    LETTERS,
     Session,
     has_comment,
     outside_literals,
@@ -31,16 +33,17 @@ _CURRENT = (
     (re.compile(rf"\blocaltime\b{_PRECISION}", re.IGNORECASE), "time"),
 )
 _MOMENT = re.compile(
-    r"(?:'|\$\w*\$)\s*(?:now|today|tomorrow|yesterday)\s*(?:['$\d+-])", re.IGNORECASE
+    rf"(?:'|\$[{LETTERS}0-9]*\$)\s*(?:now|today|tomorrow|yesterday)\s*(?:['$\d+-])", re.IGNORECASE
 )
-_NAME = r'([^\W\d][\w$]*|"(?:[^"]|"")+")'
 _ESCAPED_NAME = re.compile(r'\bu&\s*"', re.IGNORECASE)
-_CALLED = re.compile(rf"{_NAME}\s*\(")
-_OF_SCHEMAS = (
-    re.compile(rf"{_NAME}\s*\.\s*(?={_NAME}\s*\()"),
-    # A database may stand before the schema.
-    re.compile(rf"\boperator\s*\([^()]*?{_NAME}\s*\.\s*(?![\w\"\s])", re.IGNORECASE),
-)
+_NAME = rf'(?:[{LETTERS}][{LETTERS}0-9$]*|"(?:[^"]|"")*")'
+_EACH_NAME = re.compile(_NAME)
+# A space beyond ASCII is a letter.
+_SPACES = " \t\n\r\f\v"
+_DOTTED = re.compile(rf"{_NAME}(?:[{_SPACES}]*\.[{_SPACES}]*{_NAME})*")
+# In UTF-8, PostgreSQL folds no others: downcase_identifier() in scansup.c. It cuts what is longer.
+_FOLDED = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_MAX_NAME_BYTES = 63
 _CAST_TO_SCHEMA = re.compile(rf"(?:::|\bas\b)\s*{_NAME}\s*\.", re.IGNORECASE)
 # https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-INTERPOLATION
 # psql sets only variables in capital letters.
@@ -61,7 +64,9 @@ class UserSql:
 def may_name(text: str, name: str) -> bool:
     """Tell whether SQL may name a table or a column: rather one too many."""
     found = re.escape(name.replace('"', '""'))
-    return re.search(rf"(?<![\w$]){found}(?![\w$])", text, re.IGNORECASE) is not None
+    # PostgreSQL cuts a long name, at the start of a character of up to four bytes.
+    end = r"(?![\w$])" if len(name.encode()) < _MAX_NAME_BYTES - 3 else ""
+    return re.search(rf"(?<![\w$]){found}{end}", text, re.IGNORECASE) is not None
 
 
 def at_instant(text: str, instant: datetime) -> str:
@@ -92,8 +97,15 @@ def at_instant(text: str, instant: datetime) -> str:
 
 def schemas_of_called(text: str) -> set[str]:
     """Return the schemas that SQL names before functions and operators."""
-    bare = without_literals(text)
-    return {_plain(found[1]) for one in _OF_SCHEMAS for found in one.finditer(bare)}
+    schemas, before = set(), ""
+    for names, after in _dotted_names(text):
+        if after.startswith("(") and len(names) > 1:
+            schemas.add(names[-2])
+        # A database may stand before the schema.
+        if before == "operator(" and after.startswith("."):
+            schemas.add(names[-1])
+        before = f"{names[-1]}{after}"
+    return schemas
 
 
 def may_run_functions(text: str) -> bool:
@@ -151,7 +163,7 @@ def _check_one_expression(text: str, bare: str) -> None:
 
 
 def _volatile_functions(session: Session, text: str) -> list[str]:
-    names = [_plain(name) for name in _CALLED.findall(without_literals(text))]
+    names = [names[-1] for names, after in _dotted_names(text) if after.startswith("(")]
     rows = session.execute(
         "SELECT DISTINCT proname::text FROM pg_proc WHERE proname = ANY(%s) AND provolatile = 'v' "
         "ORDER BY 1",
@@ -160,6 +172,16 @@ def _volatile_functions(session: Session, text: str) -> list[str]:
     return [name for (name,) in rows]
 
 
+def _dotted_names(text: str) -> Iterator[tuple[list[str], str]]:
+    """Yield names with dots between them, each as the catalogs have it, and what comes after."""
+    bare = without_literals(text)
+    found = list(_DOTTED.finditer(bare))
+    for one, end in zip(found, [*(one.start() for one in found[1:]), len(bare)], strict=True):
+        names = [_plain(name) for name in _EACH_NAME.findall(one[0])]
+        yield names, bare[one.end() : end].strip(_SPACES)
+
+
 def _plain(name: str) -> str:
     """Return a name as the catalogs have it."""
-    return name[1:-1].replace('""', '"') if name[0] == '"' else name.lower()
+    plain = name[1:-1].replace('""', '"') if name[0] == '"' else name.translate(_FOLDED)
+    return plain.encode()[:_MAX_NAME_BYTES].decode(errors="ignore")
