@@ -16,17 +16,12 @@ from airflow_provider_pgclone.core.catalog import (
     TYPES_BELOW,
     UNTRUSTED_HINT,
     Held,
-    display_name,
     holds_casts,
     trusted_arguments,
 )
 from airflow_provider_pgclone.core.errors import UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.table_masks import MaskedTable
-from airflow_provider_pgclone.core.masking.planning.user_sql import (
-    UserSql,
-    may_name,
-    schemas_of_called,
-)
+from airflow_provider_pgclone.core.masking.planning.user_sql import UserSql, may_name
 from airflow_provider_pgclone.core.postgres import Session
 
 # The fields of a tree that name a type, but for that of a column, which is not coerced.
@@ -160,41 +155,6 @@ JOIN pg_roles r ON r.oid = CASE WHEN {EXCHANGEABLE} THEN {SCHEMA_OWNER} ELSE typ
 WHERE ({NOT_TRUSTED}) AND (typtype IN ('d', 'c') OR NOT %(holds_casts)s OR {EXCHANGEABLE})
 ORDER BY 1
 """
-_MATERIALIZED_VIEWS = f"""
-SELECT nspname, relname, rolname
-FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_roles ON pg_roles.oid = relowner
-WHERE relkind = 'm' AND {NOT_TRUSTED}
-ORDER BY 1, 2
-"""
-
-# Who may create a function there may create one that fits the arguments of a call better.
-_MAY_CREATE = f"""
-SELECT nspname, rolname
-FROM pg_namespace n JOIN pg_roles r ON has_schema_privilege(r.oid, n.oid, 'CREATE')
-WHERE nspname = ANY(%(called)s) AND nspname <> 'pg_catalog' AND rolname !~ '^pg_' AND {NOT_TRUSTED}
-ORDER BY nspname, rolname
-"""
-
-
-def check_schemas_of_called(session: Session, user_sql: Collection[UserSql]) -> None:
-    """Refuse SQL that calls functions of schemas in which people create who are not trusted.
-
-    The planner chooses the function anew in each session of a dump.
-
-    :raises UnsupportedError: naming the schema and one of them.
-    """
-    for one in user_sql:
-        called = sorted(schemas_of_called(one.sql))
-        found = session.execute(_MAY_CREATE, trusted_arguments(session, called=called)).fetchone()
-        if found is not None:
-            schema, role = found
-            raise UnsupportedError(
-                f"{one.subject} calls a function or operator of the schema {schema}, in which "
-                f"{role} may create another one that is called in its place, with the rights of "
-                "this dump",
-                hint=f"Move it to a schema of its own, revoke CREATE on the schema from {role}, or "
-                f"from PUBLIC if that has it, or name {role} in trusted_owners.",
-            )
 
 
 def check_functions(
@@ -275,23 +235,6 @@ def check_types(
             hint="Give the type to a superuser, declare the column safe, or name "
             f"{owner} in trusted_owners.",
         )
-
-
-def check_materialized_views(session: Session, user_sql: Collection[UserSql]) -> None:
-    """Refuse SQL that may read a materialized view of others, since it cannot be locked.
-
-    :raises UnsupportedError: naming the view and its owner.
-    """
-    rows = session.execute(_MATERIALIZED_VIEWS, trusted_arguments(session))
-    for schema, name, owner in rows:
-        for one in user_sql:
-            if may_name(one.sql, name):
-                raise UnsupportedError(
-                    f"{one.subject} may read the materialized view {display_name(schema, name)}, "
-                    f"whose owner {owner} could have it run a function with the rights of this "
-                    "dump",
-                    hint=f"Read the tables below it, or name {owner} in trusted_owners.",
-                )
 
 
 def _objects(tables: Sequence[MaskedTable]) -> dict[str, Sequence[int] | Sequence[str]]:

@@ -22,12 +22,7 @@ from airflow_provider_pgclone.core.catalog import (
 )
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.assignment import Assignment, assign_rules
-from airflow_provider_pgclone.core.masking.planning.functions import (
-    check_functions,
-    check_materialized_views,
-    check_schemas_of_called,
-    check_types,
-)
+from airflow_provider_pgclone.core.masking.planning.functions import check_functions, check_types
 from airflow_provider_pgclone.core.masking.planning.policy import check_policy
 from airflow_provider_pgclone.core.masking.planning.read_beside import lock_what_is_read
 from airflow_provider_pgclone.core.masking.planning.request import Masking
@@ -38,7 +33,12 @@ from airflow_provider_pgclone.core.masking.planning.table_masks import (
     plan_tables,
 )
 from airflow_provider_pgclone.core.masking.planning.trial import try_masks, try_references
-from airflow_provider_pgclone.core.masking.planning.user_sql import check_volatile, may_name
+from airflow_provider_pgclone.core.masking.planning.user_sql import (
+    check_materialized_views,
+    check_schemas_of_called,
+    check_volatile,
+    may_name,
+)
 from airflow_provider_pgclone.core.masking.rules import without_values
 from airflow_provider_pgclone.core.masking.unmasked import UnmaskedObject, find_unmasked
 from airflow_provider_pgclone.core.postgres import LITERALS_TRANSACTION, Session

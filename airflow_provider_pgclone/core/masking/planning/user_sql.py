@@ -1,12 +1,22 @@
-"""Prepares SQL that the user wrote, so that it means the same in all sessions of a dump."""
+"""Prepares SQL that the user wrote, so that it means the same in all sessions of a dump.
+
+What it calls must be what the user meant, too: nobody who is not trusted may put something else in
+its place.
+"""
 
 import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.catalog import (
+    NOT_TRUSTED,
+    SCHEMA_OWNER,
+    display_name,
+    trusted_arguments,
+)
+from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.postgres import (
     LETTERS,
     Session,
@@ -48,6 +58,30 @@ _CAST_TO_SCHEMA = re.compile(rf"(?:::|\bas\b)\s*{_NAME}\s*\.", re.IGNORECASE)
 # https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-INTERPOLATION
 # psql sets only variables in capital letters.
 _PSQL_VARIABLE = re.compile(r"(?<!:):(?:['\"{]|[A-Z])")
+# Who may create a function in a schema may create one that fits the arguments of a call better. The
+# owner of the schema can take that right at any time. Members of a role that has it are trusted as
+# the role is: they could do all that it may.
+_MAY_CREATE = f"""
+SELECT nspname, rolname
+FROM pg_namespace n
+CROSS JOIN LATERAL (
+    SELECT {SCHEMA_OWNER}
+    UNION SELECT CASE grantee WHEN 'pg_database_owner'::regrole THEN datdba ELSE grantee END
+    FROM aclexplode(coalesce(nspacl, acldefault('n', nspowner)))
+    JOIN pg_database ON datname = current_database()
+    WHERE privilege_type = 'CREATE'
+) AS creator (oid)
+-- PUBLIC has no row.
+JOIN pg_roles r ON r.oid = creator.oid OR creator.oid = 0 AND rolname !~ '^pg_'
+WHERE nspname = ANY(%(called)s) AND nspname <> 'pg_catalog' AND {NOT_TRUSTED}
+ORDER BY nspname, rolname
+"""
+_MATERIALIZED_VIEWS = f"""
+SELECT nspname, relname, rolname
+FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_roles ON pg_roles.oid = relowner
+WHERE relkind = 'm' AND {NOT_TRUSTED}
+ORDER BY 1, 2
+"""
 
 
 @dataclass(frozen=True)
@@ -117,6 +151,44 @@ def may_run_functions(text: str) -> bool:
     return _CAST_TO_SCHEMA.search(bare) is not None or bool(
         schemas_of_called(text) - {"pg_catalog"}
     )
+
+
+def check_schemas_of_called(session: Session, user_sql: Collection[UserSql]) -> None:
+    """Refuse SQL that calls functions of schemas in which people create who are not trusted.
+
+    The planner chooses the function anew in each session of a dump.
+
+    :raises UnsupportedError: naming the schema and one of them.
+    """
+    for one in user_sql:
+        called = sorted(schemas_of_called(one.sql))
+        found = session.execute(_MAY_CREATE, trusted_arguments(session, called=called)).fetchone()
+        if found is not None:
+            schema, role = found
+            raise UnsupportedError(
+                f"{one.subject} calls a function or operator of the schema {schema}, in which "
+                f"{role} may create another one that is called in its place, with the rights of "
+                "this dump",
+                hint=f"Move it to a schema of its own, revoke CREATE on the schema from {role}, or "
+                f"from PUBLIC if that has it, or name {role} in trusted_owners.",
+            )
+
+
+def check_materialized_views(session: Session, user_sql: Collection[UserSql]) -> None:
+    """Refuse SQL that may read a materialized view of others, since it cannot be locked.
+
+    :raises UnsupportedError: naming the view and its owner.
+    """
+    rows = session.execute(_MATERIALIZED_VIEWS, trusted_arguments(session))
+    for schema, name, owner in rows:
+        for one in user_sql:
+            if may_name(one.sql, name):
+                raise UnsupportedError(
+                    f"{one.subject} may read the materialized view {display_name(schema, name)}, "
+                    f"whose owner {owner} could have it run a function with the rights of this "
+                    "dump",
+                    hint=f"Read the tables below it, or name {owner} in trusted_owners.",
+                )
 
 
 def check_volatile(session: Session, user_sql: Iterable[UserSql]) -> None:
