@@ -6,7 +6,8 @@ them with the rights of the user of the dump, who may be a superuser. pg_dump it
 them.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 
 from airflow_provider_pgclone.core.catalog import (
     EXCHANGEABLE,
@@ -20,8 +21,9 @@ from airflow_provider_pgclone.core.catalog import (
     trusted_arguments,
 )
 from airflow_provider_pgclone.core.errors import UnsupportedError
+from airflow_provider_pgclone.core.masking.planning.assignment import Assignment
 from airflow_provider_pgclone.core.masking.planning.table_masks import MaskedTable
-from airflow_provider_pgclone.core.masking.planning.user_sql import UserSql, may_name
+from airflow_provider_pgclone.core.masking.planning.user_sql import UserSql, may_name, types_named
 from airflow_provider_pgclone.core.postgres import Session
 
 # The fields of a tree that name a type, but for that of a column, which is not coerced.
@@ -49,6 +51,7 @@ WITH RECURSIVE reached (classid, objid) AS (
     UNION SELECT 'pg_type'::regclass::oid, atttypid
         FROM pg_attribute JOIN unnest(%(tables)s::oid[], %(columns)s::text[]) AS named (t, c)
             ON attrelid = t AND attname = c
+    UNION SELECT 'pg_type'::regclass::oid, oid FROM unnest(%(types)s::oid[]) AS oid
     UNION
     SELECT next.* FROM reached CROSS JOIN LATERAL (
         SELECT refclassid, refobjid FROM pg_depend d
@@ -62,6 +65,8 @@ WITH RECURSIVE reached (classid, objid) AS (
         CROSS JOIN LATERAL (
             SELECT typbasetype UNION ALL SELECT typelem
             UNION ALL SELECT atttypid FROM pg_attribute WHERE attrelid = typrelid AND attnum > 0
+            UNION ALL SELECT rngsubtype FROM pg_range WHERE rngtypid = pg_type.oid
+            UNION ALL SELECT rngtypid FROM pg_range WHERE rngmultitypid = pg_type.oid
         ) AS of (below)
         WHERE reached.classid = 'pg_type'::regclass AND pg_type.oid = reached.objid AND below <> 0
     ) AS next
@@ -118,14 +123,24 @@ _OF_TYPES = f"""
 WITH RECURSIVE types (relid, oid) AS (
     SELECT attrelid, atttypid FROM pg_attribute WHERE attrelid = ANY(%(tables)s) AND attnum > 0
     UNION SELECT pg_class.oid, reltype FROM pg_class WHERE pg_class.oid = ANY(%(tables)s)
+    UNION SELECT 0::oid, oid FROM unnest(%(types)s::oid[]) AS oid
     UNION
     {TYPES_BELOW}
+),
+-- SQL makes these of values without a name: ARRAY[value], multirange(value).
+multiranges (oid) AS (SELECT rngmultitypid FROM pg_range JOIN types ON rngtypid = types.oid),
+arrays (oid) AS (
+    SELECT typarray FROM pg_type
+    WHERE oid IN (SELECT oid FROM types UNION SELECT oid FROM multiranges) AND typarray <> 0
+),
+cast_types (oid) AS (
+    SELECT oid FROM types UNION SELECT oid FROM multiranges UNION SELECT oid FROM arrays
 )
 SELECT format('%%I.%%I', nspname, proname), rolname
 FROM (
     -- A cast of others has a type of others on one side: the first OID after those of initdb.
-    SELECT castfunc FROM pg_cast JOIN types ON types.oid IN (castsource, casttarget)
-        WHERE types.oid >= 16384
+    SELECT castfunc FROM pg_cast JOIN cast_types t ON t.oid IN (castsource, casttarget)
+        WHERE t.oid >= 16384
     UNION SELECT unnest(ARRAY[rngsubdiff, rngcanonical]::oid[])
         FROM pg_range JOIN types ON rngtypid = types.oid
 ) AS called (oid)
@@ -143,6 +158,7 @@ WITH RECURSIVE types (relid, oid) AS (
     SELECT place::oid, atttypid
     FROM unnest(%(tables)s::oid[], %(columns)s::text[]) WITH ORDINALITY AS named (t, c, place)
     JOIN pg_attribute ON attrelid = t AND attname = c
+    UNION SELECT 0::oid, oid FROM unnest(%(types)s::oid[]) AS oid
     UNION
     {TYPES_BELOW}
 )
@@ -155,6 +171,58 @@ JOIN pg_roles r ON r.oid = CASE WHEN {EXCHANGEABLE} THEN {SCHEMA_OWNER} ELSE typ
 WHERE ({NOT_TRUSTED}) AND (typtype IN ('d', 'c') OR NOT %(holds_casts)s OR {EXCHANGEABLE})
 ORDER BY 1
 """
+# A table is named like the type of its rows. Where SQL names the type, it makes rows, and so values
+# of the types of columns; a table that is read keeps its columns.
+_NAMED_TYPES = """
+SELECT DISTINCT type
+FROM unnest(%s::text[], %s::text[], %s::bool[]) AS named (schema, name, is_type)
+JOIN pg_namespace n ON nspname = schema
+JOIN pg_type t ON typnamespace = n.oid AND typname = name
+LEFT JOIN pg_class c ON c.oid = typrelid
+CROSS JOIN LATERAL (
+    SELECT t.oid WHERE relkind IS NULL OR relkind = 'c' OR is_type AND relkind NOT IN ('r', 'p')
+    UNION ALL
+    SELECT atttypid FROM pg_attribute
+    WHERE is_type AND relkind IN ('r', 'p') AND attrelid = typrelid AND attnum > 0 AND atttypid <> 0
+) AS of (type)
+"""
+
+
+def check_named_types(session: Session, user_sql: Collection[UserSql], held: Held) -> None:
+    """Refuse SQL that names types with which others could have functions called.
+
+    Their casts and the checks of domains run when PostgreSQL plans the SQL, or with each row.
+
+    :param held: what the transaction has locked.
+    :raises UnsupportedError: naming the SQL, the type or the function, and the owner.
+    """
+    for one in {one.sql: one for one in user_sql}.values():
+        columns = [list(part) for part in zip(*sorted(types_named(one.sql)), strict=True)]
+        found = session.execute(_NAMED_TYPES, columns).fetchall() if columns else []
+        types = [oid for (oid,) in found]
+        if not types:
+            continue
+        strange = _type_of_others(session, held, types=types)
+        if strange is not None:
+            _, type_name, owner = strange
+            raise UnsupportedError(
+                f"{one.subject} names the type {type_name}, or one that is made of it, and the "
+                f"owner {owner} of that type, or of its schema, could add a function that runs "
+                "with the rights of this dump",
+                hint="Name a type of PostgreSQL's own, give the type to a superuser, or name "
+                f"{owner} in trusted_owners.",
+            )
+        called = _called(session, [], held, types=types)
+        if called is None and (cast := _function_of_types(session, types=types)) is not None:
+            called = f"has a cast or a range with the function {cast[0]}", cast[1]
+        if called is not None:
+            uses, owner = called
+            raise UnsupportedError(
+                f"a type that {one.subject} names {uses}, which belongs to {owner} and would run "
+                "with the rights of this dump",
+                hint=f"Name another type, give it to a superuser, or name {owner} in "
+                "trusted_owners.",
+            )
 
 
 def check_functions(
@@ -166,7 +234,7 @@ def check_functions(
     :param held: what the transaction has locked.
     :raises UnsupportedError: naming the function, its owner and the table.
     """
-    found = session.execute(_OF_TYPES, trusted_arguments(session, tables=list(queried))).fetchone()
+    found = _function_of_types(session, tables=list(queried))
     if found is not None:
         raise UnsupportedError(
             f"a type of masked or filtered tables uses the function {found[0]}, which belongs to "
@@ -189,52 +257,102 @@ def check_functions(
     raise RuntimeError("a function that one of the tables calls is called by none of them")
 
 
-def _called(session: Session, tables: Sequence[MaskedTable], held: Held) -> tuple[str, str] | None:
-    """Return what masks of tables would call that belongs to others, and the owner."""
-    objects = _objects(tables)
-    found = session.execute(
-        _CALLED, trusted_arguments(session, schemas=list(held.schemas), **objects)
-    ).fetchone()
-    return None if found is None else (found[0], found[1])
-
-
 def check_types(
-    session: Session, tables: Iterable[MaskedTable], user_sql: Collection[UserSql], held: Held
+    session: Session,
+    planned: Mapping[int, MaskedTable],
+    queried: Collection[int],
+    assignment: Assignment,
+    held: Held,
 ) -> None:
     """Refuse types with which their owners could have functions called while the dump runs.
 
     The owner of the schema of a type may put another type in its place.
 
+    :param planned: what is read of each masked or filtered table, by its OID.
+    :param queried: the OIDs of all tables that masks, conditions or samples read.
     :param held: what the transaction has locked.
     :raises UnsupportedError: naming the column, its type and the owner.
     """
-    texts = [one.sql for one in user_sql]
+    text = "\n".join({one.sql for one in assignment.user_sql})
+
+    @cache
+    def is_named(name: str) -> bool:
+        return may_name(text, name)
+
     columns = [
         (one.table, column.name)
-        for one in tables
+        for oid, one in assignment.tables.items()
+        if oid in queried and (oid in planned or one.conditions or is_named(one.table.name))
         for column in one.table.columns
-        if column.name in one.rules or any(may_name(text, column.name) for text in texts)
+        if is_named(column.name) or (oid in planned and column.name in planned[oid].rules)
     ]
-    found = session.execute(
-        _TYPES_OF_OTHERS,
-        trusted_arguments(
-            session,
-            tables=[table.oid for table, _ in columns],
-            columns=[name for _, name in columns],
-            holds_casts=holds_casts(session),
-            schemas=list(held.schemas),
-        ),
-    ).fetchone()
+    found = _type_of_others(
+        session,
+        held,
+        tables=[table.oid for table, _ in columns],
+        columns=[name for _, name in columns],
+    )
     if found is not None:
         place, type_name, owner = found
         table, column = columns[place - 1]
         raise UnsupportedError(
-            f"the column {table.display_name}.{column} is masked or filtered, and the owner "
-            f"{owner} of its type {type_name}, or of the schema of that, could add a function that "
-            "runs with the rights of this dump",
-            hint="Give the type to a superuser, declare the column safe, or name "
-            f"{owner} in trusted_owners.",
+            f"the column {table.display_name}.{column} is masked, or read by a mask or condition, "
+            f"and the owner {owner} of its type {type_name}, or of the schema of that, could add a "
+            "function that runs with the rights of this dump",
+            hint="Give the type to a superuser, declare the column safe and read it nowhere, or "
+            f"name {owner} in trusted_owners.",
         )
+
+
+def _called(
+    session: Session, tables: Sequence[MaskedTable], held: Held, types: Sequence[int] = ()
+) -> tuple[str, str] | None:
+    """Return what masks of tables, or types, would call that belongs to others, and the owner."""
+    objects = _objects(tables)
+    found = session.execute(
+        _CALLED,
+        trusted_arguments(session, schemas=list(held.schemas), types=list(types), **objects),
+    ).fetchone()
+    return None if found is None else (found[0], found[1])
+
+
+def _function_of_types(
+    session: Session, tables: Sequence[int] = (), types: Sequence[int] = ()
+) -> tuple[str, str] | None:
+    """Return a function of others that casts or ranges call, and the owner.
+
+    :param tables: the OIDs of tables whose columns have the types, beside the types given.
+    """
+    arguments = trusted_arguments(session, tables=list(tables), types=list(types))
+    found = session.execute(_OF_TYPES, arguments).fetchone()
+    return None if found is None else (found[0], found[1])
+
+
+def _type_of_others(
+    session: Session,
+    held: Held,
+    *,
+    tables: Sequence[int] = (),
+    columns: Sequence[str] = (),
+    types: Sequence[int] = (),
+) -> tuple[int, str, str] | None:
+    """Return a type with which others could have a function called, and the owner.
+
+    :param tables: the OIDs of the tables of columns that have the types, beside the types given.
+    :return: first, the place of the column, from 1.
+    """
+    found = session.execute(
+        _TYPES_OF_OTHERS,
+        trusted_arguments(
+            session,
+            tables=list(tables),
+            columns=list(columns),
+            types=list(types),
+            holds_casts=holds_casts(session),
+            schemas=list(held.schemas),
+        ),
+    ).fetchone()
+    return None if found is None else (found[0], found[1], found[2])
 
 
 def _objects(tables: Sequence[MaskedTable]) -> dict[str, Sequence[int] | Sequence[str]]:

@@ -22,7 +22,11 @@ from airflow_provider_pgclone.core.catalog import (
 )
 from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.assignment import Assignment, assign_rules
-from airflow_provider_pgclone.core.masking.planning.functions import check_functions, check_types
+from airflow_provider_pgclone.core.masking.planning.functions import (
+    check_functions,
+    check_named_types,
+    check_types,
+)
 from airflow_provider_pgclone.core.masking.planning.policy import check_policy
 from airflow_provider_pgclone.core.masking.planning.read_beside import lock_what_is_read
 from airflow_provider_pgclone.core.masking.planning.request import Masking
@@ -111,7 +115,8 @@ def plan_masking(
     check_readable_tables(unreadable, sorted(queried))
     check_readable_tables(unplannable_tables(session, queried), sorted(queried))
     check_functions(session, planned.values(), queried, held)
-    check_types(session, planned.values(), assignment.user_sql, held)
+    check_types(session, planned, queried, assignment, held)
+    check_named_types(session, assignment.user_sql, held)
     check_materialized_views(session, assignment.user_sql)
     check_policy(session, masking.policy, assignment, unmasked)
     try_masks(session, planned.values())

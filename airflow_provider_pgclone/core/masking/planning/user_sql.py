@@ -9,6 +9,7 @@ import string
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from airflow_provider_pgclone.core.catalog import (
     NOT_TRUSTED,
@@ -54,7 +55,6 @@ _DOTTED = re.compile(rf"{_NAME}(?:[{_SPACES}]*\.[{_SPACES}]*{_NAME})*")
 # In UTF-8, PostgreSQL folds no others: downcase_identifier() in scansup.c. It cuts what is longer.
 _FOLDED = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _MAX_NAME_BYTES = 63
-_CAST_TO_SCHEMA = re.compile(rf"(?:::|\bas\b)\s*{_NAME}\s*\.", re.IGNORECASE)
 # https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-INTERPOLATION
 # psql sets only variables in capital letters.
 _PSQL_VARIABLE = re.compile(r"(?<!:):(?:['\"{]|[A-Z])")
@@ -131,14 +131,13 @@ def at_instant(text: str, instant: datetime) -> str:
 
 def schemas_of_called(text: str) -> set[str]:
     """Return the schemas that SQL names before functions and operators."""
-    schemas, before = set(), ""
-    for names, after in _dotted_names(text):
+    schemas = set()
+    for before, names, after in _dotted_names(text):
         if after.startswith("(") and len(names) > 1:
             schemas.add(names[-2])
         # A database may stand before the schema.
         if before == "operator(" and after.startswith("."):
             schemas.add(names[-1])
-        before = f"{names[-1]}{after}"
     return schemas
 
 
@@ -147,10 +146,20 @@ def may_run_functions(text: str) -> bool:
 
     A cast to a type of a schema runs those of its domain, too.
     """
-    bare = without_literals(text)
-    return _CAST_TO_SCHEMA.search(bare) is not None or bool(
-        schemas_of_called(text) - {"pg_catalog"}
-    )
+    is_cast = any(is_type for _, _, is_type in types_named(text))
+    return is_cast or bool(schemas_of_called(text) - {"pg_catalog"})
+
+
+def types_named(text: str) -> set[tuple[str, str, bool]]:
+    """Return what may be a schema and a type in it: rather one too many.
+
+    :return: also, whether SQL surely names a type there, not a table or a column.
+    """
+    found: set[tuple[str, str, bool]] = set()
+    for before, names, after in _dotted_names(text):
+        is_type = before.endswith("::") or before == "as" or after.startswith("'")
+        found.update((schema, name, is_type) for schema, name in pairwise(names))
+    return found
 
 
 def check_schemas_of_called(session: Session, user_sql: Collection[UserSql]) -> None:
@@ -235,7 +244,7 @@ def _check_one_expression(text: str, bare: str) -> None:
 
 
 def _volatile_functions(session: Session, text: str) -> list[str]:
-    names = [names[-1] for names, after in _dotted_names(text) if after.startswith("(")]
+    names = [names[-1] for _, names, after in _dotted_names(text) if after.startswith("(")]
     rows = session.execute(
         "SELECT DISTINCT proname::text FROM pg_proc WHERE proname = ANY(%s) AND provolatile = 'v' "
         "ORDER BY 1",
@@ -244,13 +253,19 @@ def _volatile_functions(session: Session, text: str) -> list[str]:
     return [name for (name,) in rows]
 
 
-def _dotted_names(text: str) -> Iterator[tuple[list[str], str]]:
-    """Yield names with dots between them, each as the catalogs have it, and what comes after."""
+def _dotted_names(text: str) -> Iterator[tuple[str, list[str], str]]:
+    """Yield names with dots between them, each as the catalogs have it.
+
+    :return: also, the name before with all that comes after it, and what comes after them.
+    """
     bare = without_literals(text)
     found = list(_DOTTED.finditer(bare))
+    before = bare[: found[0].start()].strip(_SPACES) if found else ""
     for one, end in zip(found, [*(one.start() for one in found[1:]), len(bare)], strict=True):
         names = [_plain(name) for name in _EACH_NAME.findall(one[0])]
-        yield names, bare[one.end() : end].strip(_SPACES)
+        after = bare[one.end() : end].strip(_SPACES)
+        yield before, names, after
+        before = f"{names[-1]}{after}"
 
 
 def _plain(name: str) -> str:
