@@ -139,6 +139,43 @@ def test_a_cast_cannot_be_made_for_a_column_that_only_a_condition_reads(
     assert "planted function ran" not in log.read_bytes()[start:].decode()
 
 
+def test_keys_are_not_compared_by_operators_of_others(
+    typed: str, server: Server, make_hook: MakeHook, log: Path, reader: str
+) -> None:
+    server.run(
+        typed,
+        "CREATE SCHEMA planted AUTHORIZATION planter; CREATE EXTENSION citext SCHEMA planted; "
+        "CREATE TABLE above (code planted.citext PRIMARY KEY, kept bool); "
+        "CREATE TABLE below (code planted.citext REFERENCES above); "
+        "INSERT INTO above VALUES ('a', true), ('b', false); INSERT INTO below VALUES ('A'), ('B')",
+    )
+    start = log.stat().st_size
+    message = (
+        r"key below_code_fkey of public\.below compares by the operator planted\.=, and planter"
+    )
+    options: list[dict[str, Any]] = [
+        {"follow_fks": True},
+        {"rows": {"public.above": "kept", "public.below": "ctid = '(0,1)'"}},
+    ]
+    for more in options:
+        arguments = {"rows": {"public.above": "kept"}, **more}
+        hook = make_hook(typed)
+        hook.dump(**arguments)  # locks keep the schema
+        with pytest.raises(UnsupportedError, match=message):
+            make_hook(typed, postgres_conn_id=reader).dump(**arguments)
+        for kind, name in (
+            ("OPERATOR", "planted.= (planted.citext, planted.citext)"),
+            ("FUNCTION", "planted.citext_eq(planted.citext, planted.citext)"),
+        ):
+            server.run(typed, f"ALTER {kind} {name} OWNER TO planter")
+            with pytest.raises(UnsupportedError, match=message):
+                hook.dump(**arguments)
+            hook.dump(**arguments, trusted_owners=["planter"])
+            server.run(typed, f"ALTER {kind} {name} OWNER TO postgres")
+        hook.dump(masks={"public.mine": {"email": "null"}}, exclude=["public.below"])
+    assert "planted function ran" not in log.read_bytes()[start:].decode()
+
+
 @pytest.fixture
 def trusted(server: Server, make_database: MakeDatabase) -> Iterator[str]:
     """A database with a schema of a role that has members."""

@@ -63,6 +63,7 @@ from airflow_provider_pgclone.core.catalog.trust import (
     SCHEMA_OWNER,
     TYPES_BELOW,
     UNTRUSTED_HINT,
+    check_operators,
     check_trusted_owners,
     trusted_arguments,
 )
@@ -99,6 +100,7 @@ __all__ = [
     "begin_holding",
     "check_encodable",
     "check_not_rewritten",
+    "check_operators",
     "check_readable_tables",
     "check_same_names",
     "check_same_schemas",

@@ -12,6 +12,7 @@ from airflow_provider_pgclone.core.catalog.tables import (
     ColumnType,
     ForeignKey,
     Index,
+    KeyOperator,
     Kind,
 )
 from airflow_provider_pgclone.core.postgres import Session
@@ -183,14 +184,40 @@ def _read_foreign_keys(session: Session) -> list[ForeignKey]:
             confrelid,
             ARRAY(SELECT attname::text FROM unnest(confkey) WITH ORDINALITY AS c(number, place)
                 JOIN pg_attribute ON attrelid = confrelid AND attnum = number ORDER BY place),
-            confmatchtype = 'f', coalesce((to_jsonb(k) ->> 'conperiod')::bool, false)
-        FROM pg_constraint k WHERE contype = 'f' AND conparentid = 0
+            confmatchtype = 'f', is_temporal,
+            ARRAY(SELECT CASE
+                    WHEN is_temporal OR oprname = '=' AND nspname = 'pg_catalog'
+                    THEN array_fill(NULL::text, ARRAY[4])
+                    ELSE ARRAY[nspname, oprname,
+                        format_type(oprleft, -1), format_type(oprright, -1)]
+                END
+                FROM unnest(conpfeqop) WITH ORDINALITY AS o(operator, place)
+                JOIN pg_operator ON pg_operator.oid = operator
+                JOIN pg_namespace n ON n.oid = oprnamespace ORDER BY place),
+            k.oid
+        FROM pg_constraint k
+        CROSS JOIN LATERAL (
+            SELECT coalesce((to_jsonb(k) ->> 'conperiod')::bool, false)
+        ) AS period (is_temporal)
+        WHERE contype = 'f' AND conparentid = 0
         ORDER BY conrelid, conname
         """
     )
     return [
-        ForeignKey(name, child, tuple(keys), parent, tuple(parent_keys), is_full, is_temporal)
-        for name, child, keys, parent, parent_keys, is_full, is_temporal in rows
+        ForeignKey(
+            name,
+            child,
+            tuple(keys),
+            parent,
+            tuple(parent_keys),
+            is_full,
+            is_temporal,
+            tuple(
+                None if operator[0] is None else KeyOperator(*operator) for operator in operators
+            ),
+            oid,
+        )
+        for name, child, keys, parent, parent_keys, is_full, is_temporal, operators, oid in rows
     ]
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Literal
 
 from airflow_provider_pgclone.core.catalog.patterns import display_name
+from airflow_provider_pgclone.core.postgres import quote_ascii
 
 # Masking rules depend on the kind. Only rules that fit every type apply to "other".
 Kind = Literal[
@@ -103,9 +104,24 @@ class CatalogTable:
 
 
 @dataclass(frozen=True)
+class KeyOperator:
+    """An operator that compares the columns of a foreign key, such as that of citext.
+
+    :param left: the type of its left operand, in SQL.
+    """
+
+    schema: str
+    name: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True)
 class ForeignKey:
     """A foreign key. The copies that partitions inherit are not included.
 
+    :param operators: what compares each column of the parent, on the left, with one of the child;
+        ``None`` is PostgreSQL's own ``=``. None at all: all of them are.
     :param is_full: whether the key is MATCH FULL: all of its columns are null, or none is.
     :param is_temporal: whether the key contains a PERIOD.
     """
@@ -117,6 +133,23 @@ class ForeignKey:
     parent_columns: tuple[str, ...]
     is_full: bool = False
     is_temporal: bool = False
+    operators: tuple[KeyOperator | None, ...] = ()
+    oid: int = 0
+
+    @property
+    def calls_functions(self) -> bool:
+        """Whether a comparison calls functions that are not PostgreSQL's own."""
+        return any(operator is not None for operator in self.operators)
+
+    def matches(self, parent: Mapping[str, str], child: Mapping[str, str]) -> str:
+        """Return the condition that a row refers to another one, as PostgreSQL decides it.
+
+        :param parent: the SQL of the values of columns of the row that is referred to.
+        :param child: that of the row that refers to it.
+        """
+        operators = self.operators or (None,) * len(self.child_columns)
+        columns = zip(self.parent_columns, operators, self.child_columns, strict=True)
+        return " AND ".join(_compared(parent[one], by, child[other]) for one, by, other in columns)
 
 
 @dataclass(frozen=True)
@@ -179,3 +212,11 @@ class Catalog:
         while table.is_partition and table.parents[0] in self.tables:
             table = self.tables[table.parents[0]]
         return table
+
+
+def _compared(left: str, operator: KeyOperator | None, right: str) -> str:
+    if operator is None:
+        return f"{left} = {right}"
+    # With operands of exactly its types, no other operator of this name and schema fits better.
+    name = f"{quote_ascii(operator.schema)}.{operator.name}"
+    return f"{left}::{operator.left} OPERATOR({name}) {right}::{operator.right}"

@@ -1,8 +1,10 @@
 """Whose functions a session may run with its rights."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from airflow_provider_pgclone.core.errors import InvalidInputError
+from airflow_provider_pgclone.core.catalog.tables import Catalog, ForeignKey
+from airflow_provider_pgclone.core.errors import InvalidInputError, UnsupportedError
 from airflow_provider_pgclone.core.postgres import Session
 
 # A condition on a row of pg_roles. SET ROLE does not change session_user, and does not protect: a
@@ -33,6 +35,23 @@ TYPES_BELOW = """
     ) AS of (below)
     WHERE below <> 0
 """
+# The operators of foreign keys, and the types of their operands, are named by their schemas.
+_OPERATORS = f"""
+SELECT k.oid, o.oprnamespace::regnamespace || '.' || oprname, rolname
+FROM pg_constraint k
+CROSS JOIN LATERAL unnest(conpfeqop) AS by (operator)
+JOIN pg_operator o ON o.oid = operator
+JOIN pg_proc p ON p.oid = oprcode
+JOIN pg_type t ON t.oid IN (oprleft, oprright)
+JOIN pg_namespace n ON n.oid IN (oprnamespace, typnamespace)
+CROSS JOIN LATERAL (
+    -- The planner may put the negator in the place of an operator, which its owner chooses.
+    VALUES (oprowner), (proowner), (typowner), (CASE WHEN {EXCHANGEABLE} THEN {SCHEMA_OWNER} END)
+) AS of (owner)
+JOIN pg_roles r ON r.oid = owner
+WHERE k.oid = ANY(%(keys)s::oid[]) AND {NOT_TRUSTED}
+ORDER BY conname, rolname
+"""  # noqa: S608
 UNTRUSTED_HINT = (
     "Give it to a superuser, dump as its owner, declare the columns safe, exclude the "
     "table, or name the owner in trusted_owners."
@@ -60,3 +79,27 @@ def check_trusted_owners(session: Session) -> None:
                 f"the server has no role {name!r}, which trusted_owners names",
                 hint="Correct it, or leave it out.",
             )
+
+
+def check_operators(
+    session: Session, catalog: Catalog, keys: Iterable[ForeignKey], schemas: Iterable[int]
+) -> None:
+    """Refuse to compare the columns of foreign keys by functions of others.
+
+    :param schemas: the OIDs of schemas that the transaction has locked.
+    :raises UnsupportedError: naming the key, the operator and the owner.
+    """
+    compared = {key.oid: key for key in keys if key.calls_functions}
+    if not compared:
+        return
+    arguments = trusted_arguments(session, keys=list(compared), schemas=list(schemas))
+    found = session.execute(_OPERATORS, arguments).fetchone()
+    if found is not None:
+        oid, operator, owner = found
+        key = compared[oid]
+        raise UnsupportedError(
+            f"the foreign key {key.name} of {catalog.tables[key.child].display_name} compares by "
+            f"the operator {operator}, and {owner}, who owns it, its function, a type of it or a "
+            "schema of these, could have a function run with the rights of this dump",
+            hint=f"Give them to a superuser, or name {owner} in trusted_owners.",
+        )

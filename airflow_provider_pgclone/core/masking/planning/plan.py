@@ -14,6 +14,7 @@ from airflow_provider_pgclone.core.catalog import (
     Masked,
     Selection,
     Unreadable,
+    check_operators,
     check_readable_tables,
     read_catalog,
     tables_in_scope,
@@ -117,6 +118,8 @@ def plan_masking(
     check_functions(session, planned.values(), queried, held)
     check_types(session, planned, queried, assignment, held)
     check_named_types(session, assignment.user_sql, held)
+    if masking.rows or masking.follow_fks:
+        check_operators(session, catalog, row_filter.foreign_keys, held.schemas)
     check_materialized_views(session, assignment.user_sql)
     check_policy(session, masking.policy, assignment, unmasked)
     try_masks(session, planned.values())

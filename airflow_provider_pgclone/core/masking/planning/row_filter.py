@@ -43,6 +43,16 @@ class RowFilter:
             own |= {one.oid for one in self._catalog.ancestors(table)}
         return [key for key in self._catalog.foreign_keys if key.child in own]
 
+    @property
+    def foreign_keys(self) -> list[ForeignKey]:
+        """All foreign keys to rows that may be left out."""
+        tables = self._catalog.tables
+        return [
+            key
+            for key in self._catalog.foreign_keys
+            if key.parent in tables and self.is_filtered(tables[key.parent])
+        ]
+
     def has_parent(self, table: CatalogTable, key: ForeignKey) -> str:
         """Return the condition that a row refers to a row that is read, or to none."""
         return self._has_parent(table, key, (self._catalog.root(table).oid,))
@@ -83,13 +93,13 @@ class RowFilter:
                 hint="Set follow_fks to false and give each of them a condition in rows.",
             )
         alias = alias_of(table, self._catalog)
-        pairs = list(zip(key.child_columns, key.parent_columns, strict=True))
         columns = ", ".join(quote_ascii(column) for column in key.parent_columns)
         where = _all_of(self._conditions(parent, below)) or "true"
-        same = " AND ".join(
-            f"{_PARENT}.{quote_ascii(there)} = {alias}.{quote_ascii(here)}" for here, there in pairs
+        own = {here: f"{alias}.{quote_ascii(here)}" for here in key.child_columns}
+        same = key.matches(
+            {there: f"{_PARENT}.{quote_ascii(there)}" for there in key.parent_columns}, own
         )
-        nothing = " OR ".join(f"{alias}.{quote_ascii(here)} IS NULL" for here, _ in pairs)
+        nothing = " OR ".join(f"{column} IS NULL" for column in own.values())
         return (
             f"({nothing} OR EXISTS (SELECT FROM (SELECT {columns} FROM "
             f"{self._rows_of(parent)} WHERE {where}) AS {_PARENT} WHERE {same}))"
@@ -165,15 +175,9 @@ def _not_below(rows: str, alias: str, keys: list[ForeignKey], kept: str) -> str:
     referred = sorted({column for key in keys for column in key.parent_columns})
     columns = ", ".join(f"{alias}.{quote_ascii(column)}" for column in referred)
     names = ", ".join(f"k{number}" for number in range(len(referred)))
-    leads = " OR ".join(
-        "("
-        + " AND ".join(
-            f"{alias}.{quote_ascii(here)} = {_LEFT_OUT}.k{referred.index(there)}"
-            for here, there in zip(key.child_columns, key.parent_columns, strict=True)
-        )
-        + ")"
-        for key in keys
-    )
+    left_out_columns = {name: f"{_LEFT_OUT}.k{place}" for place, name in enumerate(referred)}
+    own = {here: f"{alias}.{quote_ascii(here)}" for key in keys for here in key.child_columns}
+    leads = " OR ".join(f"({key.matches(left_out_columns, own)})" for key in keys)
     left_out = f"({kept}) IS NOT TRUE"
     found = f"SELECT {alias}.tableoid, {alias}.ctid, {columns} FROM {rows}"
     return (

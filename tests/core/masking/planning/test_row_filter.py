@@ -138,6 +138,55 @@ def test_an_excluded_parent_has_no_children(server: Server, tree: str, make_hook
     assert counts == [40, 0, 0, 2]
 
 
+CITEXT_SQL = """
+CREATE SCHEMA "Lib"; CREATE EXTENSION citext SCHEMA "Lib";
+CREATE DOMAIN public.code AS "Lib".citext;
+CREATE TABLE parents (code "Lib".citext, n int, kept bool, PRIMARY KEY (code, n));
+CREATE TABLE children (
+    id int PRIMARY KEY, code code, n int, FOREIGN KEY (code, n) REFERENCES parents
+);
+CREATE TABLE tree (code "Lib".citext PRIMARY KEY, up "Lib".citext REFERENCES tree, kept bool);
+INSERT INTO parents VALUES ('abc', 1, true), ('def', 1, false);
+INSERT INTO children VALUES (1, 'ABC', 1), (2, 'abc', 1), (3, 'DEF', 1), (4, 'x', NULL);
+INSERT INTO tree VALUES
+    ('abc', NULL, false), ('def', 'ABC', true), ('ghi', 'DEF', true), ('jkl', 'JKL', true);
+"""
+
+
+@pytest.mark.parametrize("method", ["dump", "copy"])
+def test_keys_are_compared_as_their_foreign_key_does(
+    server: Server, make_database: MakeDatabase, make_hook: MakeHook, method: str
+) -> None:
+    hook = make_hook(make_database(CITEXT_SQL))
+    rows = {"public.parents": "kept", "public.tree": "kept"}
+    arguments: dict[str, Any] = {"rows": rows, "follow_fks": True}
+    if method == "copy":
+        hook.copy(target="subset", method="stream", **arguments)
+    else:
+        make_hook("subset").restore(hook.dump(**arguments))
+    assert server.rows("subset", "SELECT id FROM children ORDER BY 1") == [(1,), (2,), (4,)]
+    assert server.rows("subset", "SELECT code::text FROM tree") == [("jkl",)]
+    rows = {"public.parents": "kept", "public.children": "id <> 3"}
+    make_hook("subset").restore(hook.dump(rows=rows))
+    assert server.value("subset", "SELECT count(*) FROM children") == 3
+    with pytest.raises(InvalidInputError, match=r"children refer to rows of public\.parents"):
+        hook.dump(rows={"public.parents": "kept"})
+
+
+def test_sides_of_a_key_are_of_the_types_of_its_columns(
+    server: Server, make_database: MakeDatabase, make_hook: MakeHook
+) -> None:
+    """The operator takes that of the parent first."""
+    database = make_database(
+        "CREATE TABLE parents (id bigint PRIMARY KEY, kept bool); "
+        "CREATE TABLE children (id smallint REFERENCES parents); "
+        "INSERT INTO parents VALUES (1, true), (2, false); INSERT INTO children VALUES (1), (2)"
+    )
+    key = make_hook(database).dump(rows={"public.parents": "kept"}, follow_fks=True)
+    make_hook("subset").restore(key)
+    assert server.rows("subset", "SELECT id FROM children") == [(1,)]
+
+
 def test_a_circle_is_refused(make_database: MakeDatabase, make_hook: MakeHook) -> None:
     database = make_database(
         "CREATE TABLE a (id int PRIMARY KEY, b int); CREATE TABLE b (id int PRIMARY KEY, a int "
