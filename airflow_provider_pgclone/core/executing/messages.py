@@ -15,13 +15,26 @@ import psycopg
 
 from airflow_provider_pgclone.core.archive import TocEntry
 from airflow_provider_pgclone.core.errors import RestoreError
+from airflow_provider_pgclone.core.executing.known_messages import (
+    HINT_OF_WITHHELD,
+    RAISED,
+    is_known,
+    is_of_statement,
+    is_of_text,
+    locations,
+    reads_rows,
+    repeated,
+    withheld,
+)
 from airflow_provider_pgclone.core.executing.own_lines import OwnLines, is_unmarked
 from airflow_provider_pgclone.core.executing.rights import RIGHTS_LEFT_OUT, warn_of_foreign
 from airflow_provider_pgclone.core.postgres import (
     REDACTED,
     Child,
+    Session,
     redact_all_but_names,
     redact_values,
+    server_said,
     without_literals,
 )
 from airflow_provider_pgclone.core.visible import get_log
@@ -39,13 +52,6 @@ _OF_COMMAND = "could not "
 _COMMAND = "Command was: "
 _HINT = "HINT: "
 _CONTEXT = "CONTEXT: "
-# The author of a function wrote the text of such an error, so it may contain row data.
-# The names in a statement that it has made may be values, too. A name may have line breaks.
-_RAISED = re.compile(r"PL/pgSQL.*\b(?:RAISE|ASSERT|EXECUTE)\b|PL/(?!pgSQL)|Traceback", re.DOTALL)
-_COPY_CONTEXT = re.compile(r"(?:CONTEXT: +)?(COPY .+?, line \d+(?:, column [^:]+)?)(?::|$)")
-# What a cast of a value to regclass and its like says, which looks the value up as a name. In a
-# function it is rather a name that the function has.
-_LOOKED_UP = re.compile(r"does not exist|too many dotted names|more than one|invalid name syntax")
 # Extensions are made before there are rows, so what they raise then is not of a row.
 _CREATE_EXTENSION = "CREATE EXTENSION "
 _CREATE_PUBLIC = "CREATE SCHEMA public;"
@@ -69,6 +75,7 @@ class RestoreMessage:
     :param entry: the archive entry that was being restored; empty if there was none.
     :param is_whole: whether the command is the whole statement of pg_restore.
     :param names_public: whether the message names the schema public, in whatever language.
+    :param hint: a sentence about what is not shown, if anything.
     """
 
     text: str
@@ -76,6 +83,7 @@ class RestoreMessage:
     entry: str = ""
     is_whole: bool = False
     names_public: bool = False
+    hint: str | None = None
 
     def __str__(self) -> str:
         entry = f"{self.entry}: " if self.entry else ""
@@ -231,7 +239,8 @@ class RestoreMonitor:
         """
         self._messages.close()
         if self._fatal:
-            raise RestoreError(f"pg_restore failed: {self._fatal[0]}")
+            first = self._fatal[0]
+            raise RestoreError(f"pg_restore failed: {first}", hint=first.hint)
         explained = code == 1 and 0 < self._messages.ignored_count == len(self._harmless)
         if code != 0 and not explained:
             before = self._messages.before_start
@@ -253,8 +262,11 @@ class RestoreMonitor:
             self._child.kill()
 
 
-def message_of_server(error: psycopg.Error, entry: TocEntry) -> RestoreMessage:
-    """Return the error of a statement that a session of ours has executed for an entry."""
+def message_of_server(error: psycopg.Error, entry: TocEntry, session: Session) -> RestoreMessage:
+    """Return the error of a statement that a session of ours has executed for an entry.
+
+    All such statements read rows.
+    """
     said = error.diag
     # As pg_restore writes names that have line breaks: sanitize_line() in pg_backup_archiver.c.
     named = _LINE_BREAK.sub(" ", f"{entry.description} {entry.tag}")
@@ -264,11 +276,15 @@ def message_of_server(error: psycopg.Error, entry: TocEntry) -> RestoreMessage:
         text = str(error).partition("\n")[0] if is_of_libpq else type(error).__name__
         return RestoreMessage(text, command, named)
     severity = said.severity_nonlocalized or "ERROR"
-    lines = [f"{severity}:  {said.message_primary}".partition("\n")[0]]
-    if said.message_hint:
-        lines.append(f"{_HINT} {said.message_hint}".partition("\n")[0])
-    lines += f"{_CONTEXT} {said.context}".split("\n") if said.context else []
-    return RestoreMessage(_said(lines, may_have_rows=True), command, named)
+    first = f"{severity}:  {said.message_primary}".partition("\n")[0]
+    hints = [f"{_HINT} {said.message_hint}".partition("\n")[0]] if said.message_hint else []
+    where = locations((said.context or "").split("\n"))
+    if is_known(error):
+        return RestoreMessage("; ".join([first, *hints, *where]), command, named)
+    if is_of_text(error, session):
+        return RestoreMessage(_redacted([first, *hints]), command, named)
+    text = "; ".join([withheld(error, entry), *where])
+    return RestoreMessage(text, command, named, hint=HINT_OF_WITHHELD)
 
 
 def _message(lines: list[str], entry: str) -> RestoreMessage:
@@ -282,26 +298,40 @@ def _message(lines: list[str], entry: str) -> RestoreMessage:
     end = starts[0] if has_command else len(lines)
     statement = "\n".join(lines[end:]).removeprefix(_COMMAND).strip()
     command = _command(statement)
+    text, hint = _said(lines[:end], entry, command)
     return RestoreMessage(
-        _said(lines[:end], may_have_rows=not command.startswith(_CREATE_EXTENSION)),
+        text,
         command,
         entry,
         is_whole=has_command and command == statement,
         names_public=_PUBLIC.search(lines[0]) is not None,
+        hint=hint,
     )
 
 
-def _said(lines: list[str], *, may_have_rows: bool) -> str:
-    """Return the part of an error that can be logged, without row data."""
+def _said(lines: list[str], entry: str, command: str) -> tuple[str, str | None]:
+    """Return the part of an error that can be logged, without row data, and a hint on the rest."""
     first, *rest = lines
-    is_raised = may_have_rows and _RAISED.search("\n".join(rest)) is not None
-    if any(line.startswith(_CONTEXT) and _COPY_CONTEXT.match(line) for line in rest):
-        is_raised = is_raised or _LOOKED_UP.search(first) is not None
-    shown = [redact_values(first, is_raised=is_raised)]
+    parts = server_said(first)
+    if parts is not None and reads_rows(entry, first):
+        known = repeated(lines)
+        if known is not None:
+            return known, None
+        if not is_of_statement(entry, rest):
+            shown = f"{parts[0]}{parts[1]}{REDACTED}"
+            return "; ".join([shown, *locations(rest)]), HINT_OF_WITHHELD
+    may_have_rows = not command.startswith(_CREATE_EXTENSION)
+    is_raised = may_have_rows and RAISED.search("\n".join(rest)) is not None
     # An error with a context comes from a row or a function, so its hint may contain row data.
-    if not may_have_rows or not any(line.startswith(_CONTEXT) for line in rest):
-        shown += [redact_all_but_names(line) for line in rest if line.startswith(_HINT)]
-    shown += [match.group(1) for line in rest if (match := _COPY_CONTEXT.match(line))]
+    has_hint = not may_have_rows or not any(line.startswith(_CONTEXT) for line in rest)
+    hints = [line for line in rest if line.startswith(_HINT)] if has_hint else []
+    return _redacted([first, *hints], is_raised=is_raised), None
+
+
+def _redacted(lines: Sequence[str], *, is_raised: bool = False) -> str:
+    """Return the first line of an error and its hints with the names in them, and no values."""
+    first, *hints = lines
+    shown = [redact_values(first, is_raised=is_raised), *map(redact_all_but_names, hints)]
     return "; ".join(shown)
 
 

@@ -209,7 +209,7 @@ def execute_entries(
         work.begin(entry.dump_id)
         refusal = _execute(session, entry, feed)
         if refusal is not None:  # raised here, since the values of a row are in its cause
-            raise RestoreError(f"cannot restore {refusal}")
+            raise RestoreError(f"cannot restore {refusal}", hint=refusal.hint)
         work.end(entry.dump_id)
 
 
@@ -224,7 +224,7 @@ def _execute(session: Session, entry: TocEntry, feed: Feed) -> RestoreMessage | 
             session.execute(_statement(entry))
     except psycopg.Error as error:
         session.cancellation.check()
-        return message_of_server(error, entry)
+        return message_of_server(error, entry, session)
     return None
 
 

@@ -19,7 +19,11 @@ from airflow_provider_pgclone.core.postgres.database import (
     hint_for_room,
 )
 from airflow_provider_pgclone.core.postgres.processes import Child, run_child
-from airflow_provider_pgclone.core.postgres.redaction import redact_all_but_names, redact_values
+from airflow_provider_pgclone.core.postgres.redaction import (
+    redact_all_but_names,
+    redact_values,
+    server_said,
+)
 from airflow_provider_pgclone.core.postgres.service import without_service
 from airflow_provider_pgclone.core.postgres.service_pipe import open_service_pipe
 from airflow_provider_pgclone.core.postgres.session import (
@@ -97,6 +101,7 @@ __all__ = [
     "redact_all_but_names",
     "redact_values",
     "run_child",
+    "server_said",
     "short_lock_timeout",
     "to_become",
     "tool_environment",

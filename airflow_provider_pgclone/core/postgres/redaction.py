@@ -12,6 +12,7 @@ _SERVER_FIELD = re.compile(r"[^\s:]+:  ")
 # The words of pg_restore, then the words of the server, which may be in any language.
 _SERVER_SAID = re.compile(
     r"(could not execute query: |query failed: |error returned by \w+: |"
+    r"could not (?:create|open) large object \d+: |"
     r'COPY failed for table "(?:[^"]|"")*": |.*?(?=(?:ERROR|FATAL|PANIC): ))'
     r"((?:ERROR|FATAL|PANIC): +)?(.*)"
 )
@@ -46,15 +47,24 @@ def redact_output(lines: Iterable[str]) -> str:
     return "\n".join(said)
 
 
+def server_said(line: str) -> tuple[str, str, str] | None:
+    """Return the words of a program, the severity if it is in English, and those of the server.
+
+    ``None`` if the line repeats nothing of the server.
+    """
+    match = _SERVER_SAID.fullmatch(line)
+    return None if match is None else (match.group(1), match.group(2) or "", match.group(3))
+
+
 def redact_values(line: str, *, is_raised: bool) -> str:
     """Return a line of a program without anything that may be a value of a row.
 
     :param is_raised: whether code of a user raised the error, so that its text may be any value.
     """
-    match = _SERVER_SAID.fullmatch(line)
-    if match is None:
+    parts = server_said(line)
+    if parts is None:
         return line  # pg_restore's own
-    head, severity, said = match.group(1), match.group(2) or "", match.group(3)
+    head, severity, said = parts
     if is_raised:
         return f"{head}{severity}{REDACTED}"
     if not severity:
