@@ -109,7 +109,9 @@ _KNOWN_TEXT = re.compile(
             rf"permission denied for (?:{_KINDS}) [^\s:]+",
             rf"operator class {_NAME} does not exist for access method {_NAME}",
             r"functions in index expression must be marked IMMUTABLE",
-            r'could not [a-z ]+(?:block \d+ of temporary file|file "(?:base|global|pg_\w+)/[^"]+")'
+            r"could not [a-z ]+(?:block \d+ (?:in|of) )?"
+            r'(?:temporary file|file "(?:base|global|pg_\w+)/[^"]+")'
+            r"(?: with FileFallocate\(\)| at offset \d+, length \d+)?"
             r": (?:No space left on device|wrote only \d+ of \d+ bytes at block \d+)",
             r'could not resize shared memory segment "[^"]+" to \d+ bytes: No space left on device',
             r"out of (?:shared )?memory",
