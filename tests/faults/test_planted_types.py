@@ -139,6 +139,39 @@ def test_a_cast_cannot_be_made_for_a_column_that_only_a_condition_reads(
     assert "planted function ran" not in log.read_bytes()[start:].decode()
 
 
+@pytest.mark.parametrize("row", ["moods", '"moods" . *', "m"])
+def test_a_cast_cannot_be_made_for_a_column_of_whole_rows(
+    typed: str,
+    server: Server,
+    make_hook: MakeHook,
+    log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reader: str,
+    row: str,
+) -> None:
+    server.run(
+        typed,
+        "CREATE TABLE public.moods AS SELECT 1 AS id, 'u' AS email, '1'::types.mood AS mood; "
+        "CREATE FUNCTION types.tell_json(types.mood) RETURNS json IMMUTABLE LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM types.note(); RETURN '1'; END $$; "
+        "ALTER FUNCTION types.tell_json OWNER TO planter",
+    )
+    start = log.stat().st_size
+    cast = "CREATE CAST (types.mood AS json) WITH FUNCTION types.tell_json(types.mood)"
+    refused = plant_after_plan(monkeypatch, server, typed, [cast])
+    sql = f"to_jsonb({row}) ->> 'email'"
+    if row == "m":
+        sql = f"(SELECT {sql} FROM public.moods AS m WHERE m.id = moods.id)"
+    masks = {"public.moods": {"email": {"sql": sql}}}
+    with pytest.raises(UnsupportedError, match=r"public\.moods\.mood is masked, or read by"):
+        make_hook(typed, postgres_conn_id=reader).dump(masks=masks)
+    make_hook(typed).dump(masks=masks)
+    assert refused == [psycopg.errors.LockNotAvailable]
+    masks = {"public.moods": {"email": {"sql": "left(moods.email, 1)"}}}
+    make_hook(typed, postgres_conn_id=reader).dump(masks=masks)
+    assert "planted function ran" not in log.read_bytes()[start:].decode()
+
+
 def test_keys_are_not_compared_by_operators_of_others(
     typed: str, server: Server, make_hook: MakeHook, log: Path, reader: str
 ) -> None:

@@ -23,7 +23,12 @@ from airflow_provider_pgclone.core.catalog import (
 from airflow_provider_pgclone.core.errors import UnsupportedError
 from airflow_provider_pgclone.core.masking.planning.assignment import Assignment
 from airflow_provider_pgclone.core.masking.planning.table_masks import MaskedTable
-from airflow_provider_pgclone.core.masking.planning.user_sql import UserSql, may_name, types_named
+from airflow_provider_pgclone.core.masking.planning.user_sql import (
+    UserSql,
+    may_name,
+    types_named,
+    whole_names,
+)
 from airflow_provider_pgclone.core.postgres import Session
 
 # The fields of a tree that name a type, but for that of a column, which is not coerced.
@@ -273,7 +278,11 @@ def check_types(
     :param held: what the transaction has locked.
     :raises UnsupportedError: naming the column, its type and the owner.
     """
-    text = "\n".join({one.sql for one in assignment.user_sql})
+    texts = {one.sql for one in assignment.user_sql}
+    text = "\n".join(texts)
+    # A function of whole rows, such as to_jsonb(), casts all of their columns.
+    may_cast = not holds_casts(session)
+    whole = {name for one in texts for name in whole_names(one)} if may_cast else set()
 
     @cache
     def is_named(name: str) -> bool:
@@ -284,7 +293,9 @@ def check_types(
         for oid, one in assignment.tables.items()
         if oid in queried and (oid in planned or one.conditions or is_named(one.table.name))
         for column in one.table.columns
-        if is_named(column.name) or (oid in planned and column.name in planned[oid].rules)
+        if is_named(column.name)
+        or (oid in planned and column.name in planned[oid].rules)
+        or assignment.catalog.root(one.table).name in whole
     ]
     found = _type_of_others(
         session,

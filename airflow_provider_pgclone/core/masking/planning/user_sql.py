@@ -150,6 +150,11 @@ def may_run_functions(text: str) -> bool:
     return is_cast or bool(schemas_of_called(text) - {"pg_catalog"})
 
 
+def whole_names(text: str) -> set[str]:
+    """Return the names after which SQL names no part: of what may be a table, whole rows."""
+    return {names[-1] for _, names, _ in _dotted_names(text)}
+
+
 def types_named(text: str) -> set[tuple[str, str, bool]]:
     """Return what may be a schema and a type in it: rather one too many.
 
