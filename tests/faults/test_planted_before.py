@@ -81,6 +81,12 @@ PLANTED: dict[str, tuple[str, dict[str, Any]]] = {
         "CREATE INDEX ON m.p2 ((id + m.evil(1)))",
         {"exclude": ["m.p2"], "rows": {"m.par": "email < 'm5'"}, "follow_fks": True},
     ),
+    "index of an excluded parent without conditions": (
+        "CREATE TABLE m.par (id int PRIMARY KEY); INSERT INTO m.par SELECT generate_series(1, 2000)"
+        "; ALTER TABLE m.loot ADD FOREIGN KEY (id) REFERENCES m.par; "
+        "CREATE INDEX ON m.par ((id + m.evil(1)))",
+        {**HASH, "exclude": ["m.par"], "follow_fks": True},
+    ),
     "index of an excluded child": (
         FAMILY + "CREATE SCHEMA z; CREATE TABLE z.kid () INHERITS (m.vips); "
         "CREATE INDEX ON z.kid ((id + m.evil(1)))",

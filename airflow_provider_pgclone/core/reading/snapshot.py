@@ -330,7 +330,7 @@ def _begin(session: Session, selection: Selection, masking: Masking, *, all_too:
     # Excluded partitions are searched for rows that others refer to.
     compared = {oid for (oid,) in session.execute(_PARTITIONS_AMONG, [excluded])}
     found = tables_of_others(session)
-    others = found if masking.has_sql else selected_of_others(found, selection, excluded)
+    others = found if masking.may_read_any else selected_of_others(found, selection, excluded)
     needed, worth_it = {table.oid for table in others}, set[int]()
     if not all_too and not masking:
         worth_it = worth_locking(session, needed)

@@ -112,7 +112,7 @@ def plan_masking(
     planned = plan_tables(assignment, row_filter)
     _check_key(planned, has_key=masking.key is not None)
     unmasked = find_unmasked(session, selection)
-    queried = _queried(masking, assignment, planned)
+    queried = _queried(masking, assignment, row_filter, planned)
     check_readable_tables(unreadable, sorted(queried))
     check_readable_tables(unplannable_tables(session, queried), sorted(queried))
     check_functions(session, planned.values(), queried, held)
@@ -140,7 +140,9 @@ def plan_masking(
     )
 
 
-def _queried(masking: Masking, assignment: Assignment, planned: Collection[int]) -> frozenset[int]:
+def _queried(
+    masking: Masking, assignment: Assignment, row_filter: RowFilter, planned: Collection[int]
+) -> frozenset[int]:
     """Return the OIDs of the tables that masks, conditions and samples may query."""
     catalog = assignment.catalog
     in_scope = [one.table for one in assignment.in_scope]
@@ -152,6 +154,9 @@ def _queried(masking: Masking, assignment: Assignment, planned: Collection[int])
     if masking.rows:  # conditions read the tables that foreign keys refer to, with partitions
         parents = [catalog.tables.get(key.parent) for key in catalog.foreign_keys]
         whole += [one for one in (*parents, *in_scope) if one is not None]
+    elif masking.follow_fks:  # an excluded table leaves rows out, too
+        whole += [catalog.tables[key.parent] for key in row_filter.foreign_keys]
+    if masking.rows or masking.follow_fks:
         whole += [catalog.root(one) for one in whole]
     oids = {one.oid for one in whole}
     below = (

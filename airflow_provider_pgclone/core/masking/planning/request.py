@@ -46,9 +46,9 @@ class Masking:
         return bool(self.rows) or self.policy == "suspects"
 
     @property
-    def has_sql(self) -> bool:
-        """Whether the user wrote SQL, which may read any table."""
-        return bool(self.rows) or any(
+    def may_read_any(self) -> bool:
+        """Whether any table may be read: by SQL of the user, or as one that a foreign key names."""
+        return bool(self.rows or self.follow_fks) or any(
             rule.name == "sql" for rules in self.masks.values() for rule in rules.values()
         )
 
