@@ -216,6 +216,8 @@ def test_schemas_that_exchange_their_names_are_noticed(
     assert "restored" not in server.names()
 
 
+# PostgreSQL takes 63 bytes of it.
+LONG_NAME = "optout_" + "x" * 63
 FUNCTION = """
 CREATE SCHEMA lib;
 CREATE FUNCTION lib.is_out(int) RETURNS bool STABLE LANGUAGE plpgsql AS
@@ -252,6 +254,12 @@ INSERT INTO child SELECT n, 1 + n % 100, 'x' FROM generate_series(1, 1000) n;
             "optout",
             {"rows": NOT_IN_OPTOUT},
             id="not in the plan",
+        ),
+        pytest.param(
+            f"CREATE TABLE {LONG_NAME} (n int) PARTITION BY RANGE (n);",
+            LONG_NAME,
+            {"rows": {"users": f"id NOT IN (SELECT n FROM public.{LONG_NAME})"}},
+            id="not in the plan, by a name that is cut",
         ),
     ],
 )

@@ -15,7 +15,11 @@ from airflow_provider_pgclone.core.archive import TableName
 from airflow_provider_pgclone.core.catalog import Catalog, CatalogTable, Masked, display_name
 from airflow_provider_pgclone.core.errors import BusyError
 from airflow_provider_pgclone.core.masking.planning.table_masks import MaskedTable
-from airflow_provider_pgclone.core.masking.planning.user_sql import may_name, may_run_functions
+from airflow_provider_pgclone.core.masking.planning.user_sql import (
+    MAX_NAME_BYTES,
+    may_name,
+    may_run_functions,
+)
 from airflow_provider_pgclone.core.postgres import MASKING_TRANSACTION, NO_VIEWS, Session
 from airflow_provider_pgclone.core.visible import get_log
 
@@ -94,8 +98,10 @@ class _Names:
         self._by_word: dict[str, list[CatalogTable]] = {}
         for one in tables:
             words = _WORD.findall(one.name.lower())
-            # One that has no word, such as in other letters, is looked for in each text.
-            self._by_word.setdefault(words[0] if words else "", []).append(one)
+            # One that has no word, such as in other letters, is looked for in each text. So is one
+            # that PostgreSQL may have cut, as :func:`may_name` takes it: the text has more of it.
+            is_cut = len(one.name.encode()) >= MAX_NAME_BYTES - 3
+            self._by_word.setdefault("" if is_cut or not words else words[0], []).append(one)
 
     def of(self, texts: Sequence[str]) -> list[CatalogTable]:
         """Return the tables that one of the texts may name: rather one too many."""

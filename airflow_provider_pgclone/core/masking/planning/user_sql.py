@@ -54,7 +54,7 @@ _SPACES = " \t\n\r\f\v"
 _DOTTED = re.compile(rf"{_NAME}(?:[{_SPACES}]*\.[{_SPACES}]*{_NAME})*")
 # In UTF-8, PostgreSQL folds no others: downcase_identifier() in scansup.c. It cuts what is longer.
 _FOLDED = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_MAX_NAME_BYTES = 63
+MAX_NAME_BYTES = 63
 # https://www.postgresql.org/docs/current/app-psql.html#APP-PSQL-INTERPOLATION
 # psql sets only variables in capital letters.
 _PSQL_VARIABLE = re.compile(r"(?<!:):(?:['\"{]|[A-Z])")
@@ -99,7 +99,7 @@ def may_name(text: str, name: str) -> bool:
     """Tell whether SQL may name a table or a column: rather one too many."""
     found = re.escape(name.replace('"', '""'))
     # PostgreSQL cuts a long name, at the start of a character of up to four bytes.
-    end = r"(?![\w$])" if len(name.encode()) < _MAX_NAME_BYTES - 3 else ""
+    end = r"(?![\w$])" if len(name.encode()) < MAX_NAME_BYTES - 3 else ""
     return re.search(rf"(?<![\w$]){found}{end}", text, re.IGNORECASE) is not None
 
 
@@ -276,4 +276,4 @@ def _dotted_names(text: str) -> Iterator[tuple[str, list[str], str]]:
 def _plain(name: str) -> str:
     """Return a name as the catalogs have it."""
     plain = name[1:-1].replace('""', '"') if name[0] == '"' else name.translate(_FOLDED)
-    return plain.encode()[:_MAX_NAME_BYTES].decode(errors="ignore")
+    return plain.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
