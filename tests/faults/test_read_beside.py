@@ -200,8 +200,8 @@ def test_schemas_that_exchange_their_names_are_noticed(
     before_rows(
         monkeypatch,
         *(server, database),
-        "ALTER SCHEMA live RENAME TO before; ALTER SCHEMA next RENAME TO live;"
-        "ALTER SCHEMA before RENAME TO next",
+        "BEGIN; ALTER SCHEMA live RENAME TO before; ALTER SCHEMA next RENAME TO live;"
+        "ALTER SCHEMA before RENAME TO next; COMMIT",
     )
     hook = make_hook(database)
     calls: dict[str, Callable[[], object]] = {
