@@ -21,7 +21,6 @@ PYTHONS = ("3.11", "3.12", "3.13")
 BOUNDS = {"3.2": ("fastapi<0.137", "starlette<1")}
 TESTS = (
     *(f"airflow/test_{name}" for name in ("hook", "operators", "example_dags", "cli", "section")),
-    "airflow/test_pick_and_approve",
     *(f"airflow/test_dumps_{name}" for name in ("page", "page_catalog", "listing")),
     "test_layers",
 )
