@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from airflow_provider_pgclone.core.archive import required_signing_key, rights_on_database
+from airflow_provider_pgclone.core.archive import rights_on_database
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.checking import check_sql
 from airflow_provider_pgclone.core.errors import ArchiveError, InvalidInputError
@@ -41,9 +41,7 @@ from airflow_provider_pgclone.core.repository import (
     Archive,
     Dump,
     check_data,
-    check_masked,
-    check_signed,
-    check_verified,
+    check_required,
     find_dump,
     log_left_out,
     open_archive,
@@ -331,12 +329,13 @@ def _open_archive(storage: Storage, dump: Dump, options: RestoreOptions) -> Arch
             hint="Restore another dump, or verify it again.",
         )
     archive = open_archive(storage, dump)
-    if options.require_signed:
-        check_signed(archive, required_signing_key(options.signing_key))
-    if options.require_verified:
-        check_verified(archive)
-    if options.require_masked:
-        check_masked(archive)
+    check_required(
+        archive,
+        masked=options.require_masked,
+        verified=options.require_verified,
+        signed=options.require_signed,
+        signing_key=options.signing_key,
+    )
     if options.checksums and archive.required_manifest.checksums is None:
         raise InvalidInputError(
             f"{dump.key} has no checksums",

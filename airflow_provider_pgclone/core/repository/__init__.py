@@ -30,8 +30,8 @@ from airflow_provider_pgclone.core.repository.lookup import find_dump
 from airflow_provider_pgclone.core.repository.requirements import (
     check_data,
     check_masked,
+    check_required,
     check_signed,
-    check_verified,
     is_dump_masked,
     log_left_out,
 )
@@ -65,8 +65,8 @@ __all__ = [
     "check_choice",
     "check_data",
     "check_masked",
+    "check_required",
     "check_signed",
-    "check_verified",
     "delete_dumps",
     "delete_orphans",
     "find_dump",

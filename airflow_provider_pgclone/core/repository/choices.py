@@ -22,9 +22,7 @@ from airflow_provider_pgclone.core.repository.keys import KeyPrefix
 from airflow_provider_pgclone.core.repository.lookup import find_dump
 from airflow_provider_pgclone.core.repository.requirements import (
     check_data,
-    check_masked,
-    check_signed,
-    check_verified,
+    check_required,
 )
 from airflow_provider_pgclone.core.repository.stored_archive import Archive, open_archive
 from airflow_provider_pgclone.core.repository.summaries import DumpSummary, read_summaries
@@ -62,12 +60,13 @@ class Wanted:
         :raises UnsupportedError: when it is not masked, verified or signed, and must be.
         :raises NotAllowedError: when its signature is not that of the signing key.
         """
-        if self.require_signed:
-            check_signed(archive, required_signing_key(self.signing_key))
-        if self.require_verified:
-            check_verified(archive)
-        if self.require_masked:
-            check_masked(archive)
+        check_required(
+            archive,
+            masked=self.require_masked,
+            verified=self.require_verified,
+            signed=self.require_signed,
+            signing_key=self.signing_key,
+        )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What restores require of a dump, by its manifest, contents and verdict."""
 
-from airflow_provider_pgclone.core.archive import Manifest, is_signed_by
+from airflow_provider_pgclone.core.archive import Manifest, is_signed_by, required_signing_key
 from airflow_provider_pgclone.core.cancellation import Cancellation
 from airflow_provider_pgclone.core.errors import (
     ArchiveError,
@@ -16,6 +16,23 @@ from airflow_provider_pgclone.core.storage import Storage
 from airflow_provider_pgclone.core.visible import get_log
 
 log = get_log(__name__)
+
+
+def check_required(
+    archive: Archive, *, masked: bool, verified: bool, signed: bool, signing_key: str | None
+) -> None:
+    """Refuse a dump that lacks what is required of it.
+
+    :param signing_key: the secret with which dumps were signed.
+    :raises UnsupportedError: when it is not masked, verified or signed, and must be.
+    :raises NotAllowedError: when its signature is not that of the signing key.
+    """
+    if signed:
+        check_signed(archive, required_signing_key(signing_key))
+    if verified:
+        check_verified(archive)
+    if masked:
+        check_masked(archive)
 
 
 def check_masked(archive: Archive) -> None:

@@ -29,7 +29,10 @@ from airflow_provider_pgclone.core.masking.planning.functions import (
     check_types,
 )
 from airflow_provider_pgclone.core.masking.planning.policy import check_policy
-from airflow_provider_pgclone.core.masking.planning.read_beside import lock_what_is_read
+from airflow_provider_pgclone.core.masking.planning.read_beside import (
+    TablesByName,
+    lock_what_is_read,
+)
 from airflow_provider_pgclone.core.masking.planning.request import Masking
 from airflow_provider_pgclone.core.masking.planning.row_filter import RowFilter
 from airflow_provider_pgclone.core.masking.planning.table_masks import (
@@ -42,7 +45,6 @@ from airflow_provider_pgclone.core.masking.planning.user_sql import (
     check_materialized_views,
     check_schemas_of_called,
     check_volatile,
-    may_name,
 )
 from airflow_provider_pgclone.core.masking.rules import without_values
 from airflow_provider_pgclone.core.masking.unmasked import UnmaskedObject, find_unmasked
@@ -146,11 +148,8 @@ def _queried(
     """Return the OIDs of the tables that masks, conditions and samples may query."""
     catalog = assignment.catalog
     in_scope = [one.table for one in assignment.in_scope]
-    whole = [
-        table
-        for table in catalog.tables.values()
-        if any(may_name(one.sql, table.name) for one in assignment.user_sql)
-    ]
+    texts = [one.sql for one in assignment.user_sql]
+    whole = TablesByName(catalog.tables.values()).of(texts)
     if masking.rows:  # conditions read the tables that foreign keys refer to, with partitions
         parents = [catalog.tables.get(key.parent) for key in catalog.foreign_keys]
         whole += [one for one in (*parents, *in_scope) if one is not None]

@@ -59,7 +59,7 @@ def lock_what_is_read(
 
     :raises BusyError: when one of them is not in the snapshot.
     """
-    tables, names = catalog.tables, _Names(catalog.tables.values())
+    tables, names = catalog.tables, TablesByName(catalog.tables.values())
     scanned: dict[int, set[TableName]] = {}
     read: dict[int, set[TableName]] = {}
     for oid, one in planned.items():
@@ -87,7 +87,7 @@ def lock_what_is_read(
     )
 
 
-class _Names:
+class TablesByName:
     """Finds the tables that SQL may name, in a time that does not grow with the number of tables.
 
     :param tables: all that there are.
